@@ -1,0 +1,1 @@
+//! Test aids of the workspace; not published.
