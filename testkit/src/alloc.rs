@@ -1,9 +1,17 @@
 //! Counts heap allocations.
 //!
 //! Needs the feature `count-allocations`: the allocator that counts is then the global one of every
-//! binary that links `testkit`, at a few nanoseconds an allocation. So don't take times with it: in a
-//! crate that also has benches, leave the feature out of `[dev-dependencies]` and count with
-//! `cargo test -p that-crate --features testkit/count-allocations`.
+//! binary of that build which links `testkit`, so don't take times with it. A crate that counts puts
+//! its counts in a test of their own, which other builds leave out:
+//!
+//! ```toml
+//! [[test]]
+//! name = "allocations"
+//! required-features = ["testkit/count-allocations"]
+//! ```
+//!
+//! and runs it with `cargo test -p that-crate --features testkit/count-allocations`. A crate's manifest
+//! on the registry is not touched by this.
 //!
 //! ```
 //! use std::hint::black_box;
