@@ -1,11 +1,36 @@
-//! The words that the layers share.
+#![doc = include_str!("../README.md")]
 
+mod answer;
+mod attempts;
+mod body;
+mod call;
+mod classify;
 mod clock;
+mod dialect;
 mod hints;
+mod payload;
+mod peek;
 mod provider_error;
+mod splice;
+pub mod sse;
 mod verdict;
+mod watch;
 
-pub use clock::WallClock;
-pub use hints::{Delay, Hints};
-pub use provider_error::ProviderError;
-pub use verdict::Verdict;
+pub use self::{
+    answer::{ErrorAnswer, Refusal},
+    attempts::{Attempts, NoMoreAttempts},
+    body::AnswerBody,
+    call::{Call, NotRewritten, Unreadable},
+    classify::{Classify, Standard},
+    clock::WallClock,
+    dialect::Dialect,
+    hints::{Delay, Hints},
+    payload::{Payload, ReadPayload},
+    peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
+    provider_error::ProviderError,
+    verdict::Verdict,
+    watch::{BodyEnd, Observe, Watch},
+};
+
+/// The error of every body of this crate: the inner error itself, boxed once and never wrapped again.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

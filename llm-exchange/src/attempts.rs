@@ -1,0 +1,179 @@
+//! One call's allowance of attempts.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use tokio::time::Instant;
+
+/// How often one call may still be sent, and until when: one allowance over all retries and
+/// fallback targets, so that R retries on each of F targets stay bounded by one number and one
+/// deadline.
+///
+/// It is made when the request becomes a [`Payload`](crate::Payload) and shared by every copy of
+/// it. The first attempt is free: a layer asks with [`again`](Self::again) before each *further*
+/// attempt that it makes, so that stacked layers do not count one attempt twice.
+#[derive(Clone, Default)]
+pub struct Attempts(Arc<State>);
+
+struct State {
+    /// attempts begun, the first one included
+    begun: AtomicU32,
+    limit: AtomicU32,
+    deadline: Mutex<Option<Instant>>,
+    claimed: AtomicBool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            begun: AtomicU32::new(1),
+            limit: AtomicU32::new(u32::MAX),
+            deadline: Mutex::new(None),
+            claimed: AtomicBool::new(false),
+        }
+    }
+}
+
+/// The call may not be sent again: its allowance is used up or its deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMoreAttempts(());
+
+impl fmt::Display for NoMoreAttempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call may not be sent again")
+    }
+}
+
+impl std::error::Error for NoMoreAttempts {}
+
+impl Attempts {
+    /// Takes one further attempt from the allowance and returns its number, counted from 1 over the
+    /// whole call; the second attempt is number 2.
+    ///
+    /// # Errors
+    ///
+    /// [`NoMoreAttempts`]: then nothing may be sent, and nothing was taken.
+    pub fn again(&self) -> Result<u32, NoMoreAttempts> {
+        if self
+            .deadline()
+            .is_some_and(|deadline| Instant::now() >= deadline)
+        {
+            return Err(NoMoreAttempts(()));
+        }
+        let limit = self.0.limit.load(Ordering::Relaxed);
+        self.0
+            .begun
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |begun| {
+                (begun < limit).then_some(begun + 1)
+            })
+            .map(|before| before + 1)
+            .map_err(|_| NoMoreAttempts(()))
+    }
+
+    /// How many attempts were begun so far, at least 1.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.0.begun.load(Ordering::Relaxed)
+    }
+
+    /// Allows at most this many attempts in all, the first included. A limit that is already lower
+    /// stays.
+    pub fn limit_to(&self, attempts: u32) {
+        self.0.limit.fetch_min(attempts.max(1), Ordering::Relaxed);
+    }
+
+    /// When the call's time is up, if somebody said so.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        *self
+            .0
+            .deadline
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets no attempt start after this moment. A deadline that is already earlier stays.
+    pub fn end_by(&self, deadline: Instant) {
+        let mut current = self
+            .0
+            .deadline
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Some(current.map_or(deadline, |earlier| earlier.min(deadline)));
+    }
+
+    /// True for the first layer that asks: the outermost of those that send calls again. It alone
+    /// tells the caller `x-should-retry: false` when it gives up; a layer further in leaves the
+    /// decision to it.
+    #[must_use]
+    pub fn claim(&self) -> bool {
+        !self.0.claimed.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempts")
+            .field("count", &self.count())
+            .field("deadline", &self.deadline())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn the_second_attempt_is_number_two() {
+        let attempts = Attempts::default();
+        assert_eq!(attempts.count(), 1);
+        assert_eq!(attempts.again(), Ok(2));
+        assert_eq!(attempts.clone().again(), Ok(3));
+        assert_eq!(attempts.count(), 3);
+    }
+
+    #[test]
+    fn many_threads_together_never_pass_the_limit() {
+        let attempts = Attempts::default();
+        attempts.limit_to(100);
+        attempts.limit_to(200);
+        let granted: usize = thread::scope(|scope| {
+            let workers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..50).filter(|_| attempts.again().is_ok()).count()))
+                .collect();
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap())
+                .sum()
+        });
+        assert_eq!(granted, 99);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_attempt_starts_after_the_earliest_deadline() {
+        let attempts = Attempts::default();
+        let start = Instant::now();
+        attempts.end_by(start + Duration::from_secs(2));
+        attempts.end_by(start + Duration::from_secs(9));
+        assert_eq!(attempts.deadline(), Some(start + Duration::from_secs(2)));
+        assert_eq!(attempts.again(), Ok(2));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(attempts.again().is_err());
+        assert_eq!(attempts.count(), 2);
+    }
+
+    #[test]
+    fn only_the_first_layer_is_the_outermost() {
+        let attempts = Attempts::default();
+        assert!(attempts.claim());
+        assert!(!attempts.clone().claim());
+    }
+}

@@ -1,0 +1,153 @@
+//! The body of an answer.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::{BoxError, payload::add};
+
+/// An answer's body: what was read ahead, or written by a layer, and then the rest of the inner
+/// service's body.
+///
+/// The frames read ahead are handed on as they came, byte for byte and frame for frame; an error
+/// that was met there follows them.
+pub struct AnswerBody<R> {
+    front: Front,
+    rest: Option<R>,
+}
+
+/// Frames that were read ahead. One frame, the usual case, needs no allocation.
+#[derive(Default)]
+pub(crate) struct Front {
+    first: Option<Frame<Bytes>>,
+    more: VecDeque<Frame<Bytes>>,
+    bytes: u64,
+    error: Option<BoxError>,
+}
+
+impl Front {
+    pub(crate) fn push(&mut self, frame: Frame<Bytes>) {
+        self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if self.first.is_none() && self.more.is_empty() {
+            self.first = Some(frame);
+        } else {
+            self.more.push_back(frame);
+        }
+    }
+
+    pub(crate) fn fail(&mut self, error: BoxError) {
+        self.error = Some(error);
+    }
+
+    pub(crate) const fn len(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The data in one piece; copied only where it came in several.
+    pub(crate) fn concat(&self) -> Bytes {
+        let mut parts = self
+            .first
+            .iter()
+            .chain(&self.more)
+            .filter_map(Frame::data_ref);
+        match (parts.next(), parts.next()) {
+            (None, _) => Bytes::new(),
+            (Some(only), None) => only.clone(),
+            (Some(first), Some(second)) => {
+                let mut all = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or(0));
+                all.extend_from_slice(first);
+                all.extend_from_slice(second);
+                parts.for_each(|part| all.extend_from_slice(part));
+                all.into()
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<Frame<Bytes>> {
+        let frame = self.first.take().or_else(|| self.more.pop_front())?;
+        self.bytes -= frame.data_ref().map_or(0, |data| data.len() as u64);
+        Some(frame)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.more.is_empty() && self.error.is_none()
+    }
+}
+
+impl<R> AnswerBody<R> {
+    /// The inner service's body, nothing read yet.
+    #[must_use]
+    pub fn inner(body: R) -> Self {
+        Self {
+            front: Front::default(),
+            rest: Some(body),
+        }
+    }
+
+    /// A whole body of our own.
+    #[must_use]
+    pub fn own(bytes: Bytes) -> Self {
+        let mut front = Front::default();
+        if !bytes.is_empty() {
+            front.push(Frame::data(bytes));
+        }
+        Self { front, rest: None }
+    }
+
+    pub(crate) const fn read_ahead(front: Front, rest: Option<R>) -> Self {
+        Self { front, rest }
+    }
+}
+
+impl<R> Body for AnswerBody<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(frame) = self.front.pop() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if let Some(error) = self.front.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match &mut self.rest {
+            Some(rest) => Pin::new(rest).poll_frame(cx).map_err(Into::into),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.front.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = match &self.rest {
+            Some(rest) => rest.size_hint(),
+            None if self.front.error.is_some() => SizeHint::default(),
+            None => SizeHint::with_exact(0),
+        };
+        add(&rest, self.front.len())
+    }
+}
+
+impl<R> fmt::Debug for AnswerBody<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerBody")
+            .field("bytes_read_ahead", &self.front.len())
+            .field("has_rest", &self.rest.is_some())
+            .finish()
+    }
+}

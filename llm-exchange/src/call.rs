@@ -1,0 +1,242 @@
+//! What a request asks for.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, HeaderName, Request, header};
+
+use crate::{Attempts, Dialect, Payload, splice};
+
+/// What the JSON of a request says, in any dialect.
+#[derive(Clone, Default)]
+pub(crate) struct Facts {
+    pub(crate) model: Option<Box<str>>,
+    pub(crate) end_user: Option<Box<str>>,
+    pub(crate) stream: bool,
+    pub(crate) asks_usage: bool,
+    pub(crate) output_cap: Option<u64>,
+    pub(crate) choices: u32,
+    pub(crate) prompt_bytes: usize,
+}
+
+/// What a call asks for: read once, when the request becomes a [`Payload`], and kept with it.
+///
+/// Only the few fields below are read, typed and without building a JSON tree. A known field that
+/// stands twice makes the whole request [`Unreadable::Fields`]: servers differ in which one they
+/// obey, so a second `max_tokens` would be a way round a budget.
+///
+/// `Debug` shows no user and no prompt.
+#[derive(Clone)]
+pub struct Call {
+    dialect: Dialect,
+    facts: Facts,
+    unreadable: Option<Unreadable>,
+    attempts: Attempts,
+}
+
+/// Why a call's facts could not be read. The request itself is passed on as it is.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unreadable {
+    /// The body is no JSON.
+    Syntax,
+    /// A known field stands twice, or has a type that the API does not take.
+    Fields,
+    /// The body is compressed (`content-encoding`).
+    Encoded,
+    /// The body is larger than the layer's limit; it streams through and can be sent only once.
+    TooLarge,
+    /// The caller's upload broke.
+    Broken,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "the request body is not JSON",
+            Self::Fields => {
+                "a field of the request body stands twice or has a type that the API does not take"
+            }
+            Self::Encoded => "the request body is compressed",
+            Self::TooLarge => "the request body is too large to be read",
+            Self::Broken => "the request body broke off",
+        })
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Why a request was not rewritten. It is unchanged.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NotRewritten {
+    /// It is no LLM call, or its facts could not be read.
+    NotRead,
+    /// It carries a signature or a digest over its body (AWS SigV4, RFC 9421, RFC 9530).
+    Signed,
+}
+
+impl fmt::Display for NotRewritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotRead => "the request is not an LLM call that can be read",
+            Self::Signed => "the request is signed, so its body cannot be changed",
+        })
+    }
+}
+
+impl std::error::Error for NotRewritten {}
+
+impl Call {
+    pub(crate) fn read(dialect: Dialect, body: &[u8], attempts: Attempts) -> Self {
+        match dialect.facts(body) {
+            Ok(facts) => Self {
+                dialect,
+                facts,
+                unreadable: None,
+                attempts,
+            },
+            Err(why) => Self::unreadable_because(dialect, why, attempts),
+        }
+    }
+
+    pub(crate) fn unreadable_because(
+        dialect: Dialect,
+        why: Unreadable,
+        attempts: Attempts,
+    ) -> Self {
+        Self {
+            dialect,
+            facts: Facts::default(),
+            unreadable: Some(why),
+            attempts,
+        }
+    }
+
+    /// The facts of a request that was read with [`Payload::read`].
+    ///
+    /// `None` for what is no LLM call, and where the request's method or path was changed since to
+    /// one of another dialect. Clone the `Arc` to keep the facts when the request is sent.
+    #[must_use]
+    pub fn of(request: &Request<Payload>) -> Option<&Arc<Self>> {
+        let call = request.body().call()?;
+        (Dialect::of(request.method(), request.uri()) == Some(call.dialect)).then_some(call)
+    }
+
+    /// The wire format.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Why nothing but the dialect is known of this call, if so.
+    #[must_use]
+    pub const fn unreadable(&self) -> Option<Unreadable> {
+        self.unreadable
+    }
+
+    /// The model asked for, as written.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.facts.model.as_deref()
+    }
+
+    /// The end user as the body names it (`safety_identifier` before the older `user`;
+    /// `metadata.user_id`). The caller wrote it: trust it only where the caller is trusted.
+    #[must_use]
+    pub fn end_user(&self) -> Option<&str> {
+        self.facts.end_user.as_deref()
+    }
+
+    /// Whether the answer is asked for as a stream.
+    #[must_use]
+    pub const fn is_stream(&self) -> bool {
+        self.facts.stream
+    }
+
+    /// Whether a streamed answer will carry the provider's token counts without being asked again.
+    #[must_use]
+    pub const fn asks_usage(&self) -> bool {
+        self.facts.asks_usage
+    }
+
+    /// The most output tokens allowed, for each choice. `None`: the model's own maximum. Where the
+    /// old and the new name of the field stand both, the larger.
+    #[must_use]
+    pub const fn output_cap(&self) -> Option<u64> {
+        self.facts.output_cap
+    }
+
+    /// How many answers are asked for (`n`), 1 unless said otherwise.
+    #[must_use]
+    pub fn choices(&self) -> u32 {
+        self.facts.choices.max(1)
+    }
+
+    /// The bytes of JSON that hold the prompt: messages, system prompt and tools.
+    #[must_use]
+    pub const fn prompt_bytes(&self) -> usize {
+        self.facts.prompt_bytes
+    }
+
+    /// The attempts that this call has made and may still make, shared by every layer.
+    #[must_use]
+    pub const fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// Asks for another model: the value is spliced into the body, every other byte stays as it is,
+    /// and `content-length` is corrected.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRewritten`]; the request is unchanged then.
+    pub fn set_model(request: &mut Request<Payload>, model: &str) -> Result<(), NotRewritten> {
+        let call = Self::of(request).ok_or(NotRewritten::NotRead)?;
+        if call.unreadable.is_some() {
+            return Err(NotRewritten::NotRead);
+        }
+        if is_signed(request.headers()) {
+            return Err(NotRewritten::Signed);
+        }
+        let body = request.body().whole().ok_or(NotRewritten::NotRead)?;
+        let body = splice::set_string(body, "model", model).ok_or(NotRewritten::NotRead)?;
+        let mut call = Self::clone(call);
+        call.facts.model = Some(model.into());
+        let length = body.len();
+        request.body_mut().replace(body, call);
+        if let Some(value) = request.headers_mut().get_mut(header::CONTENT_LENGTH) {
+            *value = length.into();
+        }
+        Ok(())
+    }
+}
+
+fn is_signed(headers: &HeaderMap) -> bool {
+    const MARKS: [HeaderName; 7] = [
+        HeaderName::from_static("signature"),
+        HeaderName::from_static("signature-input"),
+        HeaderName::from_static("content-digest"),
+        HeaderName::from_static("repr-digest"),
+        HeaderName::from_static("digest"),
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("x-amz-content-sha256"),
+    ];
+    MARKS.iter().any(|mark| headers.contains_key(mark))
+        || headers
+            .get(header::AUTHORIZATION)
+            .is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"))
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("dialect", &self.dialect)
+            .field("model", &self.facts.model)
+            .field("stream", &self.facts.stream)
+            .field("output_cap", &self.facts.output_cap)
+            .field("choices", &self.choices())
+            .field("prompt_bytes", &self.facts.prompt_bytes)
+            .field("unreadable", &self.unreadable)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,482 @@
+//! The request body that can be sent again.
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Request, header, request};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::{Attempts, BoxError, Call, Dialect, Unreadable};
+
+/// A request body: whole bytes that can be sent again at no cost, or a stream that passes through
+/// once.
+///
+/// A layer turns the request it is given into one with [`Payload::read`]; the first layer to do so
+/// reads the body, every further one finds a `Payload` and reads nothing.
+///
+/// `Debug` shows the kind and the length, never the content.
+pub struct Payload {
+    content: Content,
+    call: Option<Arc<Call>>,
+}
+
+type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>;
+
+enum Content {
+    Whole {
+        bytes: Bytes,
+        trailers: Option<Box<HeaderMap>>,
+    },
+    /// The caller's upload broke: what was read, then its error.
+    Broken {
+        read: Bytes,
+        error: Option<BoxError>,
+    },
+    /// What was read ahead, then the rest. The mutex is never contended: it makes the payload
+    /// `Sync`, which axum asks for, and is entered by exclusive reference.
+    Stream { front: Bytes, rest: Mutex<BoxBody> },
+}
+
+impl Payload {
+    /// The most bytes of a body that are read into memory unless a layer is told otherwise: 16 MiB.
+    pub const DEFAULT_MAX_BYTES: usize = 16 << 20;
+
+    /// A payload of any body, which passes through once. A `Payload` is returned as it is.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut body = Some(body);
+        if let Some(payload) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>() {
+            if let Some(payload) = payload.take() {
+                return payload;
+            }
+        }
+        match body {
+            Some(body) if !body.is_end_stream() => Self::stream(Bytes::new(), boxed(body)),
+            _ => Self::whole_of(Bytes::new()),
+        }
+    }
+
+    /// Reads the request's body whole if it is an LLM call, and what the call asks for.
+    ///
+    /// Read whole are the bodies of requests of a known [`Dialect`] with a JSON content type (or
+    /// none), up to `max_bytes`. Everything else passes through as it comes, as one stream. The
+    /// future never fails: if the caller's upload breaks, what was read and the error go on to the
+    /// inner service, and [`upload_broke`](Self::upload_broke) remembers it.
+    ///
+    /// An [`Attempts`] that the app put into the request's extensions becomes the call's.
+    pub fn read<B>(request: Request<B>, max_bytes: usize) -> ReadPayload
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let dialect = Dialect::of(request.method(), request.uri());
+        let json = is_json(request.headers());
+        let request = request.map(Self::new);
+        let known = request
+            .body()
+            .call
+            .as_ref()
+            .is_some_and(|call| Some(call.dialect()) == dialect);
+        match dialect {
+            Some(dialect) if json && !known => ReadPayload(ReadState::Collecting(Collect::new(
+                request, dialect, max_bytes,
+            ))),
+            _ => ReadPayload(ReadState::Ready(Some(request))),
+        }
+    }
+
+    /// A copy that sends the same bytes, if there can be one. It costs no copy of the bytes.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        match &self.content {
+            Content::Whole { bytes, trailers } => Some(Self {
+                content: Content::Whole {
+                    bytes: bytes.clone(),
+                    trailers: trailers.clone(),
+                },
+                call: self.call.clone(),
+            }),
+            Content::Broken { .. } | Content::Stream { .. } => None,
+        }
+    }
+
+    /// Whether [`try_clone`](Self::try_clone) gives a copy.
+    #[must_use]
+    pub const fn is_replayable(&self) -> bool {
+        matches!(self.content, Content::Whole { .. })
+    }
+
+    /// Whether the caller went away while sending: then nobody retries the call or counts it as a
+    /// failure of the provider.
+    #[must_use]
+    pub const fn upload_broke(&self) -> bool {
+        matches!(self.content, Content::Broken { .. })
+    }
+
+    /// The bytes of a body that was read whole.
+    #[must_use]
+    pub const fn whole(&self) -> Option<&Bytes> {
+        match &self.content {
+            Content::Whole { bytes, .. } => Some(bytes),
+            Content::Broken { .. } | Content::Stream { .. } => None,
+        }
+    }
+
+    pub(crate) const fn call(&self) -> Option<&Arc<Call>> {
+        self.call.as_ref()
+    }
+
+    pub(crate) fn replace(&mut self, bytes: Bytes, call: Call) {
+        let trailers = match &mut self.content {
+            Content::Whole { trailers, .. } => trailers.take(),
+            Content::Broken { .. } | Content::Stream { .. } => None,
+        };
+        self.content = Content::Whole { bytes, trailers };
+        self.call = Some(Arc::new(call));
+    }
+
+    const fn whole_of(bytes: Bytes) -> Self {
+        Self {
+            content: Content::Whole {
+                bytes,
+                trailers: None,
+            },
+            call: None,
+        }
+    }
+
+    const fn stream(front: Bytes, rest: BoxBody) -> Self {
+        Self {
+            content: Content::Stream {
+                front,
+                rest: Mutex::new(rest),
+            },
+            call: None,
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let Ok(value) = value.to_str() else {
+        return false;
+    };
+    let media_type = value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn boxed<B>(body: B) -> BoxBody
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    pin_project_lite::pin_project! {
+        struct BoxErrors<B> { #[pin] body: B }
+    }
+
+    impl<B: Body<Data = Bytes>> Body for BoxErrors<B>
+    where
+        B::Error: Into<BoxError>,
+    {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            self.project().body.poll_frame(cx).map_err(Into::into)
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.body.is_end_stream()
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            self.body.size_hint()
+        }
+    }
+
+    Box::pin(BoxErrors { body })
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.content {
+            Content::Whole { bytes, trailers } => {
+                if !bytes.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))));
+                }
+                Poll::Ready(
+                    trailers
+                        .take()
+                        .map(|trailers| Ok(Frame::trailers(*trailers))),
+                )
+            }
+            Content::Broken { read, error } => {
+                if !read.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(std::mem::take(read)))));
+                }
+                Poll::Ready(error.take().map(Err))
+            }
+            Content::Stream { front, rest } => {
+                if !front.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(std::mem::take(front)))));
+                }
+                rest.get_mut()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .as_mut()
+                    .poll_frame(cx)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole { bytes, trailers } => bytes.is_empty() && trailers.is_none(),
+            Content::Broken { read, error } => read.is_empty() && error.is_none(),
+            Content::Stream { front, rest } => {
+                front.is_empty()
+                    && rest
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .is_end_stream()
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
+            Content::Broken { .. } => SizeHint::default(),
+            Content::Stream { front, rest } => {
+                let rest = rest
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .size_hint();
+                add(&rest, front.len() as u64)
+            }
+        }
+    }
+}
+
+/// A size hint of this many bytes more.
+pub(crate) fn add(hint: &SizeHint, bytes: u64) -> SizeHint {
+    let mut sum = SizeHint::new();
+    sum.set_lower(hint.lower().saturating_add(bytes));
+    if let Some(upper) = hint.upper().and_then(|upper| upper.checked_add(bytes)) {
+        sum.set_upper(upper);
+    }
+    sum
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Payload");
+        match &self.content {
+            Content::Whole { bytes, .. } => debug.field("whole_bytes", &bytes.len()),
+            Content::Broken { read, .. } => debug.field("broken_after_bytes", &read.len()),
+            Content::Stream { .. } => debug.field("stream", &self.size_hint()),
+        };
+        debug.field("call", &self.call).finish()
+    }
+}
+
+/// The future of [`Payload::read`].
+#[must_use = "futures do nothing unless polled"]
+pub struct ReadPayload(ReadState);
+
+enum ReadState {
+    Ready(Option<Request<Payload>>),
+    Collecting(Collect),
+}
+
+struct Collect {
+    /// Taken when the request is whole.
+    parts: Option<request::Parts>,
+    body: Payload,
+    dialect: Dialect,
+    encoded: bool,
+    max_bytes: usize,
+    /// The first frame stays as it came: most bodies have only that one.
+    first: Bytes,
+    more: BytesMut,
+    trailers: Option<Box<HeaderMap>>,
+}
+
+impl Collect {
+    fn new(request: Request<Payload>, dialect: Dialect, max_bytes: usize) -> Self {
+        let encoded = is_encoded(request.headers());
+        let (parts, body) = request.into_parts();
+        Self {
+            parts: Some(parts),
+            body,
+            dialect,
+            encoded,
+            max_bytes,
+            first: Bytes::new(),
+            more: BytesMut::new(),
+            trailers: None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Request<Payload>> {
+        // the length is known to be too large: nothing is read
+        if self.body.size_hint().lower() > self.max_bytes as u64 {
+            return Poll::Ready(self.finish(Err(Unreadable::TooLarge), None));
+        }
+        loop {
+            let (bytes, why, error) = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    match frame.into_data() {
+                        Ok(data) if data.len() > self.max_bytes.saturating_sub(self.len()) => {
+                            self.push(data);
+                            return Poll::Ready(self.finish(Err(Unreadable::TooLarge), None));
+                        }
+                        Ok(data) => self.push(data),
+                        Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
+                    }
+                    continue;
+                }
+                Some(Err(error)) => (self.take(), Err(Unreadable::Broken), Some(error)),
+                None => (self.take(), Ok(()), None),
+            };
+            self.first = bytes;
+            return Poll::Ready(self.finish(why, error));
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if self.len() == 0 {
+            self.first = data;
+        } else {
+            if self.more.is_empty() {
+                // what is announced is reserved at once, within the limit
+                let announced =
+                    usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
+                let capacity = self.first.len() + data.len() + announced;
+                self.more.reserve(capacity.min(self.max_bytes));
+                self.more
+                    .extend_from_slice(&std::mem::take(&mut self.first));
+            }
+            self.more.extend_from_slice(&data);
+        }
+    }
+
+    fn take(&mut self) -> Bytes {
+        if self.more.is_empty() {
+            std::mem::take(&mut self.first)
+        } else {
+            std::mem::take(&mut self.more).freeze()
+        }
+    }
+
+    fn finish(
+        &mut self,
+        read: Result<(), Unreadable>,
+        error: Option<BoxError>,
+    ) -> Request<Payload> {
+        let bytes = self.take();
+        let parts = self
+            .parts
+            .take()
+            .unwrap_or_else(|| Request::new(()).into_parts().0);
+        let attempts = parts
+            .extensions
+            .get::<Attempts>()
+            .cloned()
+            .unwrap_or_default();
+        let read = if self.encoded {
+            read.and(Err(Unreadable::Encoded))
+        } else {
+            read
+        };
+        let call = match read {
+            Ok(()) => Call::read(self.dialect, &bytes, attempts),
+            Err(why) => Call::unreadable_because(self.dialect, why, attempts),
+        };
+        let content = match (read, error) {
+            (Err(Unreadable::TooLarge), _) => {
+                let rest = std::mem::replace(&mut self.body, Payload::whole_of(Bytes::new()));
+                if bytes.is_empty() {
+                    rest.content
+                } else {
+                    Content::Stream {
+                        front: bytes,
+                        rest: Mutex::new(boxed(rest)),
+                    }
+                }
+            }
+            (_, Some(error)) => Content::Broken {
+                read: bytes,
+                error: Some(error),
+            },
+            _ => Content::Whole {
+                bytes,
+                trailers: self.trailers.take(),
+            },
+        };
+        let payload = Payload {
+            content,
+            call: Some(Arc::new(call)),
+        };
+        Request::from_parts(parts, payload)
+    }
+}
+
+impl Future for ReadPayload {
+    type Output = Request<Payload>;
+
+    /// # Panics
+    ///
+    /// If polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            ReadState::Ready(request) => Poll::Ready(
+                request
+                    .take()
+                    .expect("a future is not polled after it was ready"),
+            ),
+            ReadState::Collecting(collect) => collect.poll(cx),
+        }
+    }
+}
+
+impl fmt::Debug for ReadPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadPayload").finish_non_exhaustive()
+    }
+}

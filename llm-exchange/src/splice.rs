@@ -1,0 +1,183 @@
+//! Changing one value of a JSON text and no other byte.
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// Sets a string member of the outermost object; adds it in front if it isn't there.
+///
+/// `None`: the text is no JSON object, or has the member twice.
+pub(crate) fn set_string(text: &Bytes, name: &str, value: &str) -> Option<Bytes> {
+    // a string always serialises
+    let value = serde_json::to_string(value).ok()?;
+    let found = find_member(text, name)?;
+    match found {
+        Some(at) => Some(join(&text[..at.start], value.as_bytes(), &text[at.end..])),
+        None => {
+            let open = text.iter().position(|byte| *byte == b'{')? + 1;
+            let empty = text[open..].trim_ascii_start().starts_with(b"}");
+            let member = format!("\"{name}\":{value}{}", if empty { "" } else { "," });
+            Some(join(&text[..open], member.as_bytes(), &text[open..]))
+        }
+    }
+}
+
+fn join(before: &[u8], middle: &[u8], after: &[u8]) -> Bytes {
+    let mut text = BytesMut::with_capacity(before.len() + middle.len() + after.len());
+    text.put(before);
+    text.put(middle);
+    text.put(after);
+    text.freeze()
+}
+
+/// Where the value of a member of the outermost object stands. The outer `None`: no JSON object, or
+/// the member stands twice.
+#[allow(clippy::option_option)] // "unreadable" and "not there" are handled apart by one caller
+fn find_member(text: &[u8], name: &str) -> Option<Option<Range<usize>>> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let found = json.deserialize_map(Find { name }).ok()?;
+    json.end().ok()?;
+    Some(found.map(|raw| {
+        // the raw value borrows from `text`, so its address says where it stands
+        let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
+        start..start + raw.get().len()
+    }))
+}
+
+struct Find<'n> {
+    name: &'n str,
+}
+
+impl<'de> Visitor<'de> for Find<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(wanted) = map.next_key_seed(IsName(self.name))? {
+            if !wanted {
+                map.next_value::<IgnoredAny>()?;
+            } else if found.replace(map.next_value()?).is_some() {
+                return Err(serde::de::Error::custom("the member stands twice"));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Compares a key, escapes resolved, without keeping it.
+struct IsName<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for IsName<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for IsName<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+        Ok(name == self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    fn set(text: &str, model: &str) -> Option<String> {
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        set_string(&text, "model", model).map(|text| String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn only_the_value_changes() {
+        assert_eq!(
+            set(
+                "{ \"a\" : [1, {\"model\":\"in\"}],\n \"model\" :\t\"x\" , \"z\":1.0e2 }",
+                "y\""
+            )
+            .unwrap(),
+            "{ \"a\" : [1, {\"model\":\"in\"}],\n \"model\" :\t\"y\\\"\" , \"z\":1.0e2 }"
+        );
+    }
+
+    #[test]
+    fn a_key_written_with_escapes_is_the_same_key() {
+        assert_eq!(
+            set(r#"{"m\u006fdel":"x"}"#, "y").unwrap(),
+            r#"{"m\u006fdel":"y"}"#
+        );
+    }
+
+    #[test]
+    fn a_missing_member_is_added_in_front() {
+        assert_eq!(
+            set(" {\"a\":1}", "y").unwrap(),
+            " {\"model\":\"y\",\"a\":1}"
+        );
+        assert_eq!(set("{ }", "y").unwrap(), "{\"model\":\"y\" }");
+    }
+
+    #[test]
+    fn what_is_no_object_or_has_the_member_twice_is_left_alone() {
+        for text in ["", "[]", "{", "{}x", r#"{"model":"a","model":"b"}"#, "nul"] {
+            assert_eq!(set(text, "y"), None, "{text}");
+        }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("model|n|[a-z]{0,3}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_spliced_text_means_the_same_but_for_the_member(
+            members in prop::collection::btree_map("model|[a-z\"\\\\\u{e9}]{0,4}", json(), 0..6),
+            model in any::<String>(),
+            pretty in any::<bool>(),
+        ) {
+            let object: Map<String, Value> = members.into_iter().collect();
+            let text = if pretty {
+                serde_json::to_string_pretty(&object).unwrap()
+            } else {
+                serde_json::to_string(&object).unwrap()
+            };
+            let spliced: Value = serde_json::from_str(&set(&text, &model).unwrap()).unwrap();
+            let mut expected = object;
+            expected.insert("model".into(), model.into());
+            prop_assert_eq!(spliced, Value::Object(expected));
+        }
+    }
+}

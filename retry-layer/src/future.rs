@@ -1,0 +1,443 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
+use llm_exchange::{
+    AnswerBody, BoxError, Call, Classify, ErrorAnswer, Hints, Payload, Peek, ReadPayload, Refusal,
+    Verdict, Watch, peek,
+};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tower_service::Service;
+
+use crate::{
+    GaveUp, OnRetry, Retried, RetryBody, Retrying,
+    again::{Again, ask_for_plain_text},
+    deadline::grpc_timeout,
+    hook,
+    layer::Settings,
+    stats::{Counters, Settle},
+};
+
+/// On the answer: how often the call was sent.
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-attempts");
+/// On the answer when the outermost layer gave up; OpenAI's and Anthropic's SDKs obey it.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+pin_project! {
+    /// The future of [`Retry`](crate::Retry).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RetryFuture<S, R, C, H>
+    where
+        S: Service<Request<Payload>>,
+    {
+        #[pin]
+        state: State<S::Future, R>,
+        // the limit of the running attempt, the pause, or the deadline while getting ready
+        #[pin]
+        timer: Option<Sleep>,
+        service: S,
+        shared: Shared<C, H>,
+        // none before the request was read, and for what is passed through
+        call: Option<CallState>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, R> {
+        // the caller's body
+        Reading { read: ReadPayload },
+        // the inner response
+        Sending { #[pin] sent: F },
+        // what the answer is
+        Peeking { #[pin] peek: Peek<R> },
+        // the pause; nothing of the failed attempt is held
+        Waiting,
+        // pause over: poll_ready again before the next call
+        Readying,
+        Done,
+    }
+}
+
+struct Shared<C, H> {
+    settings: Arc<Settings>,
+    classify: C,
+    hook: H,
+    counters: Arc<Counters>,
+    began: Instant,
+}
+
+/// What the retries of an LLM call depend on.
+struct CallState {
+    call: Arc<Call>,
+    /// The outermost of the layers that send calls again.
+    outermost: bool,
+    deadline: Option<Instant>,
+    budget_key: u64,
+    retries: u32,
+    /// `None` on the last attempt.
+    again: Option<Again>,
+}
+
+/// What an attempt came to, the answer or error itself apart.
+struct Outcome {
+    verdict: Verdict,
+    hints: Hints,
+}
+
+impl Outcome {
+    fn of(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            hints: Hints::default(),
+        }
+    }
+}
+
+impl<S, R, C, H> RetryFuture<S, R, C, H>
+where
+    S: Service<Request<Payload>>,
+{
+    pub(crate) fn new(
+        read: ReadPayload,
+        service: S,
+        settings: Arc<Settings>,
+        classify: C,
+        hook: H,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            state: State::Reading { read },
+            timer: None,
+            service,
+            shared: Shared {
+                settings,
+                classify,
+                hook,
+                counters,
+                began: Instant::now(),
+            },
+            call: None,
+        }
+    }
+}
+
+impl<C, H: OnRetry> Shared<C, H> {
+    /// Reads what the retries of this call depend on. `None`: it is passed through.
+    fn begin(&self, request: &mut Request<Payload>) -> Option<CallState> {
+        if !request.body().is_replayable() {
+            return None;
+        }
+        let call = Arc::clone(Call::of(request)?);
+        ask_for_plain_text(request.headers_mut());
+        let own = self.settings.deadline.map(|after| self.began + after);
+        let asked = grpc_timeout(request.headers()).map(|after| self.began + after);
+        let outermost = call.attempts().claim();
+        if let (true, Some(deadline)) = (outermost, own) {
+            call.attempts().end_by(deadline);
+        }
+        let deadline = [own, asked, call.attempts().deadline()]
+            .into_iter()
+            .flatten()
+            .min();
+        self.counters.request();
+        let budgets = self.settings.budgets.as_ref();
+        let budget_key = budgets.map_or(0, |budgets| budgets.call(request, self.began));
+        let again = match self.settings.policy.most_retries() {
+            0 => None,
+            _ => Again::keep(request),
+        };
+        Some(CallState {
+            call,
+            outermost,
+            deadline,
+            budget_key,
+            retries: 0,
+            again,
+        })
+    }
+
+    /// Whether to send the call again, and after which wait. Books the retry.
+    fn decide(&self, state: &mut CallState, outcome: &Outcome) -> Result<Duration, GaveUp> {
+        self.counters.outcome(outcome.verdict);
+        let now = Instant::now();
+        let left = state
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(now));
+        let delay = self.settings.policy.decide(
+            outcome.verdict,
+            &outcome.hints,
+            state.retries,
+            left,
+            fastrand::f64(),
+        )?;
+        let budgets = self.settings.budgets.as_ref();
+        if budgets.is_some_and(|budgets| !budgets.try_retry(state.budget_key, now)) {
+            return Err(GaveUp::Budget);
+        }
+        let attempt = state
+            .call
+            .attempts()
+            .again()
+            .map_err(|_| GaveUp::Exhausted)?;
+        state.retries += 1;
+        self.counters.retry();
+        let retrying = Retrying {
+            attempt,
+            verdict: outcome.verdict,
+            delay,
+            model: state.call.model(),
+        };
+        hook::retrying(&self.hook, &retrying);
+        Ok(delay)
+    }
+
+    /// The call is over; its last outcome was this.
+    fn over(&self, state: &CallState, verdict: Verdict, gave_up: Option<GaveUp>) {
+        let retryable = gave_up.is_some_and(|why| why != GaveUp::NotRetryable);
+        self.counters.failed(verdict, retryable);
+        if let (true, Some(why)) = (retryable, gave_up) {
+            hook::gave_up(
+                state.call.attempts().count(),
+                verdict,
+                why,
+                state.call.model(),
+            );
+        }
+    }
+
+    /// The answer as the caller gets it.
+    fn hand_back<R>(
+        &self,
+        state: &CallState,
+        mut response: Response<AnswerBody<R>>,
+        verdict: Verdict,
+        gave_up: Option<GaveUp>,
+    ) -> Response<RetryBody<R>>
+    where
+        R: Body<Data = Bytes> + Unpin,
+        R::Error: Into<BoxError>,
+    {
+        self.over(state, verdict, gave_up);
+        let attempts = state.call.attempts().count();
+        response.headers_mut().insert(ATTEMPTS, number(attempts));
+        response.extensions_mut().insert(Retried {
+            attempts,
+            verdict,
+            gave_up,
+        });
+        // what is the caller's own doing goes back as the provider sent it
+        let ours = !matches!(
+            verdict,
+            Verdict::CallersFault | Verdict::CallerGone | Verdict::Filtered
+        );
+        if gave_up.is_some() && ours && state.outermost {
+            response
+                .headers_mut()
+                .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        let settle = (verdict == Verdict::Ok).then(|| Settle(Arc::clone(&self.counters)));
+        response.map(|body| Watch::new(body, settle))
+    }
+}
+
+impl CallState {
+    /// The answer if a clock of ours ran out on the last attempt.
+    fn timed_out<R>(&self, message: &'static str) -> Response<AnswerBody<R>> {
+        ErrorAnswer::new(StatusCode::GATEWAY_TIMEOUT, "attempt_timed_out", message)
+            .into_response(Some(self.call.dialect()))
+    }
+
+    fn next_request(&mut self, settings: &Settings) -> Option<Request<Payload>> {
+        let attempt = self.call.attempts().count();
+        if self.retries < settings.policy.most_retries() {
+            self.again.as_ref()?.request(attempt)
+        } else {
+            self.again.take().map(|again| again.into_request(attempt))
+        }
+    }
+}
+
+/// Most calls are sent once, so most numbers cost no allocation.
+fn number(attempts: u32) -> HeaderValue {
+    match attempts {
+        1 => HeaderValue::from_static("1"),
+        2 => HeaderValue::from_static("2"),
+        3 => HeaderValue::from_static("3"),
+        more => more.into(),
+    }
+}
+
+impl<S, R, C, H> Future for RetryFuture<S, R, C, H>
+where
+    S: Service<Request<Payload>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+    C: Classify<S::Error>,
+    H: OnRetry,
+{
+    type Output = Result<Response<RetryBody<R>>, S::Error>;
+
+    /// # Panics
+    ///
+    /// If polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let Some(call) = this.call.as_mut() else {
+                match this.state.as_mut().project() {
+                    StateProj::Reading { read } => {
+                        let mut request = ready!(Pin::new(read).poll(cx));
+                        *this.call = this.shared.begin(&mut request);
+                        let limit = this.call.as_ref().and(this.shared.settings.attempt_timeout);
+                        this.timer.set(limit.map(sleep));
+                        let sent = this.service.call(request);
+                        this.state.set(State::Sending { sent });
+                        continue;
+                    }
+                    // no LLM call, or one that can be sent only once: nothing is looked at
+                    StateProj::Sending { sent } => {
+                        return sent.poll(cx).map_ok(|response| {
+                            response.map(|body| Watch::new(AnswerBody::inner(body), None))
+                        });
+                    }
+                    _ => panic!("a future is not polled after it was ready"),
+                }
+            };
+            // what the attempt came to, and what to answer if it was the last
+            let (outcome, answer) = match this.state.as_mut().project() {
+                StateProj::Sending { sent } => match sent.poll(cx) {
+                    Poll::Ready(Ok(response)) if Refusal::of(&response).is_some() => (
+                        Outcome::of(Verdict::Refused),
+                        Ok(response.map(AnswerBody::inner)),
+                    ),
+                    Poll::Ready(Ok(response)) => {
+                        let Settings {
+                            peek: limits,
+                            clock,
+                            ..
+                        } = &*this.shared.settings;
+                        let peek = peek(response, call.call.dialect(), *limits, clock);
+                        this.state.set(State::Peeking { peek });
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        (Outcome::of(this.shared.classify.error(&error)), Err(error))
+                    }
+                    Poll::Pending => {
+                        ready!(run_out(this.timer.as_mut(), cx));
+                        (
+                            Outcome::of(Verdict::TimedOut),
+                            Ok(call.timed_out("no content in time")),
+                        )
+                    }
+                },
+                StateProj::Peeking { peek } => match peek.poll(cx) {
+                    Poll::Ready((peeked, response)) => {
+                        let verdict = this.shared.classify.answer(&peeked);
+                        (
+                            Outcome {
+                                verdict,
+                                hints: *peeked.hints(),
+                            },
+                            Ok(response),
+                        )
+                    }
+                    Poll::Pending => {
+                        ready!(run_out(this.timer.as_mut(), cx));
+                        (
+                            Outcome::of(Verdict::TimedOut),
+                            Ok(call.timed_out("no content in time")),
+                        )
+                    }
+                },
+                StateProj::Waiting => {
+                    ready!(run_out(this.timer.as_mut(), cx));
+                    this.timer.set(call.deadline.map(sleep_until));
+                    this.state.set(State::Readying);
+                    continue;
+                }
+                StateProj::Readying => match this.service.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => {
+                        let Some(request) = call.next_request(&this.shared.settings) else {
+                            panic!("a request that was kept can be sent");
+                        };
+                        this.timer
+                            .set(this.shared.settings.attempt_timeout.map(sleep));
+                        let sent = this.service.call(request);
+                        this.state.set(State::Sending { sent });
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        this.state.set(State::Done);
+                        this.shared.over(call, Verdict::Failed, None);
+                        return Poll::Ready(Err(error));
+                    }
+                    Poll::Pending => {
+                        ready!(run_out(this.timer.as_mut(), cx));
+                        this.state.set(State::Done);
+                        let answer = call.timed_out("no time was left to send the call again");
+                        let gave_up = Some(GaveUp::Deadline);
+                        return Poll::Ready(Ok(this.shared.hand_back(
+                            call,
+                            answer,
+                            Verdict::TimedOut,
+                            gave_up,
+                        )));
+                    }
+                },
+                StateProj::Reading { .. } | StateProj::Done => {
+                    panic!("a future is not polled after it was ready")
+                }
+            };
+            let gave_up = match this.shared.decide(call, &outcome) {
+                Ok(delay) => {
+                    // the failed attempt, its body and its connection are let go before the wait
+                    drop(answer);
+                    this.state.set(State::Waiting);
+                    this.timer.set(Some(sleep(delay)));
+                    continue;
+                }
+                Err(why) => (outcome.verdict != Verdict::Ok).then_some(why),
+            };
+            this.state.set(State::Done);
+            return Poll::Ready(match answer {
+                Ok(response) => Ok(this
+                    .shared
+                    .hand_back(call, response, outcome.verdict, gave_up)),
+                Err(error) => {
+                    this.shared.over(call, outcome.verdict, gave_up);
+                    Err(error)
+                }
+            });
+        }
+    }
+}
+
+/// Ready when the timer has run out; without one, never.
+fn run_out(timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
+    match timer.as_pin_mut() {
+        Some(timer) => timer.poll(cx),
+        None => Poll::Pending,
+    }
+}
+
+impl<S, R, C, H> fmt::Debug for RetryFuture<S, R, C, H>
+where
+    S: Service<Request<Payload>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryFuture")
+            .field("call", &self.call.as_ref().map(|call| &call.call))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! What a layer has done so far.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use llm_exchange::{BodyEnd, Observe, Verdict};
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    errors: AtomicU64,
+    rate_limited: AtomicU64,
+    gave_up: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn request(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn outcome(&self, verdict: Verdict) {
+        if verdict == Verdict::Throttled {
+            self.rate_limited.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn retry(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+
+    /// The call's last outcome was no success.
+    pub(crate) fn failed(&self, verdict: Verdict, gave_up: bool) {
+        if !matches!(
+            verdict,
+            Verdict::Ok | Verdict::CallersFault | Verdict::CallerGone | Verdict::Filtered
+        ) {
+            self.errors.fetch_add(1, Relaxed);
+        }
+        if gave_up {
+            self.gave_up.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// A view of a [`RetryLayer`](crate::RetryLayer)'s statistics, taken with
+/// [`handle`](crate::RetryLayer::handle) before the layer is stacked. It covers every service made
+/// from the layer and its clones.
+#[derive(Clone)]
+pub struct RetryHandle(pub(crate) Arc<Counters>);
+
+impl RetryHandle {
+    /// The counts so far. They are read one after the other while calls go on, so they may differ
+    /// by the calls of that instant.
+    #[must_use]
+    pub fn stats(&self) -> RetryStats {
+        let counters = &*self.0;
+        RetryStats {
+            requests: counters.requests.load(Relaxed),
+            retries: counters.retries.load(Relaxed),
+            errors: counters.errors.load(Relaxed),
+            rate_limited: counters.rate_limited.load(Relaxed),
+            gave_up: counters.gave_up.load(Relaxed),
+        }
+    }
+}
+
+impl fmt::Debug for RetryHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RetryHandle").field(&self.stats()).finish()
+    }
+}
+
+/// Counts since the layer was made. Calls that are no LLM calls are not counted.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetryStats {
+    /// Calls, each once however often it was sent.
+    pub requests: u64,
+    /// Further attempts.
+    pub retries: u64,
+    /// Calls that failed in the end: whose last outcome was neither a success nor the caller's
+    /// doing, and answers whose connection broke after they were handed on. An error event in a
+    /// stream after its first content is not seen here.
+    pub errors: u64,
+    /// Attempts that were throttled.
+    pub rate_limited: u64,
+    /// Calls whose retries ended without a success: used up, too long a delay, the deadline or the
+    /// retry budget.
+    pub gave_up: u64,
+}
+
+impl RetryStats {
+    /// Further attempts per call.
+    #[must_use]
+    pub fn retry_rate(&self) -> f64 {
+        rate(self.retries, self.requests)
+    }
+
+    /// The share of calls that failed in the end.
+    #[must_use]
+    pub fn error_rate(&self) -> f64 {
+        rate(self.errors, self.requests)
+    }
+}
+
+fn rate(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+/// Watches a successful answer's body: a connection that breaks there is an error of the call.
+#[derive(Debug)]
+pub struct Settle(pub(crate) Arc<Counters>);
+
+impl Observe for Settle {
+    fn end(&mut self, end: BodyEnd<'_>) {
+        if let BodyEnd::Failed(_) = end {
+            self.0.failed(Verdict::Failed, false);
+        }
+    }
+}
