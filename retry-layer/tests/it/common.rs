@@ -68,7 +68,7 @@ pub(crate) fn waits(script: &Script) -> Vec<f64> {
     let first: Instant = seen[0].at;
     seen.iter()
         .skip(1)
-        .map(|call| (call.at - first).as_secs_f64())
+        .map(|call| (call.at - first).as_millis() as f64 / 1000.0)
         .collect()
 }
 

@@ -1,0 +1,49 @@
+//! Every public type is what axum, hyper and `tokio::spawn` ask for.
+
+use http_body_util::Full;
+use llm_exchange::*;
+
+struct Nothing;
+
+impl Observe for Nothing {
+    fn end(&mut self, _: BodyEnd<'_>) {}
+}
+
+fn all<T: Send + Sync + Unpin + 'static>() {}
+
+#[test]
+fn public_types_are_send_sync_and_unpin() {
+    type Inner = Full<bytes::Bytes>;
+    all::<AnswerBody<Inner>>();
+    all::<Attempts>();
+    all::<Call>();
+    all::<Delay>();
+    all::<Depth>();
+    all::<Dialect>();
+    all::<Ending>();
+    all::<ErrorAnswer>();
+    all::<Hints>();
+    all::<NoMoreAttempts>();
+    all::<NotRewritten>();
+    all::<Payload>();
+    all::<Peeked>();
+    all::<PeekLimits>();
+    all::<ProviderError>();
+    all::<ReadPayload>();
+    all::<Refusal>();
+    all::<Standard>();
+    all::<Unreadable>();
+    all::<Verdict>();
+    all::<WallClock>();
+    all::<Watch<Inner, Nothing>>();
+    all::<sse::Decoder>();
+    all::<sse::Event>();
+    all::<sse::TooLarge>();
+}
+
+#[test]
+fn the_peeking_future_can_be_spawned() {
+    fn spawnable<T: Send + 'static>() {}
+    spawnable::<Peek<Full<bytes::Bytes>>>();
+    let _: Option<Box<dyn Classify<std::io::Error>>> = None;
+}
