@@ -97,14 +97,17 @@ impl Attempts {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets no attempt start after this moment. A deadline that is already earlier stays.
-    pub fn end_by(&self, deadline: Instant) {
+    /// Lets no attempt start after this moment, and returns when the call's time is up now. A
+    /// deadline that is already earlier stays.
+    pub fn end_by(&self, deadline: Instant) -> Instant {
         let mut current = self
             .0
             .deadline
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *current = Some(current.map_or(deadline, |earlier| earlier.min(deadline)));
+        let earliest = current.map_or(deadline, |earlier| earlier.min(deadline));
+        *current = Some(earliest);
+        earliest
     }
 
     /// True for the first layer that asks: the outermost of those that send calls again. It alone

@@ -80,19 +80,14 @@ impl Payload {
         B::Error: Into<BoxError>,
     {
         let dialect = Dialect::of(request.method(), request.uri());
-        let json = is_json(request.headers());
         let request = request.map(Self::new);
-        let known = request
-            .body()
-            .call
-            .as_ref()
-            .is_some_and(|call| Some(call.dialect()) == dialect);
-        match dialect {
-            Some(dialect) if json && !known => ReadPayload(ReadState::Collecting(Collect::new(
-                request, dialect, max_bytes,
-            ))),
-            _ => ReadPayload(ReadState::Ready(Some(request))),
-        }
+        let known = request.body().call.as_ref().map(|call| call.dialect());
+        ReadPayload(match dialect {
+            Some(dialect) if known != Some(dialect) && is_json(request.headers()) => {
+                ReadState::Collecting(Box::new(Collect::new(request, dialect, max_bytes)))
+            }
+            _ => ReadState::Ready(Some(request)),
+        })
     }
 
     /// A copy that sends the same bytes, if there can be one. It costs no copy of the bytes.
@@ -170,16 +165,17 @@ fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return true;
     };
-    let Ok(value) = value.to_str() else {
-        return false;
-    };
+    let value = value.as_bytes();
     let media_type = value
-        .split(';')
+        .split(|byte| *byte == b';')
         .next()
         .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    media_type == "application/json" || media_type.ends_with("+json")
+        .trim_ascii();
+    let ends = |end: &[u8]| {
+        let start = media_type.len().checked_sub(end.len());
+        start.is_some_and(|start| media_type[start..].eq_ignore_ascii_case(end))
+    };
+    media_type.eq_ignore_ascii_case(b"application/json") || ends(b"+json")
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {
@@ -317,7 +313,8 @@ pub struct ReadPayload(ReadState);
 
 enum ReadState {
     Ready(Option<Request<Payload>>),
-    Collecting(Collect),
+    /// Boxed: a call is read once, and moved by every layer.
+    Collecting(Box<Collect>),
 }
 
 struct Collect {

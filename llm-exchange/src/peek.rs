@@ -193,16 +193,22 @@ where
         .extensions
         .get::<Peeked>()
         .filter(|known| known.depth > Depth::FirstEvent);
-    let (mut peeked, how) = match known {
+    let (peeked, how) = match known {
         Some(known) => (known.clone(), How::Head),
-        None => (Peeked::new(parts.status), How::of(&parts)),
-    };
-    if known.is_none() {
-        peeked.encoded = is_encoded(&parts.headers);
-        if parts.status.is_client_error() || parts.status.is_server_error() {
-            peeked.hints = Hints::read(&parts.headers, clock);
+        None => {
+            let mut peeked = Peeked::new(parts.status);
+            peeked.encoded = is_encoded(&parts.headers);
+            if is_error(parts.status) {
+                peeked.hints = Hints::read(&parts.headers, clock);
+            }
+            let how = if peeked.encoded {
+                How::Head
+            } else {
+                How::of(&parts)
+            };
+            (peeked, how)
         }
-    }
+    };
     Peek {
         parts: Some(parts),
         body: Some(body),
@@ -222,17 +228,15 @@ enum How {
     /// Until it is clear that it is no error.
     Json,
     Stream {
-        decoder: sse::Decoder,
+        /// Boxed: most answers are none, and every answer's future is moved.
+        decoder: Box<sse::Decoder>,
         events: u32,
     },
 }
 
 impl How {
     fn of(parts: &response::Parts) -> Self {
-        if is_encoded(&parts.headers) {
-            return Self::Head;
-        }
-        if parts.status.is_client_error() || parts.status.is_server_error() {
+        if is_error(parts.status) {
             return Self::Error;
         }
         let media_type = parts
@@ -243,7 +247,7 @@ impl How {
             Self::Head
         } else if starts_with_ignoring_case(media_type, b"text/event-stream") {
             Self::Stream {
-                decoder: sse::Decoder::new(),
+                decoder: Box::default(),
                 events: 0,
             }
         } else if starts_with_ignoring_case(media_type, b"application/json") {
@@ -252,6 +256,10 @@ impl How {
             Self::Head
         }
     }
+}
+
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
 }
 
 fn starts_with_ignoring_case(text: &[u8], start: &[u8]) -> bool {

@@ -134,13 +134,13 @@ impl Budgets {
 
     fn with<T>(&self, key: u64, then: impl FnOnce(&mut Window) -> T) -> T {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= MAX_KEYS && !keys.contains_key(&key) {
-            // a scan for each new key over the limit; junk model names cost time, never memory
-            if let Some(oldest) = keys
-                .iter()
-                .min_by_key(|(_, window)| window.latest)
-                .map(|(k, _)| *k)
-            {
+        if let Some(window) = keys.get_mut(&key) {
+            return then(window);
+        }
+        if keys.len() >= MAX_KEYS {
+            // a scan for each new key over the limit: junk model names cost time, never memory
+            let oldest = keys.iter().min_by_key(|(_, window)| window.latest);
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
                 keys.remove(&oldest);
             }
         }

@@ -24,7 +24,7 @@ use crate::{
     deadline::grpc_timeout,
     hook,
     layer::Settings,
-    stats::{Counters, Settle},
+    stats::Settle,
 };
 
 /// On the answer: how often the call was sent.
@@ -72,7 +72,6 @@ struct Shared<C, H> {
     settings: Arc<Settings>,
     classify: C,
     hook: H,
-    counters: Arc<Counters>,
     began: Instant,
 }
 
@@ -113,7 +112,6 @@ where
         settings: Arc<Settings>,
         classify: C,
         hook: H,
-        counters: Arc<Counters>,
     ) -> Self {
         Self {
             state: State::Reading { read },
@@ -123,7 +121,6 @@ where
                 settings,
                 classify,
                 hook,
-                counters,
                 began: Instant::now(),
             },
             call: None,
@@ -142,14 +139,12 @@ impl<C, H: OnRetry> Shared<C, H> {
         let own = self.settings.deadline.map(|after| self.began + after);
         let asked = grpc_timeout(request.headers()).map(|after| self.began + after);
         let outermost = call.attempts().claim();
-        if let (true, Some(deadline)) = (outermost, own) {
-            call.attempts().end_by(deadline);
-        }
-        let deadline = [own, asked, call.attempts().deadline()]
-            .into_iter()
-            .flatten()
-            .min();
-        self.counters.request();
+        let shared = match own {
+            Some(own) if outermost => Some(call.attempts().end_by(own)),
+            _ => call.attempts().deadline(),
+        };
+        let deadline = [own, asked, shared].into_iter().flatten().min();
+        self.settings.counters.request();
         let budgets = self.settings.budgets.as_ref();
         let budget_key = budgets.map_or(0, |budgets| budgets.call(request, self.began));
         let again = match self.settings.policy.most_retries() {
@@ -168,7 +163,7 @@ impl<C, H: OnRetry> Shared<C, H> {
 
     /// Whether to send the call again, and after which wait. Books the retry.
     fn decide(&self, state: &mut CallState, outcome: &Outcome) -> Result<Duration, GaveUp> {
-        self.counters.outcome(outcome.verdict);
+        self.settings.counters.outcome(outcome.verdict);
         let now = Instant::now();
         let left = state
             .deadline
@@ -190,7 +185,7 @@ impl<C, H: OnRetry> Shared<C, H> {
             .again()
             .map_err(|_| GaveUp::Exhausted)?;
         state.retries += 1;
-        self.counters.retry();
+        self.settings.counters.retry();
         let retrying = Retrying {
             attempt,
             verdict: outcome.verdict,
@@ -204,7 +199,7 @@ impl<C, H: OnRetry> Shared<C, H> {
     /// The call is over; its last outcome was this.
     fn over(&self, state: &CallState, verdict: Verdict, gave_up: Option<GaveUp>) {
         let retryable = gave_up.is_some_and(|why| why != GaveUp::NotRetryable);
-        self.counters.failed(verdict, retryable);
+        self.settings.counters.failed(verdict, retryable);
         if let (true, Some(why)) = (retryable, gave_up) {
             hook::gave_up(
                 state.call.attempts().count(),
@@ -245,7 +240,7 @@ impl<C, H: OnRetry> Shared<C, H> {
                 .headers_mut()
                 .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        let settle = (verdict == Verdict::Ok).then(|| Settle(Arc::clone(&self.counters)));
+        let settle = (verdict == Verdict::Ok).then(|| Settle(Arc::clone(&self.settings.counters)));
         response.map(|body| Watch::new(body, settle))
     }
 }
@@ -257,12 +252,18 @@ impl CallState {
             .into_response(Some(self.call.dialect()))
     }
 
+    fn not_sent<R>(&self) -> Response<AnswerBody<R>> {
+        let message = "a header of the request cannot be sent again";
+        ErrorAnswer::new(StatusCode::BAD_GATEWAY, "not_replayable", message)
+            .into_response(Some(self.call.dialect()))
+    }
+
     fn next_request(&mut self, settings: &Settings) -> Option<Request<Payload>> {
         let attempt = self.call.attempts().count();
         if self.retries < settings.policy.most_retries() {
             self.again.as_ref()?.request(attempt)
         } else {
-            self.again.take().map(|again| again.into_request(attempt))
+            self.again.take()?.into_request(attempt)
         }
     }
 }
@@ -369,7 +370,10 @@ where
                 StateProj::Readying => match this.service.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
                         let Some(request) = call.next_request(&this.shared.settings) else {
-                            panic!("a request that was kept can be sent");
+                            this.state.set(State::Done);
+                            let (answer, why) = (call.not_sent(), Some(GaveUp::NotRetryable));
+                            let answer = this.shared.hand_back(call, answer, Verdict::Failed, why);
+                            return Poll::Ready(Ok(answer));
                         };
                         this.timer
                             .set(this.shared.settings.attempt_timeout.map(sleep));
@@ -386,20 +390,20 @@ where
                         ready!(run_out(this.timer.as_mut(), cx));
                         this.state.set(State::Done);
                         let answer = call.timed_out("no time was left to send the call again");
-                        let gave_up = Some(GaveUp::Deadline);
-                        return Poll::Ready(Ok(this.shared.hand_back(
-                            call,
-                            answer,
-                            Verdict::TimedOut,
-                            gave_up,
-                        )));
+                        let why = Some(GaveUp::Deadline);
+                        let answer = this.shared.hand_back(call, answer, Verdict::TimedOut, why);
+                        return Poll::Ready(Ok(answer));
                     }
                 },
                 StateProj::Reading { .. } | StateProj::Done => {
                     panic!("a future is not polled after it was ready")
                 }
             };
-            let gave_up = match this.shared.decide(call, &outcome) {
+            let decision = match outcome.verdict {
+                Verdict::Ok => Err(None),
+                _ => this.shared.decide(call, &outcome).map_err(Some),
+            };
+            let gave_up = match decision {
                 Ok(delay) => {
                     // the failed attempt, its body and its connection are let go before the wait
                     drop(answer);
@@ -407,7 +411,7 @@ where
                     this.timer.set(Some(sleep(delay)));
                     continue;
                 }
-                Err(why) => (outcome.verdict != Verdict::Ok).then_some(why),
+                Err(gave_up) => gave_up,
             };
             this.state.set(State::Done);
             return Poll::Ready(match answer {

@@ -18,10 +18,9 @@ pub struct RetryLayer<C = Standard, H = ()> {
     settings: Settings,
     classify: C,
     hook: H,
-    counters: Arc<Counters>,
 }
 
-/// What the services of one layer share. Built once, when the first service is made of it.
+/// What the services of one layer share.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) policy: Policy,
@@ -31,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) max_payload_bytes: usize,
     pub(crate) peek: PeekLimits,
     pub(crate) clock: WallClock,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Default for RetryLayer {
@@ -52,10 +52,10 @@ impl RetryLayer {
                 max_payload_bytes: Payload::DEFAULT_MAX_BYTES,
                 peek: PeekLimits::default(),
                 clock: WallClock::default(),
+                counters: Arc::default(),
             },
             classify: Standard,
             hook: (),
-            counters: Arc::default(),
         }
     }
 }
@@ -167,17 +167,11 @@ impl<C, H> RetryLayer<C, H> {
     /// Decides what outcomes mean. Default [`Standard`].
     #[must_use]
     pub fn classify<T>(self, classify: T) -> RetryLayer<T, H> {
-        let Self {
-            settings,
-            hook,
-            counters,
-            ..
-        } = self;
+        let Self { settings, hook, .. } = self;
         RetryLayer {
             settings,
             classify,
             hook,
-            counters,
         }
     }
 
@@ -188,23 +182,19 @@ impl<C, H> RetryLayer<C, H> {
         T: Fn(&Retrying<'_>),
     {
         let Self {
-            settings,
-            classify,
-            counters,
-            ..
+            settings, classify, ..
         } = self;
         RetryLayer {
             settings,
             classify,
             hook,
-            counters,
         }
     }
 
     /// The layer's statistics, to be taken before the layer is stacked.
     #[must_use]
     pub fn handle(&self) -> RetryHandle {
-        RetryHandle(Arc::clone(&self.counters))
+        RetryHandle(Arc::clone(&self.settings.counters))
     }
 }
 
@@ -217,7 +207,6 @@ impl<S, C: Clone, H: OnRetry + Clone> Layer<S> for RetryLayer<C, H> {
             Arc::new(self.settings.clone()),
             self.classify.clone(),
             self.hook.clone(),
-            Arc::clone(&self.counters),
         )
     }
 }

@@ -10,11 +10,7 @@ use http_body::Body;
 use llm_exchange::{AnswerBody, BoxError, Classify, Payload, Watch};
 use tower_service::Service;
 
-use crate::{
-    OnRetry, RetryFuture,
-    layer::Settings,
-    stats::{Counters, Settle},
-};
+use crate::{OnRetry, RetryFuture, layer::Settings, stats::Settle};
 
 /// The service of a [`RetryLayer`](crate::RetryLayer).
 ///
@@ -26,26 +22,18 @@ pub struct Retry<S, C, H> {
     settings: Arc<Settings>,
     classify: C,
     hook: H,
-    counters: Arc<Counters>,
 }
 
 /// The body of an answer that came through the layer.
 pub type RetryBody<R> = Watch<AnswerBody<R>, Settle>;
 
 impl<S, C, H> Retry<S, C, H> {
-    pub(crate) const fn new(
-        inner: S,
-        settings: Arc<Settings>,
-        classify: C,
-        hook: H,
-        counters: Arc<Counters>,
-    ) -> Self {
+    pub(crate) const fn new(inner: S, settings: Arc<Settings>, classify: C, hook: H) -> Self {
         Self {
             inner,
             settings,
             classify,
             hook,
-            counters,
         }
     }
 }
@@ -78,7 +66,6 @@ where
             Arc::clone(&self.settings),
             self.classify.clone(),
             self.hook.clone(),
-            Arc::clone(&self.counters),
         )
     }
 }
