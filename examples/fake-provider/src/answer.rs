@@ -95,7 +95,7 @@ pub(crate) async fn answer(
             };
             let allowed = [&state.key, &behaviour.key].into_iter().flatten();
             let given = credential(&head.headers);
-            if !allowed.into_iter().all(|key| given == Some(key)) {
+            if !allowed.into_iter().all(|key| given == Some(key.0.as_str())) {
                 return Ok(reply.failure(&Failure::missing_key(), &behaviour));
             }
             chat(reply, behaviour, json, &line).await

@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use crate::failure::{Failure, Hint, Kind};
+use crate::{
+    failure::{Failure, Hint, Kind},
+    secret::Secret,
+};
 
 /// How one request is answered. [`Behaviour::ok`] is a healthy answer without any delay.
 ///
@@ -18,7 +21,7 @@ pub struct Behaviour {
     pub(crate) fault: Option<Fault>,
     pub(crate) pace: Pace,
     pub(crate) shape: Shape,
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Secret>,
 }
 
 /// The one thing that goes wrong.
@@ -257,7 +260,7 @@ impl Behaviour {
     /// Only requests with this credential (bearer, `x-api-key` or `api-key`) are answered, others
     /// get a 401. Default: everybody is.
     pub fn require_key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        self.key = Some(Secret(key.into()));
         self
     }
 }

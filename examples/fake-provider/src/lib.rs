@@ -60,6 +60,7 @@ mod failure;
 mod grammar;
 mod log;
 mod script;
+mod secret;
 mod server;
 mod state;
 mod writing;

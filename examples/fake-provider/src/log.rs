@@ -197,11 +197,20 @@ impl Log {
     }
 
     pub(crate) async fn until(&self, mut wanted: impl FnMut(&[Received]) -> bool) {
+        self.wait(|inner| wanted(inner.entries.make_contiguous()))
+            .await;
+    }
+
+    pub(crate) async fn idle(&self) {
+        self.wait(|inner| inner.open == 0).await;
+    }
+
+    async fn wait(&self, mut over: impl FnMut(&mut Inner) -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // before the look, so that no change between the two is missed
             changed.as_mut().enable();
-            if wanted(self.lock().entries.make_contiguous()) {
+            if over(&mut self.lock()) {
                 return;
             }
             changed.await;

@@ -17,6 +17,7 @@ use crate::{
     conn::{Line, Socket},
     log::Received,
     script::Script,
+    secret::Secret,
     state::State,
 };
 
@@ -34,7 +35,7 @@ pub struct FakeProvider {
 #[derive(Debug, Clone)]
 pub struct Builder {
     listen: SocketAddr,
-    key: Option<String>,
+    key: Option<Secret>,
 }
 
 impl Builder {
@@ -47,7 +48,7 @@ impl Builder {
     /// Only requests with this credential (bearer, `x-api-key` or `api-key`) are answered, others
     /// get a 401. Default: everybody is.
     pub fn require_key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        self.key = Some(Secret(key.into()));
         self
     }
 
@@ -123,6 +124,11 @@ impl FakeProvider {
     /// How many answers are still being written, or hang.
     pub fn open_streams(&self) -> usize {
         self.state.log.open()
+    }
+
+    /// Waits until no answer is open, without a limit of its own.
+    pub async fn idle(&self) {
+        self.state.log.idle().await;
     }
 
     /// Waits until the log is as `wanted`, without a limit of its own: it looks now, and whenever

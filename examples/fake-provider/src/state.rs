@@ -15,6 +15,7 @@ use crate::{
     grammar::{self, Unreadable},
     log::Log,
     script::Script,
+    secret::Secret,
 };
 
 /// Scripts of headers and model names that are counted at a time; one more, and all start over.
@@ -23,7 +24,7 @@ const MOST_COUNTED: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) log: Arc<Log>,
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Secret>,
     answers: AtomicU64,
     scripts: Mutex<Scripts>,
 }
@@ -46,7 +47,7 @@ struct Counted {
 struct Counter {
     model: String,
     text: Option<String>,
-    caller: String,
+    caller: Secret,
 }
 
 impl Counted {
@@ -58,7 +59,7 @@ impl Counted {
 }
 
 impl State {
-    pub(crate) fn new(key: Option<String>) -> Self {
+    pub(crate) fn new(key: Option<Secret>) -> Self {
         Self {
             key,
             ..Self::default()
@@ -144,12 +145,10 @@ pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-fn caller(headers: &HeaderMap) -> String {
+fn caller(headers: &HeaderMap) -> Secret {
     let named = headers
         .get("x-fake-key")
         .and_then(|value| value.to_str().ok());
-    named
-        .or_else(|| credential(headers))
-        .unwrap_or_default()
-        .to_owned()
+    let caller = named.or_else(|| credential(headers));
+    Secret(caller.unwrap_or_default().to_owned())
 }
