@@ -27,7 +27,8 @@
 //! throttle=2,retry-after-ms=200` say the same; [`OPTIONS`] and [`WORDS`] list what there is. Both
 //! are read by the parser behind `str::parse::<Script>()`. They count for each caller: by the header
 //! `x-fake-key`, else by the credential; after the healthy answer the count starts over. An `x-fake`
-//! that can't be read is answered with a 400 that says why.
+//! that can't be read is answered with a 400 that says why. All this is about chat and messages; the
+//! list of models is always answered.
 //!
 //! # The healthy answer
 //!
@@ -59,6 +60,7 @@ mod dialect;
 mod failure;
 mod grammar;
 mod log;
+mod options;
 mod script;
 mod secret;
 mod server;
@@ -68,8 +70,9 @@ mod writing;
 pub use self::{
     behaviour::{At, Behaviour},
     failure::{Failure, Hint},
-    grammar::{OPTIONS, Unreadable, WORDS},
+    grammar::Unreadable,
     log::{LOG_BODY_BYTES, LOG_ENTRIES, Outcome, Received},
+    options::{OPTIONS, WORDS},
     script::Script,
     server::{Builder, FakeProvider},
 };
