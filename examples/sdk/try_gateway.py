@@ -102,7 +102,7 @@ def openai_error_in_the_first_event_is_retried(gateway):
         model="gpt-6-sol",
         messages=PROMPT,
         stream=True,
-        extra_headers={"x-fake": "times=1,err=0", "x-fake-key": "sdk-openai-first"},
+        extra_headers={"x-fake": "times=1, err-at=0", "x-fake-key": "sdk-openai-first"},
     )
     assert raw.headers["x-llm-attempts"] == "2", raw.headers
     assert [c for c in raw.parse() if c.choices]
@@ -172,7 +172,7 @@ def anthropic_overloaded_inside_a_200_is_retried(gateway):
         model="claude-sonnet-5-5",
         max_tokens=64,
         messages=PROMPT,
-        extra_headers={"x-fake": "times=1,err=0", "x-fake-key": "sdk-anthropic-first"},
+        extra_headers={"x-fake": "times=1, err-at=0", "x-fake-key": "sdk-anthropic-first"},
     ) as stream:
         assert "".join(stream.text_stream)
 
