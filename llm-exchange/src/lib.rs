@@ -1,1 +1,3 @@
 //! The words that the layers share.
+
+pub mod sse;
