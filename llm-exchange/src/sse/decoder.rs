@@ -4,12 +4,13 @@ use bytes::{Buf, Bytes};
 
 use super::{
     Event, Rest, TooLarge,
-    scan::{Found, Scan},
+    scan::{Layout, Scan},
 };
 
 const DEFAULT_MAX_EVENT_BYTES: usize = 4 << 20;
 
-/// A longer block is not copied once more to fit exactly, and its buffer is not kept for the next.
+/// The buffer for blocks that span chunks is used again, and the blocks are copied out of it to fit
+/// exactly, up to this size. A longer block is handed out in the buffer itself.
 const SMALL: usize = 16 << 10;
 
 /// Cuts a stream of bytes into [`Event`]s.
@@ -96,9 +97,11 @@ impl Decoder {
                 self.begun = Vec::new();
                 return Some(Err(TooLarge::new(self.max_event_bytes)));
             }
-            if found.layout.maybe_id || !self.begun.is_empty() {
-                return Some(Ok(self.take_slowly(&found)));
+            if !self.begun.is_empty() || found.layout.maybe_id {
+                return Some(Ok(self.take_rare(found.end, found.layout)));
             }
+            // Mostly a block lies in one chunk and has no id: nothing is copied, and nothing in it
+            // is looked at again.
             let id = self.last_id.clone();
             return Some(Ok(Event {
                 raw: self.chunk.split_to(found.end),
@@ -129,18 +132,24 @@ impl Decoder {
         Rest::new(raw, ended.scan.lead(), ended.discarding)
     }
 
-    #[cold]
-    fn take_slowly(&mut self, found: &Found) -> Event {
-        let raw = self.assemble(found.end);
-        let mut event = Event::new(raw, found.layout, None);
+    /// The block that ends at `end` of the chunk, where it began in an earlier one or may set the
+    /// last event id.
+    #[inline(never)]
+    fn take_rare(&mut self, end: usize, layout: Layout) -> Event {
+        let raw = self.join(end);
+        let mut event = Event {
+            raw,
+            layout,
+            id: None,
+        };
         if let Some(id) = event.own_id() {
             self.last_id = (!id.is_empty()).then(|| Arc::from(id));
         }
-        event.id = self.last_id.clone();
+        event.id.clone_from(&self.last_id);
         event
     }
 
-    fn assemble(&mut self, end: usize) -> Bytes {
+    fn join(&mut self, end: usize) -> Bytes {
         let tail = self.chunk.split_to(end);
         if self.begun.is_empty() {
             return tail;
@@ -157,8 +166,7 @@ impl Decoder {
         Bytes::from(whole)
     }
 
-    /// Keeps the chunk, none of which is the end of a block. False: that block is
-    /// now known to be too large.
+    /// Keeps the chunk, in which no block ends. False: the block is now known to be too large.
     fn set_aside(&mut self) -> bool {
         let chunk = mem::take(&mut self.chunk);
         if self.discarding {

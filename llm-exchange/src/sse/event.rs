@@ -21,11 +21,6 @@ pub struct Event {
 }
 
 impl Event {
-    #[inline]
-    pub(super) fn new(raw: Bytes, layout: Layout, id: Option<Arc<str>>) -> Self {
-        Self { raw, layout, id }
-    }
-
     /// The exact bytes.
     ///
     /// The `raw` of all blocks and of [`Rest`](super::Rest), one after the other, are the stream,
@@ -39,12 +34,24 @@ impl Event {
     ///
     /// `None` if there is no `data` line; the specification hands no such block to a reader. An
     /// empty `data` line is `Some` of nothing.
-    ///
-    /// Borrowed data can be had as `Bytes` without a copy by `event.raw().slice_ref(&data)`.
+    #[inline]
     pub fn data(&self) -> Option<Cow<'_, [u8]>> {
-        if !self.layout.maybe_data {
+        let Layout {
+            maybe_data,
+            first_data,
+            last_line,
+            ..
+        } = self.layout;
+        if !maybe_data {
             return None;
         }
+        if first_data == last_line {
+            return value_of(self.last_line(), b"data").map(Cow::Borrowed);
+        }
+        self.data_of_lines()
+    }
+
+    fn data_of_lines(&self) -> Option<Cow<'_, [u8]>> {
         let mut values = self.values_from(self.layout.first_data, b"data");
         let first = values.next()?;
         let Some(second) = values.next() else {
@@ -60,6 +67,7 @@ impl Event {
     }
 
     /// The name of the event: the last `event` line, `message` if there is none or it is empty.
+    #[inline]
     pub fn name(&self) -> Cow<'_, str> {
         if !self.layout.maybe_event {
             return Cow::Borrowed("message");
@@ -79,19 +87,8 @@ impl Event {
     /// The time to wait before a reconnection, if this block sets it: the last `retry` line that is
     /// digits only. The wire counts milliseconds; what passes 64 bits is ignored.
     pub fn retry(&self) -> Option<Duration> {
-        let millis = |value: &[u8]| {
-            // `parse` alone would take a leading plus.
-            let digits = value.iter().all(u8::is_ascii_digit);
-            std::str::from_utf8(value)
-                .ok()
-                .filter(|_| digits)?
-                .parse()
-                .ok()
-        };
-        self.values(b"retry")
-            .filter_map(millis)
-            .last()
-            .map(Duration::from_millis)
+        let millis = self.values(b"retry").filter_map(digits).last();
+        millis.map(Duration::from_millis)
     }
 
     /// The value of the last `id` line without a NUL.
@@ -107,6 +104,11 @@ impl Event {
         self.values_from(usize::from(self.layout.lead), field)
     }
 
+    #[inline]
+    fn last_line(&self) -> &[u8] {
+        &self.raw[self.layout.last_line..self.layout.last_line_end]
+    }
+
     /// The values of a field in the lines from `start` on, which is the start of a line.
     #[inline]
     fn values_from<'e>(
@@ -114,10 +116,10 @@ impl Event {
         start: usize,
         field: &'static [u8],
     ) -> impl Iterator<Item = &'e [u8]> {
-        let (before, last) = self.raw.split_at(self.layout.last_line);
+        let before = &self.raw[start..self.layout.last_line];
         let lines = Lines {
-            before: &before[start..],
-            last: Some(last),
+            before,
+            last: Some(self.last_line()),
         };
         lines.filter_map(move |line| value_of(line, field))
     }
@@ -136,7 +138,7 @@ impl fmt::Debug for Event {
 /// The lines of a block. Between CR and LF it sees a blank line, which has no field.
 struct Lines<'e> {
     before: &'e [u8],
-    /// The last line that is not blank, with all the line ends after it.
+    /// The last line that is not blank.
     last: Option<&'e [u8]>,
 }
 
@@ -152,11 +154,7 @@ impl<'e> Iterator for Lines<'e> {
             self.before = &after[1..];
             return Some(line);
         }
-        let mut line = self.last.take()?;
-        while let [rest @ .., b'\n' | b'\r'] = line {
-            line = rest;
-        }
-        Some(line)
+        self.last.take()
     }
 }
 
@@ -168,4 +166,14 @@ fn value_of<'e>(line: &'e [u8], field: &[u8]) -> Option<&'e [u8]> {
         [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
         _ => None,
     }
+}
+
+fn digits(value: &[u8]) -> Option<u64> {
+    // `parse` alone would take a leading plus.
+    let all = value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| all)?
+        .parse()
+        .ok()
 }

@@ -31,9 +31,10 @@ pub(super) struct Layout {
     /// Bytes at the front that belong to none of its lines: the byte order mark, or the LF of a
     /// CRLF whose CR ended the block before.
     pub(super) lead: u8,
-    /// Where its last line that is not blank starts. Only blank line ends come after that line, so
-    /// its end is known without a search.
+    /// Where its last line that is not blank starts.
     pub(super) last_line: usize,
+    /// Where that line ends, without its line end.
+    pub(super) last_line_end: usize,
     /// Where the first line starts that may be a `data` field, if `maybe_data`.
     pub(super) first_data: usize,
     /// Whether a line starts with the first letter of this field. Most blocks lack most fields,
@@ -44,6 +45,12 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    fn set_lead(&mut self, lead: u8) {
+        self.lead = lead;
+        self.last_line = usize::from(lead);
+        self.last_line_end = usize::from(lead);
+    }
+
     #[inline]
     fn begin_line(&mut self, first: u8, offset: usize) {
         self.last_line = offset;
@@ -61,6 +68,7 @@ impl Layout {
     const EMPTY: Self = Self {
         lead: 0,
         last_line: 0,
+        last_line_end: 0,
         first_data: 0,
         maybe_data: false,
         maybe_event: false,
@@ -90,7 +98,7 @@ impl Scan {
 
     /// Scans all of `chunk`, or up to the end of the block in it. `begun` is the number of bytes of
     /// the block that came in earlier chunks.
-    #[inline(never)]
+    #[inline]
     pub(super) fn find_end(&mut self, chunk: &[u8], begun: usize) -> Option<Found> {
         // Worked on in registers, and put back where the scan stops.
         let Self { mut at, mut layout } = *self;
@@ -105,15 +113,13 @@ impl Scan {
                         continue;
                     }
                     (At::BlockAfterCr, b'\n') => {
-                        layout.lead = 1;
-                        layout.last_line = 1;
+                        layout.set_lead(1);
                         at = At::Line;
                         i += 1;
                         continue;
                     }
                     (At::Stream(seen), _) if byte == BOM[usize::from(seen)] => {
-                        layout.lead = seen + 1;
-                        layout.last_line = usize::from(seen) + 1;
+                        layout.set_lead(seen + 1);
                         at = if seen == 2 {
                             At::Line
                         } else {
@@ -128,27 +134,22 @@ impl Scan {
                         at = At::Within;
                         continue;
                     }
-                    (_, b'\n') => {
-                        *self = Self {
-                            at: At::Line,
-                            layout: Layout::EMPTY,
+                    (_, b'\n' | b'\r') => {
+                        // The LF of a CRLF is taken along if it is here, and not waited for.
+                        let cr = byte == b'\r';
+                        let crlf = cr && chunk.get(i + 1) == Some(&b'\n');
+                        let at = if cr && !crlf {
+                            At::BlockAfterCr
+                        } else {
+                            At::Line
                         };
-                        return Some(Found {
-                            end: i + 1,
-                            end_of_lines: i + 1,
-                            layout,
-                        });
-                    }
-                    (_, b'\r') => {
-                        let lf = chunk.get(i + 1) == Some(&b'\n');
-                        let at = if lf { At::Line } else { At::BlockAfterCr };
                         *self = Self {
                             at,
                             layout: Layout::EMPTY,
                         };
                         let end_of_lines = i + 1;
                         return Some(Found {
-                            end: end_of_lines + usize::from(lf),
+                            end: end_of_lines + usize::from(crlf),
                             end_of_lines,
                             layout,
                         });
@@ -163,6 +164,7 @@ impl Scan {
                 break;
             };
             i += len;
+            layout.last_line_end = begun + i;
             at = if chunk[i] == b'\r' {
                 At::LineAfterCr
             } else {
