@@ -55,10 +55,10 @@ impl Payload {
         B::Error: Into<BoxError>,
     {
         let mut body = Some(body);
-        if let Some(payload) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>() {
-            if let Some(payload) = payload.take() {
-                return payload;
-            }
+        if let Some(payload) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>()
+            && let Some(payload) = payload.take()
+        {
+            return payload;
         }
         match body {
             Some(body) if !body.is_end_stream() => Self::stream(Bytes::new(), boxed(body)),
@@ -311,6 +311,10 @@ impl fmt::Debug for Payload {
 #[must_use = "futures do nothing unless polled"]
 pub struct ReadPayload(ReadState);
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the ready request is the hot path, and moved on at once"
+)]
 enum ReadState {
     Ready(Option<Request<Payload>>),
     /// Boxed: a call is read once, and moved by every layer.

@@ -98,10 +98,10 @@ pub(super) fn stream_event(data: &[u8]) -> StreamEvent {
         // not a chunk: perhaps a server's flat error
         return ProviderError::from_body(data).map_or(StreamEvent::Nothing, StreamEvent::Error);
     };
-    if chunk.error.is_some() {
-        if let Some(error) = ProviderError::from_body(data) {
-            return StreamEvent::Error(error);
-        }
+    if chunk.error.is_some()
+        && let Some(error) = ProviderError::from_body(data)
+    {
+        return StreamEvent::Error(error);
     }
     let content = chunk
         .choices
