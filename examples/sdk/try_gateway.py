@@ -6,6 +6,7 @@ Exit code 0 if all passed.
 """
 
 import argparse
+import os
 import re
 import signal
 import subprocess
@@ -30,7 +31,10 @@ class Gateway:
 
     def __init__(self, binary):
         self.process = subprocess.Popen(
-            [binary, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+            [binary, "--listen", "127.0.0.1:0"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "RUST_LOG": "warn"},
         )
         self.url = None
         for line in self.process.stdout:

@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use http_body_util::Empty;
 use llm_exchange::{AnswerBody, BoxError, Classify, Dialect, ErrorAnswer, Standard, Verdict};
 
-use crate::upload::Cut;
+use crate::{proxy::MAX_CALL_BYTES, upload::Cut};
 
 fn answer(answer: ErrorAnswer, dialect: Option<Dialect>) -> Response<Body> {
     let response: Response<AnswerBody<Empty<bytes::Bytes>>> = answer.into_response(dialect);
@@ -30,9 +30,17 @@ pub(crate) fn invalid(dialect: Dialect, message: String) -> Response<Body> {
     )
 }
 
+pub(crate) fn too_large(dialect: Dialect) -> Response<Body> {
+    let message = format!("the request body is larger than {MAX_CALL_BYTES} bytes");
+    let code = "request_too_large";
+    answer(
+        ErrorAnswer::new(StatusCode::PAYLOAD_TOO_LARGE, code, message),
+        Some(dialect),
+    )
+}
+
 pub(crate) fn cut(why: Cut, dialect: Option<Dialect>) -> Response<Body> {
     let (status, code) = match why {
-        Cut::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
         Cut::TooSlow => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
         Cut::Broken => (StatusCode::BAD_REQUEST, "request_broken"),
     };

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use fake_provider::{FakeProvider, Hint, Script};
+use fake_provider::FakeProvider;
 
 use crate::{
     Config,
@@ -24,13 +24,6 @@ impl Demo {
     /// If no port of the loopback address is free.
     pub async fn start(listen: Option<SocketAddr>) -> io::Result<Self> {
         let fake = FakeProvider::start().await?;
-        fake.on(
-            "throttled-2",
-            Script::new()
-                .throttle(2, Hint::RetryAfterMs(500))
-                .then_ok()
-                .start_over(),
-        );
         let provider = Provider::new("fake".to_owned(), &fake.url(), Speaks::Openai, None)
             .map_err(io::Error::other)?;
         Ok(Self {

@@ -1,6 +1,6 @@
 //! The gateway's command.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use gateway::{Command, Config, Demo, Gateway, HELP};
 use llm_exchange::BoxError;
@@ -32,6 +32,7 @@ async fn run(file: Option<PathBuf>, listen: Option<SocketAddr>) -> Result<(), Bo
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     // from here on, so that a signal during the start is not lost

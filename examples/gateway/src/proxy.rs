@@ -8,12 +8,11 @@ use llm_exchange::{Call, Dialect, Payload, Unreadable};
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-use crate::{
-    answers, headers,
-    provider::Provider,
-    stack::Stack,
-    upload::{Cut, MAX_BYTES, Upload},
-};
+use crate::{answers, headers, provider::Provider, stack::Stack, upload::Upload};
+
+/// The largest body of an LLM call, in bytes, kept whole to be sent again. Anthropic takes 32 MiB.
+/// Other requests, such as file uploads, stream through and have no limit.
+pub(crate) const MAX_CALL_BYTES: usize = 32 << 20;
 
 pub(crate) struct App {
     pub(crate) providers: Vec<Provider>,
@@ -46,8 +45,10 @@ impl App {
     /// The answer, and the model asked for.
     async fn answer(&self, request: Request<Body>) -> (Option<Box<str>>, Response<Body>) {
         let dialect = Dialect::of(request.method(), request.uri());
-        if announced(&request).is_some_and(|bytes| bytes > MAX_BYTES) {
-            return (None, answers::cut(Cut::TooLarge, dialect));
+        if let Some(dialect) = dialect {
+            if announced(&request).is_some_and(|bytes| bytes > MAX_CALL_BYTES as u64) {
+                return (None, answers::too_large(dialect));
+            }
         }
         let (mut parts, body) = request.into_parts();
         let (body, cut) = Upload::new(body);
@@ -65,7 +66,7 @@ impl App {
         provider.authorize(&mut parts.headers);
 
         let request = Request::from_parts(parts, body);
-        let request = Payload::read(request, Payload::DEFAULT_MAX_BYTES).await;
+        let request = Payload::read(request, MAX_CALL_BYTES).await;
         if let Some(why) = cut.get() {
             return (None, answers::cut(*why, dialect));
         }
@@ -91,6 +92,7 @@ impl App {
 fn check(request: &Request<Payload>) -> Option<Response<Body>> {
     let call = Call::of(request)?;
     match call.unreadable() {
+        Some(Unreadable::TooLarge) => Some(answers::too_large(call.dialect())),
         Some(why @ (Unreadable::Syntax | Unreadable::Fields)) => {
             Some(answers::invalid(call.dialect(), why.to_string()))
         }

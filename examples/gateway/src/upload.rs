@@ -1,4 +1,4 @@
-//! The caller's body: bounded in size and in silence.
+//! The caller's body: bounded in silence.
 
 use std::{
     fmt,
@@ -13,15 +13,12 @@ use http_body::{Body, Frame, SizeHint};
 use llm_exchange::BoxError;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The largest request body, in bytes.
-pub(crate) const MAX_BYTES: u64 = 32 << 20;
 /// The longest silence of a caller who is sending.
 pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(60);
 
 /// Why a caller's body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    TooLarge,
     TooSlow,
     Broken,
 }
@@ -29,7 +26,6 @@ pub(crate) enum Cut {
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TooLarge => "the request body is too large",
             Self::TooSlow => "the request body did not come in time",
             Self::Broken => "the request body broke off",
         })
@@ -38,10 +34,9 @@ impl fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-/// A body within the limits. `why` tells whoever answers what went wrong with it.
+/// A body whose sender does not fall silent. `why` tells whoever answers what went wrong with it.
 pub(crate) struct Upload<B> {
     body: B,
-    left: u64,
     silence: Option<Pin<Box<Sleep>>>,
     why: Arc<OnceLock<Cut>>,
 }
@@ -52,7 +47,6 @@ impl<B> Upload<B> {
         (
             Self {
                 body,
-                left: MAX_BYTES,
                 silence: None,
                 why: Arc::clone(&why),
             },
@@ -85,14 +79,7 @@ where
                 if let Some(silence) = &mut this.silence {
                     silence.as_mut().reset(Instant::now() + MAX_SILENCE);
                 }
-                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-                match this.left.checked_sub(bytes) {
-                    Some(left) => {
-                        this.left = left;
-                        Poll::Ready(Some(Ok(frame)))
-                    }
-                    None => this.cut(Cut::TooLarge),
-                }
+                Poll::Ready(Some(Ok(frame)))
             }
             Poll::Pending => {
                 let silence = this
@@ -139,14 +126,5 @@ mod tests {
         upload.frame().await.unwrap().unwrap_err();
         assert_eq!(why.get(), Some(&Cut::TooSlow));
         assert_eq!(start.elapsed(), almost + MAX_SILENCE);
-    }
-
-    #[tokio::test]
-    async fn a_body_is_cut_at_its_limit_whatever_its_length_was_said_to_be() {
-        let megabyte = vec![0; 1 << 20];
-        let pieces = std::iter::repeat_n(megabyte, 33);
-        let (upload, why) = Upload::new(ScriptedBody::<BoxError>::chunks(pieces));
-        upload.collect().await.unwrap_err();
-        assert_eq!(why.get(), Some(&Cut::TooLarge));
     }
 }
