@@ -1,7 +1,7 @@
 //! What a call that succeeds at once allocates beyond the bare service: facts read, 12 headers.
 //!
 //! `cargo test -p retry-layer --features testkit/count-allocations --test allocations`
-#![allow(unreachable_pub, dead_code)]
+#![allow(unreachable_pub, dead_code, clippy::unwrap_used)]
 
 #[path = "../benches/common/mod.rs"]
 mod common;

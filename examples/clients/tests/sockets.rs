@@ -1,4 +1,5 @@
 //! retry-layer over real connections: hyper, reqwest and axum against the fake provider.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::time::Duration;
 

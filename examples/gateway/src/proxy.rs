@@ -45,10 +45,10 @@ impl App {
     /// The answer, and the model asked for.
     async fn answer(&self, request: Request<Body>) -> (Option<Box<str>>, Response<Body>) {
         let dialect = Dialect::of(request.method(), request.uri());
-        if let Some(dialect) = dialect {
-            if announced(&request).is_some_and(|bytes| bytes > MAX_CALL_BYTES as u64) {
-                return (None, answers::too_large(dialect));
-            }
+        if let Some(dialect) = dialect
+            && announced(&request).is_some_and(|bytes| bytes > MAX_CALL_BYTES as u64)
+        {
+            return (None, answers::too_large(dialect));
         }
         let (mut parts, body) = request.into_parts();
         let (body, cut) = Upload::new(body);

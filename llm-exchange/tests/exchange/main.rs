@@ -1,4 +1,5 @@
 //! Payloads, calls, peeking and watched bodies, one binary.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod answers;
 mod auto_traits;
