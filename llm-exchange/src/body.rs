@@ -1,6 +1,7 @@
 //! The body of an answer.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     fmt,
     pin::Pin,
@@ -50,21 +51,21 @@ impl Front {
     }
 
     /// The data in one piece; copied only where it came in several.
-    pub(crate) fn concat(&self) -> Bytes {
+    pub(crate) fn concat(&self) -> Cow<'_, [u8]> {
         let mut parts = self
             .first
             .iter()
             .chain(&self.more)
             .filter_map(Frame::data_ref);
         match (parts.next(), parts.next()) {
-            (None, _) => Bytes::new(),
-            (Some(only), None) => only.clone(),
+            (None, _) => Cow::Borrowed(&[]),
+            (Some(only), None) => Cow::Borrowed(only),
             (Some(first), Some(second)) => {
                 let mut all = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or(0));
                 all.extend_from_slice(first);
                 all.extend_from_slice(second);
                 parts.for_each(|part| all.extend_from_slice(part));
-                all.into()
+                Cow::Owned(all)
             }
         }
     }

@@ -458,6 +458,21 @@ impl Collect {
     }
 }
 
+impl ReadPayload {
+    /// The request at once, where nothing has to be waited for: it was read before, or is not read.
+    ///
+    /// # Errors
+    ///
+    /// The future itself, to be polled.
+    #[allow(clippy::result_large_err, reason = "the other way is as large")]
+    pub fn now(self) -> Result<Request<Payload>, Self> {
+        match self.0 {
+            ReadState::Ready(Some(request)) => Ok(request),
+            state => Err(Self(state)),
+        }
+    }
+}
+
 impl Future for ReadPayload {
     type Output = Request<Payload>;
 

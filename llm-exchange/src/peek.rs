@@ -12,7 +12,6 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header, response};
 use http_body::{Body, Frame};
-use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
 use crate::{
@@ -273,22 +272,23 @@ fn is_encoded(headers: &HeaderMap) -> bool {
         .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-pin_project! {
-    /// The future of [`peek`]: the facts, and the answer with what was read put back in front.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Peek<R> {
-        parts: Option<response::Parts>,
-        body: Option<R>,
-        front: Front,
-        peeked: Peeked,
-        how: How,
-        dialect: Dialect,
-        limits: PeekLimits,
-        // set when the body is first waited for
-        #[pin]
-        timer: Option<Sleep>,
-    }
+/// The future of [`peek`]: the facts, and the answer with what was read put back in front.
+///
+/// It is `Unpin`: an answer that is there already is known without being pinned anywhere.
+#[must_use = "futures do nothing unless polled"]
+pub struct Peek<R> {
+    parts: Option<response::Parts>,
+    body: Option<R>,
+    front: Front,
+    peeked: Peeked,
+    how: How,
+    dialect: Dialect,
+    limits: PeekLimits,
+    /// Set when the body is first waited for.
+    timer: Option<Pin<Box<Sleep>>>,
 }
+
+impl<R: Unpin> Unpin for Peek<R> {}
 
 /// Whether to read on.
 #[derive(PartialEq)]
@@ -391,14 +391,14 @@ where
     /// # Panics
     ///
     /// If polled again after it was ready.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
         let mut reading = Reading {
-            front: this.front,
-            peeked: this.peeked,
-            how: this.how,
-            dialect: *this.dialect,
-            limits: *this.limits,
+            front: &mut this.front,
+            peeked: &mut this.peeked,
+            how: &mut this.how,
+            dialect: this.dialect,
+            limits: this.limits,
         };
         let travels = !matches!(reading.how, How::Head | How::Json);
         while let (false, Some(body)) = (matches!(reading.how, How::Head), this.body.as_mut()) {
@@ -411,25 +411,22 @@ where
                 Poll::Ready(Some(Err(error))) => {
                     reading.front.fail(error.into());
                     reading.ended(Ending::Broken);
-                    *this.body = None;
+                    this.body = None;
                 }
                 Poll::Ready(None) => {
                     reading.ended(Ending::Truncated);
-                    *this.body = None;
+                    this.body = None;
                 }
                 Poll::Pending => {
                     // the data was asked for first, so a slow reader cannot run this clock out
-                    if this.timer.is_none() {
-                        this.timer.set(Some(sleep(this.limits.commit_after)));
-                    }
-                    if let Some(timer) = this.timer.as_mut().as_pin_mut() {
-                        ready!(timer.poll(cx));
-                    }
+                    let after = this.limits.commit_after;
+                    let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(after)));
+                    ready!(timer.as_mut().poll(cx));
                     break;
                 }
             }
         }
-        let peeked = reading.peeked.clone();
+        let peeked = mem::replace(&mut this.peeked, Peeked::new(StatusCode::OK));
         let mut parts = this
             .parts
             .take()
@@ -437,7 +434,7 @@ where
         if travels || peeked.error.is_some() || peeked.ending.is_some() {
             parts.extensions.insert(peeked.clone());
         }
-        let body = AnswerBody::read_ahead(mem::take(reading.front), this.body.take());
+        let body = AnswerBody::read_ahead(mem::take(&mut this.front), this.body.take());
         Poll::Ready((peeked, Response::from_parts(parts, body)))
     }
 }

@@ -72,28 +72,26 @@ struct PackedHeaders {
     count: usize,
 }
 
-const LENGTHS: usize = 8;
+/// Bytes of most headers, their lengths included; a guess that saves measuring them first.
+const USUAL: usize = 64;
 const SENSITIVE: u32 = 1 << 31;
 
 impl PackedHeaders {
     /// `None`: a value of 2 GiB and more.
     fn pack(headers: &HeaderMap) -> Option<Self> {
         let count = headers.len();
-        let bytes: usize = headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
-        let mut text = Vec::with_capacity(bytes + count * LENGTHS);
+        let mut text = Vec::with_capacity(count * USUAL);
         for (name, value) in headers {
-            let name_length = u32::try_from(name.as_str().len()).ok()?;
-            let value_length = u32::try_from(value.len())
-                .ok()
-                .filter(|len| *len < SENSITIVE)?;
+            let (name, text_of_value) = (name.as_str().as_bytes(), value.as_bytes());
+            let value_length = u32::try_from(text_of_value.len()).ok()?;
+            if value_length >= SENSITIVE {
+                return None;
+            }
             let mark = if value.is_sensitive() { SENSITIVE } else { 0 };
-            text.extend_from_slice(&name_length.to_ne_bytes());
-            text.extend_from_slice(&(value_length | mark).to_ne_bytes());
-            text.extend_from_slice(name.as_str().as_bytes());
-            text.extend_from_slice(value.as_bytes());
+            let lengths = (name.len() as u64) << 32 | u64::from(value_length | mark);
+            text.extend_from_slice(&lengths.to_ne_bytes());
+            text.extend_from_slice(name);
+            text.extend_from_slice(text_of_value);
         }
         Some(Self { text, count })
     }
@@ -102,11 +100,11 @@ impl PackedHeaders {
     fn unpack(&self) -> Option<HeaderMap> {
         let mut headers = HeaderMap::with_capacity(self.count + 1);
         let mut rest = &self.text[..];
-        while let Some((name_length, after)) = rest.split_first_chunk() {
-            let (value_length, after) = after.split_first_chunk()?;
-            let marked = u32::from_ne_bytes(*value_length);
-            let (name, after) = after.split_at_checked(length(u32::from_ne_bytes(*name_length)))?;
-            let (value, after) = after.split_at_checked(length(marked & !SENSITIVE))?;
+        while let Some((lengths, after)) = rest.split_first_chunk() {
+            let lengths = u64::from_ne_bytes(*lengths);
+            let (name, after) = after.split_at_checked((lengths >> 32) as usize)?;
+            let marked = lengths as u32;
+            let (value, after) = after.split_at_checked((marked & !SENSITIVE) as usize)?;
             let mut value = HeaderValue::from_bytes(value).ok()?;
             value.set_sensitive(marked & SENSITIVE != 0);
             headers.append(HeaderName::from_bytes(name).ok()?, value);
@@ -114,10 +112,6 @@ impl PackedHeaders {
         }
         Some(headers)
     }
-}
-
-fn length(bytes: u32) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// Asks for an answer that can be read. A caller who named no encoding is left as it is: providers

@@ -4,10 +4,11 @@
 use std::{
     collections::HashMap,
     fmt,
-    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
 };
 
+use foldhash::quality::RandomState;
 use http::Request;
 use llm_exchange::{Call, Payload};
 use tokio::time::Instant;
@@ -97,7 +98,7 @@ impl Budgets {
     pub(crate) fn new(rule: RetryBudget) -> Self {
         Self {
             rule,
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             epoch: Instant::now(),
             keys: Mutex::new(HashMap::default()),
         }

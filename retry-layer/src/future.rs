@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Classify, ErrorAnswer, Hints, Payload, Peek, ReadPayload, Refusal,
-    Verdict, Watch, peek,
+    AnswerBody, BoxError, Call, Classify, ErrorAnswer, Hints, Payload, Peek, Peeked, ReadPayload,
+    Refusal, Verdict, Watch, peek,
 };
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
@@ -42,8 +42,7 @@ pin_project! {
         #[pin]
         state: State<S::Future, R>,
         // the limit of the running attempt, the pause, or the deadline while getting ready
-        #[pin]
-        timer: Option<Sleep>,
+        timer: Timer,
         service: S,
         shared: Shared<C, H>,
         // none before the request was read, and for what is passed through
@@ -54,12 +53,13 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F, R> {
-        // the caller's body
-        Reading { read: ReadPayload },
+        // the caller's body; boxed, like the next but one, as a call that waits for neither is moved
+        // often and these would be most of its size
+        Reading { read: Box<ReadPayload> },
         // the inner response
         Sending { #[pin] sent: F },
         // what the answer is
-        Peeking { #[pin] peek: Peek<R> },
+        Peeking { peek: Box<Peek<R>> },
         // the pause; nothing of the failed attempt is held
         Waiting,
         // pause over: poll_ready again before the next call
@@ -67,6 +67,9 @@ pin_project! {
         Done,
     }
 }
+
+/// Boxed, as most calls need none and every call's future is moved.
+type Timer = Option<Pin<Box<Sleep>>>;
 
 struct Shared<C, H> {
     settings: Arc<Settings>,
@@ -100,35 +103,65 @@ impl Outcome {
             hints: Hints::default(),
         }
     }
+
+    fn answered<E, C: Classify<E>>(classify: &C, peeked: &Peeked) -> Self {
+        Self {
+            verdict: classify.answer(peeked),
+            hints: *peeked.hints(),
+        }
+    }
 }
 
 impl<S, R, C, H> RetryFuture<S, R, C, H>
 where
     S: Service<Request<Payload>>,
+    H: OnRetry,
 {
     pub(crate) fn new(
         read: ReadPayload,
-        service: S,
+        mut service: S,
         settings: Arc<Settings>,
         classify: C,
         hook: H,
     ) -> Self {
-        Self {
-            state: State::Reading { read },
-            timer: None,
-            service,
-            shared: Shared {
-                settings,
-                classify,
-                hook,
-                began: Instant::now(),
+        let shared = Shared {
+            settings,
+            classify,
+            hook,
+            began: Instant::now(),
+        };
+        match read.now() {
+            Ok(mut request) => {
+                let call = shared.begin(&mut request);
+                let timer = shared.attempt_timer(call.as_ref());
+                let sent = service.call(request);
+                Self {
+                    state: State::Sending { sent },
+                    timer,
+                    service,
+                    shared,
+                    call,
+                }
+            }
+            Err(read) => Self {
+                state: State::Reading {
+                    read: Box::new(read),
+                },
+                timer: None,
+                service,
+                shared,
+                call: None,
             },
-            call: None,
         }
     }
 }
 
 impl<C, H: OnRetry> Shared<C, H> {
+    fn attempt_timer(&self, call: Option<&CallState>) -> Timer {
+        let limit = call.and(self.settings.attempt_timeout);
+        limit.map(|limit| Box::pin(sleep(limit)))
+    }
+
     /// Reads what the retries of this call depend on. `None`: it is passed through.
     fn begin(&self, request: &mut Request<Payload>) -> Option<CallState> {
         if !request.body().is_replayable() {
@@ -299,8 +332,7 @@ where
                     StateProj::Reading { read } => {
                         let mut request = ready!(Pin::new(read).poll(cx));
                         *this.call = this.shared.begin(&mut request);
-                        let limit = this.call.as_ref().and(this.shared.settings.attempt_timeout);
-                        this.timer.set(limit.map(sleep));
+                        *this.timer = this.shared.attempt_timer(this.call.as_ref());
                         let sent = this.service.call(request);
                         this.state.set(State::Sending { sent });
                         continue;
@@ -327,34 +359,39 @@ where
                             clock,
                             ..
                         } = &*this.shared.settings;
-                        let peek = peek(response, call.call.dialect(), *limits, clock);
-                        this.state.set(State::Peeking { peek });
-                        continue;
+                        let mut peek = peek(response, call.call.dialect(), *limits, clock);
+                        // what is there already is known without storing the future
+                        match Pin::new(&mut peek).poll(cx) {
+                            Poll::Ready((peeked, response)) => (
+                                Outcome::answered::<S::Error, _>(&this.shared.classify, &peeked),
+                                Ok(response),
+                            ),
+                            Poll::Pending => {
+                                this.state.set(State::Peeking {
+                                    peek: Box::new(peek),
+                                });
+                                continue;
+                            }
+                        }
                     }
                     Poll::Ready(Err(error)) => {
                         (Outcome::of(this.shared.classify.error(&error)), Err(error))
                     }
                     Poll::Pending => {
-                        ready!(run_out(this.timer.as_mut(), cx));
+                        ready!(run_out(this.timer, cx));
                         (
                             Outcome::of(Verdict::TimedOut),
                             Ok(call.timed_out("no content in time")),
                         )
                     }
                 },
-                StateProj::Peeking { peek } => match peek.poll(cx) {
-                    Poll::Ready((peeked, response)) => {
-                        let verdict = this.shared.classify.answer(&peeked);
-                        (
-                            Outcome {
-                                verdict,
-                                hints: *peeked.hints(),
-                            },
-                            Ok(response),
-                        )
-                    }
+                StateProj::Peeking { peek } => match Pin::new(peek).poll(cx) {
+                    Poll::Ready((peeked, response)) => (
+                        Outcome::answered::<S::Error, _>(&this.shared.classify, &peeked),
+                        Ok(response),
+                    ),
                     Poll::Pending => {
-                        ready!(run_out(this.timer.as_mut(), cx));
+                        ready!(run_out(this.timer, cx));
                         (
                             Outcome::of(Verdict::TimedOut),
                             Ok(call.timed_out("no content in time")),
@@ -362,8 +399,10 @@ where
                     }
                 },
                 StateProj::Waiting => {
-                    ready!(run_out(this.timer.as_mut(), cx));
-                    this.timer.set(call.deadline.map(sleep_until));
+                    ready!(run_out(this.timer, cx));
+                    *this.timer = call
+                        .deadline
+                        .map(|deadline| Box::pin(sleep_until(deadline)));
                     this.state.set(State::Readying);
                     continue;
                 }
@@ -375,8 +414,7 @@ where
                             let answer = this.shared.hand_back(call, answer, Verdict::Failed, why);
                             return Poll::Ready(Ok(answer));
                         };
-                        this.timer
-                            .set(this.shared.settings.attempt_timeout.map(sleep));
+                        *this.timer = this.shared.attempt_timer(Some(call));
                         let sent = this.service.call(request);
                         this.state.set(State::Sending { sent });
                         continue;
@@ -387,7 +425,7 @@ where
                         return Poll::Ready(Err(error));
                     }
                     Poll::Pending => {
-                        ready!(run_out(this.timer.as_mut(), cx));
+                        ready!(run_out(this.timer, cx));
                         this.state.set(State::Done);
                         let answer = call.timed_out("no time was left to send the call again");
                         let why = Some(GaveUp::Deadline);
@@ -408,7 +446,7 @@ where
                     // the failed attempt, its body and its connection are let go before the wait
                     drop(answer);
                     this.state.set(State::Waiting);
-                    this.timer.set(Some(sleep(delay)));
+                    *this.timer = Some(Box::pin(sleep(delay)));
                     continue;
                 }
                 Err(gave_up) => gave_up,
@@ -428,9 +466,9 @@ where
 }
 
 /// Ready when the timer has run out; without one, never.
-fn run_out(timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
-    match timer.as_pin_mut() {
-        Some(timer) => timer.poll(cx),
+fn run_out(timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
+    match timer {
+        Some(timer) => timer.as_mut().poll(cx),
         None => Poll::Pending,
     }
 }
