@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// `grpc-timeout`: up to eight digits and a unit (gRPC over HTTP/2, "Timeout").
 ///
 /// `None`: absent or unreadable.
 pub(crate) fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
+    let text = headers.get(&GRPC_TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -35,7 +35,7 @@ mod tests {
     fn every_unit_is_read_and_nothing_else() {
         let read = |text: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(GRPC_TIMEOUT, text.parse().unwrap());
+            headers.insert(&GRPC_TIMEOUT, text.parse().unwrap());
             grpc_timeout(&headers)
         };
         assert_eq!(read("2H"), Some(Duration::from_secs(7200)));

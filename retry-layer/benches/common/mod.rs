@@ -14,6 +14,11 @@ use http_body_util::Full;
 use llm_exchange::Payload;
 use tower::Service;
 
+/// What hyper-util's client leaves in the extensions of every answer (its `HttpInfo`).
+#[derive(Clone)]
+#[allow(dead_code, reason = "carried, not read")]
+struct Peer(std::net::SocketAddr);
+
 /// Answers at once.
 #[derive(Clone)]
 pub struct Provider;
@@ -40,6 +45,7 @@ impl<B> Service<Request<B>> for Provider {
         );
         headers.insert("x-request-id", HeaderValue::from_static("req_1"));
         headers.insert("server", HeaderValue::from_static("fake"));
+        response.extensions_mut().insert(Peer(([127, 0, 0, 1], 443).into()));
         ready(Ok(response))
     }
 }
