@@ -35,7 +35,7 @@ doc:
 alone:
 	for crate in llm-exchange retry-layer; do \
 		$(CARGO) test -p $$crate --no-default-features || exit 1; \
-		$(CARGO) check -p $$crate --all-features || exit 1; \
+		$(CARGO) test -p $$crate --all-features || exit 1; \
 	done
 
 package:

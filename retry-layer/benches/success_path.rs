@@ -7,7 +7,7 @@
 mod common;
 
 use common::{ClonePolicy, Provider, drive, full, payload};
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use retry_layer::RetryLayer;
 use tower::{Layer, retry};
 
@@ -16,31 +16,31 @@ fn success_path(c: &mut Criterion) {
     let batch = BatchSize::SmallInput;
 
     let mut service = Provider;
-    group.bench_function("bare/payload", |b| {
+    group.bench_function(BenchmarkId::new("bare", "payload"), |b| {
         b.iter_batched(payload, |request| drive(&mut service, request), batch);
     });
     let mut service = RetryLayer::new().layer(Provider);
-    group.bench_function("retry-layer/payload", |b| {
+    group.bench_function(BenchmarkId::new("retry-layer", "payload"), |b| {
         b.iter_batched(payload, |request| drive(&mut service, request), batch);
     });
     let mut service = retry::RetryLayer::new(ClonePolicy(5)).layer(Provider);
-    group.bench_function("tower::retry/payload", |b| {
+    group.bench_function(BenchmarkId::new("tower::retry", "payload"), |b| {
         b.iter_batched(payload, |request| drive(&mut service, request), batch);
     });
 
     let mut service = Provider;
-    group.bench_function("bare/full", |b| {
+    group.bench_function(BenchmarkId::new("bare", "full"), |b| {
         b.iter_batched(full, |request| drive(&mut service, request), batch);
     });
     let mut service = retry::RetryLayer::new(ClonePolicy(5)).layer(Provider);
-    group.bench_function("tower::retry/full", |b| {
+    group.bench_function(BenchmarkId::new("tower::retry", "full"), |b| {
         b.iter_batched(full, |request| drive(&mut service, request), batch);
     });
     let layer = tower_resilience_retry::RetryLayer::builder()
         .max_attempts(6)
         .build();
     let mut service = layer.layer(Provider);
-    group.bench_function("tower-resilience-retry/full", |b| {
+    group.bench_function(BenchmarkId::new("tower-resilience-retry", "full"), |b| {
         b.iter_batched(full, |request| drive(&mut service, request), batch);
     });
     group.finish();

@@ -1,315 +1,470 @@
-//! The configuration file.
+//! The configuration file: read, checked, and every fault named with its line, section and key.
 
-use std::{fmt, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::HashSet, fmt, net::SocketAddr, ops::Range, time::Duration};
 
-use http::HeaderValue;
 use jiff::SignedDuration;
 use retry_layer::{Backoff, RetryLayer};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use toml::Spanned;
 
-use crate::provider::{Provider, Speaks};
+use crate::provider::{Provider, ProviderDialect, ProviderError};
 
-/// Where the gateway listens unless told otherwise.
-const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+/// Where the gateway listens unless it is told otherwise.
+const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
-/// What the gateway serves. Read from a file or made by [`Demo`](crate::Demo).
-#[derive(Clone, Debug)]
+/// No duration of the file may be longer: a slip of the unit is told at the start.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a gateway is to do: a file that was read and found to be right.
+///
+/// `Debug` shows no credential.
+#[derive(Debug)]
 pub struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) providers: Vec<Provider>,
-    /// `None`: off.
     pub(crate) retry: Option<RetryLayer>,
 }
 
-/// Why a configuration can't be served; a sentence that names the key.
+/// Why a configuration can't be used. It never shows a value that may be a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidConfig(String);
+pub struct ConfigError(String);
 
-impl fmt::Display for InvalidConfig {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.trim_end())
+        f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for InvalidConfig {}
+impl std::error::Error for ConfigError {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default, deserialize_with = "address")]
     listen: Option<SocketAddr>,
     #[serde(default)]
-    provider: Vec<ProviderSection>,
+    provider: Vec<Spanned<ProviderSection>>,
     retry: Option<RetrySection>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProviderSection {
-    name: String,
-    base_url: String,
-    api_key_env: Option<String>,
-    dialect: Speaks,
+    name: Spanned<String>,
+    base_url: Spanned<String>,
+    api_key_env: Option<Spanned<String>>,
+    #[serde(default)]
+    dialect: ProviderDialect,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RetrySection {
     max_retries: Option<u32>,
-    initial_delay: Option<Span>,
-    max_delay: Option<Span>,
+    #[serde(default, deserialize_with = "duration")]
+    initial_delay: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    max_delay: Option<Duration>,
+    #[serde(default, deserialize_with = "multiplier")]
     multiplier: Option<f64>,
+    #[serde(default, deserialize_with = "jitter")]
     jitter: Option<f64>,
-}
-
-/// `"1s"`, `"250ms"`, `"1m30s"`.
-struct Span(Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let duration = text.parse::<SignedDuration>().ok();
-        duration
-            .and_then(|duration| Duration::try_from(duration).ok())
-            .map(Span)
-            .ok_or_else(|| {
-                de::Error::custom(format!(
-                    "{text:?} is no duration such as \"1s\" or \"250ms\""
-                ))
-            })
-    }
+    #[serde(default, deserialize_with = "duration")]
+    max_hint: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    deadline: Option<Duration>,
 }
 
 impl Config {
-    pub(crate) fn of_provider(provider: Provider, listen: Option<SocketAddr>) -> Self {
-        Self {
-            listen: listen.unwrap_or_else(default_listen),
-            providers: vec![provider],
-            retry: Some(RetryLayer::new()),
-        }
-    }
-
-    /// What is served, for people: a line for each provider and one for the layers.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        let mut lines: Vec<_> = self
-            .providers
-            .iter()
-            .map(|provider| format!("provider {}", provider.summary()))
-            .collect();
-        lines.push(format!(
-            "layers: {}",
-            if self.retry.is_some() {
-                "retry"
-            } else {
-                "none"
-            }
-        ));
-        lines.join("\n")
-    }
-
-    /// Reads a file. `--listen` overrides its `listen`.
+    /// Reads the text of a configuration file. `env` looks an environment variable up; it is asked
+    /// for each `api_key_env`.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, with the key and, where it is about the text, the line.
-    pub fn read(path: &Path, listen: Option<SocketAddr>) -> Result<Self, InvalidConfig> {
-        let at = |what: &dyn fmt::Display| InvalidConfig(format!("{}: {what}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
-        Self::parse(&text, listen, |name| std::env::var(name).ok()).map_err(|error| at(&error))
-    }
-
-    /// Reads the text of a file; `environment` is asked for the keys.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    pub fn parse(
+    /// The text is no TOML, has an unknown key or a value that can't be used, names no provider,
+    /// or a variable that is not set.
+    pub fn from_toml(
         text: &str,
-        listen: Option<SocketAddr>,
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, InvalidConfig> {
-        let file: File = toml::from_str(text).map_err(|error| InvalidConfig(error.to_string()))?;
-        let listen = listen.or(file.listen).unwrap_or_else(default_listen);
-        let mut providers = Vec::with_capacity(file.provider.len());
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let file: File =
+            toml::from_str(text).map_err(|error| fault(text, error.span(), error.message()))?;
+        if file.provider.is_empty() {
+            return Err(ConfigError("there is no [[provider]]".into()));
+        }
+        let mut names = HashSet::new();
+        let mut providers = Vec::new();
         for section in file.provider {
-            providers.push(provider(section, listen, &environment)?);
+            let section = section.into_inner();
+            let at = section.name.span();
+            if !names.insert(section.name.get_ref().clone()) {
+                let message = "another provider has this name";
+                return Err(fault(text, Some(at), message));
+            }
+            providers.push(section.provider(text, &env)?);
         }
-        if providers.is_empty() {
-            return Err(InvalidConfig("a [[provider]] is needed".to_owned()));
-        }
-        let retry = file.retry.map(retry).transpose()?;
+        let retry = match file.retry {
+            Some(section) => Some(
+                section
+                    .layer()
+                    .map_err(|error| ConfigError(format!("[retry]: {error}")))?,
+            ),
+            None => None,
+        };
         Ok(Self {
-            listen,
+            listen: file.listen.unwrap_or(LISTEN),
             providers,
             retry,
         })
     }
+
+    /// Listens elsewhere than the file says. Port 0 is any free one.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
 }
 
-fn default_listen() -> SocketAddr {
-    DEFAULT_LISTEN.parse().expect("the default is an address")
-}
-
-fn provider(
-    section: ProviderSection,
-    listen: SocketAddr,
-    environment: &impl Fn(&str) -> Option<String>,
-) -> Result<Provider, InvalidConfig> {
-    let ProviderSection {
-        name,
-        base_url,
-        api_key_env,
-        dialect,
-    } = section;
-    let wrong = |what: &str| Err(InvalidConfig(format!("provider {name:?}: {what}")));
-    let key = match api_key_env {
-        None => None,
-        Some(variable) => {
-            if !listen.ip().is_loopback() {
-                return wrong(
-                    "api_key_env together with a listen address that others reach would let \
-                     anybody spend that key: listen on 127.0.0.1, or leave api_key_env out so that \
-                     callers bring their own",
-                );
+impl ProviderSection {
+    fn provider(
+        self,
+        text: &str,
+        env: &impl Fn(&str) -> Option<String>,
+    ) -> Result<Provider, ConfigError> {
+        let Self {
+            name,
+            base_url,
+            api_key_env,
+            dialect,
+        } = self;
+        let key = match &api_key_env {
+            Some(variable) => {
+                let read = key(variable.get_ref(), env);
+                Some(read.map_err(|why| fault(text, Some(variable.span()), &why))?)
             }
-            let Some(key) = environment(&variable).filter(|key| !key.trim().is_empty()) else {
-                return wrong(&format!("api_key_env: {variable} is not set"));
-            };
-            let text = dialect.credential(key.trim());
-            let Ok(mut value) = HeaderValue::from_str(&text) else {
-                return wrong(&format!("api_key_env: {variable} holds no key"));
-            };
-            value.set_sensitive(true);
-            Some(value)
-        }
-    };
-    match Provider::new(name.clone(), &base_url, dialect, key) {
-        Ok(provider) => Ok(provider),
-        Err(what) => wrong(&format!("base_url: {what}")),
+            None => None,
+        };
+        Provider::new(name.get_ref(), base_url.get_ref(), key.as_deref(), dialect).map_err(
+            |error| {
+                let at = match error {
+                    ProviderError::Name => name.span(),
+                    ProviderError::BaseUrl(_) => base_url.span(),
+                    ProviderError::Key => api_key_env.map_or(name.span(), |key| key.span()),
+                };
+                fault(text, Some(at), &error.to_string())
+            },
+        )
     }
 }
 
-fn retry(section: RetrySection) -> Result<RetryLayer, InvalidConfig> {
-    let wrong = |error| InvalidConfig(format!("[retry] {error}"));
-    let mut backoff = Backoff::new();
-    if let Some(Span(delay)) = section.initial_delay {
-        backoff = backoff.initial(delay);
+fn key(variable: &str, env: &impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    let is_name = variable
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && variable
+            .bytes()
+            .next()
+            .is_some_and(|byte| !byte.is_ascii_digit());
+    if !is_name {
+        // it may be the key itself: it is not shown
+        return Err("it takes the name of an environment variable, not the key".into());
     }
-    if let Some(Span(delay)) = section.max_delay {
-        backoff = backoff.max(delay);
+    match env(variable) {
+        Some(key) if !key.trim().is_empty() => Ok(key.trim().to_owned()),
+        Some(_) => Err(format!("the environment variable {variable} is empty")),
+        None => Err(format!("the environment variable {variable} is not set")),
     }
-    if let Some(factor) = section.multiplier {
-        backoff = backoff.multiplier(factor).map_err(wrong)?;
+}
+
+impl RetrySection {
+    fn layer(self) -> Result<RetryLayer, retry_layer::InvalidBackoff> {
+        let mut backoff = Backoff::new();
+        if let Some(delay) = self.initial_delay {
+            backoff = backoff.initial(delay);
+        }
+        if let Some(delay) = self.max_delay {
+            backoff = backoff.max(delay);
+        }
+        if let Some(factor) = self.multiplier {
+            backoff = backoff.multiplier(factor)?;
+        }
+        if let Some(share) = self.jitter {
+            backoff = backoff.jitter(share)?;
+        }
+        let mut layer = RetryLayer::new().backoff(backoff);
+        if let Some(retries) = self.max_retries {
+            layer = layer.max_retries(retries);
+        }
+        if let Some(delay) = self.max_hint {
+            layer = layer.max_hint(delay);
+        }
+        if let Some(deadline) = self.deadline {
+            layer = layer.deadline(deadline);
+        }
+        Ok(layer)
     }
-    if let Some(share) = section.jitter {
-        backoff = backoff.jitter(share).map_err(wrong)?;
+}
+
+fn address<'de, D: Deserializer<'de>>(value: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(value)?;
+    let address = text.parse().map_err(|_| {
+        D::Error::custom("it takes an IP address and a port, such as \"127.0.0.1:8080\"")
+    })?;
+    Ok(Some(address))
+}
+
+fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(value)?;
+    let read = text
+        .parse::<SignedDuration>()
+        .ok()
+        .and_then(|signed| Duration::try_from(signed).ok())
+        .ok_or_else(|| {
+            D::Error::custom(format!(
+                "{text:?} is no duration such as \"1s\", \"250ms\" or \"1m30s\""
+            ))
+        })?;
+    if read > LONGEST {
+        return Err(D::Error::custom(format!("{text:?} is longer than a day")));
     }
-    let mut layer = RetryLayer::new().backoff(backoff);
-    if let Some(retries) = section.max_retries {
-        layer = layer.max_retries(retries);
-    }
-    Ok(layer)
+    Ok(Some(read))
+}
+
+// what the layer refuses is refused here, where the place in the file is known
+fn multiplier<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f64>, D::Error> {
+    let factor = f64::deserialize(value)?;
+    Backoff::new()
+        .multiplier(factor)
+        .map_err(D::Error::custom)?;
+    Ok(Some(factor))
+}
+
+fn jitter<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f64>, D::Error> {
+    let share = f64::deserialize(value)?;
+    Backoff::new().jitter(share).map_err(D::Error::custom)?;
+    Ok(Some(share))
+}
+
+/// A fault with its place: `line 7, [retry] jitter: the jitter must be within 0 and 1`.
+///
+/// The line itself is not shown, as somebody may have written a key into it.
+fn fault(text: &str, span: Option<Range<usize>>, message: &str) -> ConfigError {
+    // parsers explain themselves over several lines
+    let message = message.trim().replace('\n', ", ");
+    let Some(before) = span.and_then(|span| text.get(..span.start)) else {
+        return ConfigError(message);
+    };
+    let number = before.matches('\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default().trim();
+    let key = match line.split_once('=') {
+        Some((key, _)) if !line.starts_with('[') => format!(" {}", key.trim()),
+        _ => String::new(),
+    };
+    let section = text
+        .lines()
+        .take(number)
+        .filter_map(|line| {
+            let line = line.trim();
+            line.starts_with('[')
+                .then(|| line.split('#').next().unwrap_or(line).trim())
+        })
+        .last();
+    let section = section.map(|name| format!(", {name}")).unwrap_or_default();
+    let comma = if section.is_empty() && !key.is_empty() {
+        ","
+    } else {
+        ""
+    };
+    ConfigError(format!("line {number}{section}{comma}{key}: {message}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PROVIDER: &str = r#"
-        [[provider]]
-        name = "openai"
-        base_url = "https://api.openai.com"
-        dialect = "openai"
-    "#;
+    const PROVIDER: &str = "[[provider]]\nname = \"p\"\nbase_url = \"http://127.0.0.1:9001\"\n";
 
-    fn parse(text: &str) -> Result<Config, String> {
-        Config::parse(text, None, |name| {
-            (name == "KEY").then(|| "sk-1".to_owned())
+    fn read(text: &str) -> Result<Config, String> {
+        Config::from_toml(text, |name| {
+            (name == "OPENAI_API_KEY").then(|| "sk-canary\n".to_owned())
         })
         .map_err(|error| error.to_string())
     }
 
-    fn wrong(text: &str) -> String {
-        parse(text).map(|_| ()).unwrap_err()
+    fn error(text: &str) -> String {
+        read(text).map(|_| ()).unwrap_err()
     }
 
     #[test]
-    fn the_contract_of_the_file_is_read() {
-        let config = parse(
+    fn the_file_of_the_contract_is_read() {
+        let config = read(
             r#"
             listen = "127.0.0.1:8081"
             [[provider]]
             name = "openai"
-            base_url = "http://127.0.0.1:9001"
-            api_key_env = "KEY"
+            base_url = "https://api.openai.com"
+            api_key_env = "OPENAI_API_KEY"
             dialect = "openai"
             [[provider]]
-            name = "claude"
+            name = "anthropic"
             base_url = "https://api.anthropic.com"
             dialect = "anthropic"
+            [[provider]]
+            name = "gemini"
+            base_url = "https://generativelanguage.googleapis.com"
+            dialect = "gemini"
             [retry]
             max_retries = 5
             initial_delay = "1s"
-            max_delay = "60s"
-            multiplier = 2.0
+            max_delay = "1m"
+            multiplier = 2
             jitter = 0.1
+            max_hint = "250ms"
+            deadline = "1m30s"
             "#,
         )
         .unwrap();
         assert_eq!(config.listen.port(), 8081);
-        assert_eq!(config.providers.len(), 2);
+        assert_eq!(config.providers.len(), 3);
         assert!(config.retry.is_some());
-        assert!(!format!("{config:?}").contains("sk-1"));
+        assert!(!format!("{config:?}").contains("canary"));
     }
 
     #[test]
-    fn an_absent_section_is_off_and_listen_overrides() {
-        let config =
-            Config::parse(PROVIDER, Some("127.0.0.1:0".parse().unwrap()), |_| None).unwrap();
+    fn a_section_that_is_absent_is_a_layer_that_is_off() {
+        let config = read(PROVIDER).unwrap();
         assert!(config.retry.is_none());
-        assert_eq!(config.listen.port(), 0);
-        assert_eq!(parse(PROVIDER).unwrap().listen.to_string(), DEFAULT_LISTEN);
+        assert_eq!(config.listen, LISTEN);
+        assert!(read(&format!("{PROVIDER}[retry]")).unwrap().retry.is_some());
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
-        let with = |text: &str| wrong(&format!("{text}\n{PROVIDER}"));
-        let retry = |line: &str| wrong(&format!("{PROVIDER}\n[retry]\n{line}"));
-        let provider = |line: &str| wrong(&format!("{PROVIDER}\n{line}"));
-        assert!(with("listn = 1").contains("listn"));
-        assert!(with("listen = \"here\"").contains("listen"));
-        assert!(wrong("[cache]").contains("cache"));
-        assert!(wrong("").contains("[[provider]]"));
-        assert!(retry("max_retrys = 1").contains("max_retrys"));
-        assert!(retry("initial_delay = \"soon\"").contains("soon"));
-        assert!(retry("initial_delay = \"-1s\"").contains("-1s"));
-        assert!(retry("initial_delay = 1").contains("initial_delay"));
-        assert!(retry("max_retries = -1").contains("max_retries"));
-        assert!(retry("jitter = 2.0").contains("jitter"));
-        assert!(retry("multiplier = nan").contains("multiplier"));
-        assert!(provider("api_key_env = \"NONE\"").contains("NONE is not set"));
-        assert!(provider("api_key = \"sk\"").contains("api_key"));
-        for url in [
-            "ftp://x",
-            "api.openai.com",
-            "https://",
-            "https://h/?key=1",
-            "not a url",
+    fn an_unknown_key_is_named_with_its_line_and_section() {
+        let text = error(&format!("{PROVIDER}[retry]\nmax_retires = 3\n"));
+        assert!(
+            text.starts_with("line 5, [retry] max_retires: unknown field"),
+            "{text}"
+        );
+        let text = error(&format!("lisen = \"127.0.0.1:1\"\n{PROVIDER}"));
+        assert!(
+            text.starts_with("line 1, lisen: unknown field `lisen`"),
+            "{text}"
+        );
+        let text = error(&format!("{PROVIDER}modle = 1\n"));
+        assert!(
+            text.starts_with("line 4, [[provider]] modle: unknown"),
+            "{text}"
+        );
+        let text = error(&format!("{PROVIDER}[fallbak]\n"));
+        assert!(
+            text.contains("line 4") && text.contains("`fallbak`"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_key_written_into_the_file_is_not_shown_in_the_error() {
+        let text = error(&format!("{PROVIDER}api_key = \"sk-canary\"\n"));
+        assert!(
+            text.contains("api_key") && !text.contains("canary"),
+            "{text}"
+        );
+        let text = error(&format!("{PROVIDER}api_key_env = \"sk-canary\"\n"));
+        assert!(
+            text.contains("not the key") && !text.contains("canary"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_named() {
+        for (line, says) in [
+            (
+                "jitter = 2.0",
+                "[retry] jitter: the jitter must be within 0 and 1",
+            ),
+            ("jitter = nan", "[retry] jitter: the jitter must be"),
+            (
+                "multiplier = -1",
+                "[retry] multiplier: the multiplier must be",
+            ),
+            (
+                "multiplier = inf",
+                "[retry] multiplier: the multiplier must be",
+            ),
+            ("max_retries = -1", "[retry] max_retries: invalid value"),
+            ("max_retries = 1.5", "[retry] max_retries: invalid type"),
+            (
+                "initial_delay = \"soon\"",
+                "[retry] initial_delay: \"soon\" is no duration",
+            ),
+            (
+                "initial_delay = \"-1s\"",
+                "[retry] initial_delay: \"-1s\" is no duration",
+            ),
+            (
+                "max_delay = \"1\"",
+                "[retry] max_delay: \"1\" is no duration",
+            ),
+            ("max_delay = 60", "[retry] max_delay: invalid type"),
+            (
+                "deadline = \"25h\"",
+                "[retry] deadline: \"25h\" is longer than a day",
+            ),
         ] {
-            let text = PROVIDER.replace("https://api.openai.com", url);
-            assert!(wrong(&text).contains("base_url"), "{url}");
+            let text = error(&format!("{PROVIDER}[retry]\n{line}\n"));
+            assert!(
+                text.starts_with("line 5, ") && text.contains(says),
+                "{line}: {text}"
+            );
         }
-        let text = PROVIDER.replace("\"openai\"\n    ", "\"cohere\"\n    ");
-        assert!(wrong(&text).contains("cohere"), "{}", wrong(&text));
     }
 
     #[test]
-    fn a_key_of_ours_is_not_offered_to_the_network() {
-        let text = format!("listen = \"0.0.0.0:80\"\n{PROVIDER}");
-        assert!(parse(&text).is_ok(), "callers bring their own keys");
-        let text = format!("{text}\napi_key_env = \"KEY\"");
-        assert!(wrong(&text).contains("anybody"));
-        let text = text.replace("0.0.0.0", "[::1]");
-        assert!(parse(&text).is_ok());
+    fn durations_are_written_with_their_unit() {
+        for (text, millis) in [("1s", 1000), ("250ms", 250), ("1m30s", 90_000), ("0s", 0)] {
+            let section: RetrySection =
+                toml::from_str(&format!("initial_delay = \"{text}\"")).unwrap();
+            assert_eq!(section.initial_delay, Some(Duration::from_millis(millis)));
+        }
+    }
+
+    #[test]
+    fn providers_need_a_name_of_their_own_an_address_and_a_key_that_is_there() {
+        for (text, says) in [
+            ("", "there is no [[provider]]"),
+            ("[[provider]]\nname = \"p\"\n", "missing field `base_url`"),
+            (
+                &format!("{PROVIDER}{PROVIDER}"),
+                "line 5, [[provider]] name: another",
+            ),
+            (
+                &PROVIDER.replace("\"p\"", "\"\""),
+                "line 2, [[provider]] name: ",
+            ),
+            (
+                &PROVIDER.replace("http:", "ftp:"),
+                "line 3, [[provider]] base_url: ",
+            ),
+            (
+                &format!("{PROVIDER}dialect = \"grok\""),
+                "dialect: unknown variant `grok`",
+            ),
+            (
+                &format!("{PROVIDER}api_key_env = \"NO_SUCH_KEY\""),
+                "api_key_env: the environment variable NO_SUCH_KEY is not set",
+            ),
+            (
+                &format!("listen = \"localhost\"\n{PROVIDER}"),
+                "line 1, listen: it takes an IP",
+            ),
+            ("provider = 1", "line 1"),
+            ("[[provider", "line 1"),
+        ] {
+            let found = error(text);
+            assert!(found.contains(says), "{text:?}: {found}");
+        }
     }
 }

@@ -1,61 +1,69 @@
-//! Without arguments: a provider of one's own in the same process.
+//! Without a configuration: a fake provider in the same process, so that there is something to try.
 
-use std::{io, net::SocketAddr};
+use std::net::SocketAddr;
 
 use fake_provider::FakeProvider;
 
-use crate::{
-    Config,
-    provider::{Provider, Speaks},
-};
+use crate::{Config, Gateway};
 
-/// The fake provider in this process. It goes when this is dropped.
+/// A gateway in front of a fake provider, both on this machine.
 #[derive(Debug)]
 pub struct Demo {
-    _provider: FakeProvider,
-    config: Config,
+    /// The gateway, its retries on.
+    pub gateway: Gateway,
+    /// The provider, which needs no key.
+    pub fake: FakeProvider,
+}
+
+/// Starts both. `listen` is the gateway's address, 127.0.0.1:8080 if there is none.
+///
+/// # Errors
+///
+/// There is no port for the one or the other.
+pub async fn start(
+    listen: Option<SocketAddr>,
+) -> Result<Demo, Box<dyn std::error::Error + Send + Sync>> {
+    let fake = FakeProvider::start().await?;
+    let text = format!(
+        "[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\n[retry]\n",
+        fake.url()
+    );
+    let mut config = Config::from_toml(&text, |_| None)?;
+    if let Some(address) = listen {
+        config = config.listen(address);
+    }
+    let gateway = Gateway::start(config).await?;
+    Ok(Demo { gateway, fake })
 }
 
 impl Demo {
-    /// Starts the fake provider.
-    ///
-    /// # Errors
-    ///
-    /// If no port of the loopback address is free.
-    pub async fn start(listen: Option<SocketAddr>) -> io::Result<Self> {
-        let fake = FakeProvider::start().await?;
-        let provider = Provider::new("fake".to_owned(), &fake.url(), Speaks::Openai, None)
-            .map_err(io::Error::other)?;
-        Ok(Self {
-            _provider: fake,
-            config: Config::of_provider(provider, listen),
-        })
-    }
-
-    /// What to serve.
+    /// What to try, for a shell.
     #[must_use]
-    pub fn config(&self) -> Config {
-        self.config.clone()
-    }
+    pub fn to_try(&self) -> String {
+        let (url, fake) = (self.gateway.url(), self.fake.url());
+        let json = "-H 'content-type: application/json'";
+        let messages = r#""messages":[{"role":"user","content":"one two three"}]"#;
+        format!(
+            r#"gateway listens on {url}, in front of a fake provider on {fake}
 
-    /// Three things to try on a gateway at this address.
-    #[must_use]
-    pub fn to_try(address: SocketAddr) -> String {
-        let call = |options: &str, fields: &str| {
-            format!(
-                "  curl {options} http://{address}/v1/chat/completions \\\n    \
-                 -H 'content-type: application/json' \\\n    \
-                 -d '{{{fields},\"messages\":[{{\"role\":\"user\",\"content\":\"What colour is a ripe lemon?\"}}]}}'"
-            )
-        };
-        [
-            "a normal call",
-            &call("-s", "\"model\":\"gpt-4o\""),
-            "a streamed one, a word each fifth of a second",
-            &call("-N", "\"model\":\"slow-200\",\"stream\":true"),
-            "one that is throttled twice and then answered; see x-llm-attempts",
-            &call("-si", "\"model\":\"throttled-2\""),
-        ]
-        .join("\n")
+A call:
+
+  curl {url}/v1/chat/completions {json} \
+    -d '{{"model":"gpt-4o",{messages}}}'
+
+A streamed one, word by word:
+
+  curl -N {url}/v1/chat/completions {json} \
+    -d '{{"model":"gpt-4o+slow-500","stream":true,{messages}}}'
+
+One that is throttled twice and then answered, after some 3 seconds (see x-llm-attempts):
+
+  curl -i {url}/v1/chat/completions {json} \
+    -d '{{"model":"throttled-2",{messages}}}'
+
+SDKs take any key: base_url {url}/v1 for OpenAI's, {url} for Anthropic's.
+What the provider received: curl {fake}/fake/log    Real providers: gateway --config FILE
+"#
+        )
     }
 }

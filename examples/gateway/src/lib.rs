@@ -1,20 +1,47 @@
-//! An LLM gateway: an axum server that proxies any path under `/v1/` to a provider through the
-//! layers of this workspace, streaming. See the README for its configuration.
+//! An axum server that proxies LLM calls to a provider through the layers, streaming.
+//!
+//! ```
+//! use gateway::{Config, Gateway, SHUTDOWN_TIMEOUT};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::from_toml(
+//!     r#"
+//!     listen = "127.0.0.1:0"
+//!     [[provider]]
+//!     name = "local"
+//!     base_url = "http://127.0.0.1:9001"
+//!     [retry]
+//!     "#,
+//!     |variable| std::env::var(variable).ok(),
+//! )?;
+//! let gateway = Gateway::start(config).await?;
+//! println!("{}", gateway.url());
+//! gateway.shutdown(SHUTDOWN_TIMEOUT).await;
+//! # Ok(()) }
+//! ```
+//!
+//! # Limits
+//!
+//! Request head 64 KiB and 100 headers; body of an LLM call 32 MiB, of which up to 16 MiB are kept
+//! in memory to be sent again; bodies of other calls stream through without a limit. A connection
+//! has 30 s for each request head, and an upload may pause for 60 s. The number of connections is
+//! left to the operating system's limit of open files.
 
-mod answers;
-mod cli;
+#![forbid(unsafe_code)]
+
 mod config;
-mod demo;
+pub mod demo;
+mod errors;
 mod headers;
+mod log;
 mod provider;
 mod proxy;
 mod server;
 mod stack;
 mod upload;
+mod upstream;
 
 pub use self::{
-    cli::{Command, HELP},
-    config::{Config, InvalidConfig},
-    demo::Demo,
-    server::{Gateway, SHUTDOWN_TIMEOUT},
+    config::{Config, ConfigError},
+    server::{Gateway, SHUTDOWN_TIMEOUT, StartError},
 };

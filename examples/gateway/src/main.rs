@@ -1,85 +1,126 @@
-//! The gateway's command.
+//! The gateway as a program.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
+mod args;
 
-use gateway::{Command, Config, Demo, Gateway, HELP};
-use llm_exchange::BoxError;
+use std::{error::Error, io::IsTerminal, net::SocketAddr, path::Path, process::ExitCode};
+
+use gateway::{Config, Gateway, SHUTDOWN_TIMEOUT, demo};
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let command = match Command::read(std::env::args().skip(1)) {
-        Ok(command) => command,
-        Err(error) => {
-            eprintln!("gateway: {error}");
+use crate::args::{Asked, USAGE};
+
+fn main() -> ExitCode {
+    let (config, listen) = match args::read(std::env::args().skip(1)) {
+        Ok(Asked::Help) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Ok(Asked::Version) => {
+            println!("gateway {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        Ok(Asked::Serve { config, listen }) => (config, listen),
+        Err(wrong) => {
+            eprintln!("gateway: {wrong}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    match command {
-        Command::Help => println!("{HELP}"),
-        Command::Version => println!("gateway {}", env!("CARGO_PKG_VERSION")),
-        Command::Run { config, listen } => {
-            if let Err(error) = run(config, listen).await {
-                eprintln!("gateway: {error}");
-                return ExitCode::FAILURE;
-            }
+    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    match run(config.as_deref(), listen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gateway: {error}");
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }
 
-async fn run(file: Option<PathBuf>, listen: Option<SocketAddr>) -> Result<(), BoxError> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
-    // from here on, so that a signal during the start is not lost
-    let stop = stop_signal()?;
+fn run(
+    config: Option<&Path>,
+    listen: Option<SocketAddr>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        // before anything is printed: whoever reads that may send a signal at once
+        let mut signals = Signals::new()?;
+        let Some(path) = config else {
+            let demo = demo::start(listen).await?;
+            print!("{}", demo.to_try());
+            return until_told(demo.gateway, &mut signals).await;
+        };
+        let gateway = Gateway::start(read(path, listen)?).await?;
+        println!("gateway listens on {}", gateway.url());
+        until_told(gateway, &mut signals).await
+    })
+}
 
-    let demo = match &file {
-        Some(_) => None,
-        None => Some(Demo::start(listen).await?),
-    };
-    let config = match (&file, &demo) {
-        (Some(file), _) => Config::read(file, listen)?,
-        (None, Some(demo)) => demo.config(),
-        (None, None) => return Ok(()),
-    };
-    let summary = config.summary();
-    let gateway = Gateway::start(config).await?;
-    println!("gateway on http://{}\n{summary}", gateway.address());
-    if demo.is_some() {
-        println!("\nthings to try:\n\n{}\n", Demo::to_try(gateway.address()));
-    }
+fn read(path: &Path, listen: Option<SocketAddr>) -> Result<Config, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    let config = Config::from_toml(&text, |variable| std::env::var(variable).ok())
+        .map_err(|error| format!("{shown}: {error}"))?;
+    Ok(match listen {
+        Some(address) => config.listen(address),
+        None => config,
+    })
+}
 
-    stop.await;
-    // a second signal ends it at once
-    let again = stop_signal()?;
+/// Serves until the first signal, and then lets running answers end; a second signal ends all.
+async fn until_told(
+    gateway: Gateway,
+    signals: &mut Signals,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    signals.next().await;
+    tracing::info!(limit = ?SHUTDOWN_TIMEOUT, "stopping: running answers may end");
     tokio::select! {
-        () = gateway.shutdown() => {}
-        () = again => {}
+        all = gateway.shutdown(SHUTDOWN_TIMEOUT) => {
+            if !all {
+                tracing::warn!("some answers were cut");
+            }
+            Ok(())
+        }
+        () = signals.next() => Err("told twice to stop: running answers were cut".into()),
     }
-    Ok(())
 }
 
 #[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self(
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        ))
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
         }
-    })
+    }
 }
 
 #[cfg(not(unix))]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
-    })
+    }
 }

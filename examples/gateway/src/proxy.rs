@@ -1,126 +1,133 @@
-//! One call through the gateway.
+//! One call: looked at at the door, sent through the layers, handed back.
 
 use std::sync::Arc;
 
-use axum::{body::Body, extract::State};
-use http::{Method, Request, Response, Uri, Version, header};
-use llm_exchange::{Call, Dialect, Payload, Unreadable};
-use tokio::time::Instant;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Version};
+use llm_exchange::{Call, Dialect, Payload, Unreadable, Watch};
 use tower::ServiceExt;
 
-use crate::{answers, headers, provider::Provider, stack::Stack, upload::Upload};
+use crate::{
+    errors, headers,
+    log::CallLog,
+    provider::{self, Provider},
+    stack::Stack,
+    upload::{self, Upload},
+};
 
-/// The largest body of an LLM call, in bytes, kept whole to be sent again. Anthropic takes 32 MiB.
-/// Other requests, such as file uploads, stream through and have no limit.
-pub(crate) const MAX_CALL_BYTES: usize = 32 << 20;
+/// On an answer of ours after retries: OpenAI's and Anthropic's SDKs do not retry in their turn.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-pub(crate) struct App {
+/// What every call needs.
+pub(crate) struct Proxy {
     pub(crate) providers: Vec<Provider>,
     pub(crate) stack: Stack,
 }
 
-/// Proxies a request and logs one line about it: no body, credential or query string.
-pub(crate) async fn proxy(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
-    let start = Instant::now();
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let (model, response) = app.answer(request).await;
-    let attempts = response
-        .headers()
-        .get("x-llm-attempts")
-        .and_then(|value| value.to_str().ok());
-    tracing::info!(
-        method = method.as_str(),
-        path,
-        status = response.status().as_u16(),
-        model = model.as_deref(),
-        attempts,
-        ms = start.elapsed().as_millis() as u64,
-        "answered"
-    );
-    response
+/// Proxies a call, whatever its path: what is not served is told so in the caller's dialect.
+pub(crate) async fn proxy(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
+    let mut log = CallLog::begin(request.method(), request.uri().path());
+    let response = proxy.answer(request, &mut log).await;
+    log.status(response.status());
+    response.map(|body| Body::new(Watch::new(body, log)))
 }
 
-impl App {
-    /// The answer, and the model asked for.
-    async fn answer(&self, request: Request<Body>) -> (Option<Box<str>>, Response<Body>) {
-        let dialect = Dialect::of(request.method(), request.uri());
-        if let Some(dialect) = dialect
-            && announced(&request).is_some_and(|bytes| bytes > MAX_CALL_BYTES as u64)
-        {
-            return (None, answers::too_large(dialect));
+impl Proxy {
+    async fn answer(&self, request: Request, log: &mut CallLog) -> Response {
+        let path = request.uri().path();
+        let dialect = errors::dialect(path, request.headers());
+        let refuse = |answer, body| {
+            upload::discard(body);
+            errors::response(answer, dialect)
+        };
+        // TRACE would show the caller the credential that we put in
+        if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
+            return refuse(errors::method_not_allowed(), request.into_body());
         }
-        let (mut parts, body) = request.into_parts();
-        let (body, cut) = Upload::new(body);
-        let asked = std::mem::take(&mut parts.uri);
-        let Some(provider) = Provider::of_path(&self.providers, asked.path()) else {
-            return (None, answers::not_found());
+        if !path.starts_with("/v1/") {
+            return refuse(errors::not_found(), request.into_body());
+        }
+        if headers::has_dot_segments(path) {
+            return refuse(errors::bad_path(), request.into_body());
+        }
+        let Some(provider) = provider::choose(&self.providers, path, request.headers()) else {
+            return refuse(errors::not_found(), request.into_body());
         };
-        let Some(uri) = provider.uri(&asked) else {
-            return (None, answers::not_found());
+        log.provider(&provider.name);
+        if provider.has_key() && headers::is_from_foreign_page(request.headers()) {
+            return refuse(errors::foreign_page(), request.into_body());
+        }
+        let Some(uri) = provider.uri(request.uri()) else {
+            return refuse(errors::bad_path(), request.into_body());
         };
-        parts.uri = uri;
-        // the connection to the provider has a version of its own
-        parts.version = Version::HTTP_11;
-        headers::clean_request(&mut parts.headers);
-        provider.authorize(&mut parts.headers);
 
+        let (parts, body) = request.into_parts();
+        // only what may have to be kept is limited; uploads of files stream through
+        let is_call = Dialect::of(&parts.method, &parts.uri).is_some();
+        let most = if is_call {
+            upload::MOST_BYTES
+        } else {
+            u64::MAX
+        };
+        let (body, fault) = match Upload::new(body, most) {
+            Ok(limited) => limited,
+            Err(fault) => return errors::response(errors::upload(fault), dialect),
+        };
         let request = Request::from_parts(parts, body);
-        let request = Payload::read(request, MAX_CALL_BYTES).await;
-        if let Some(why) = cut.get() {
-            return (None, answers::cut(*why, dialect));
+        let mut request = Payload::read(request, Payload::DEFAULT_MAX_BYTES).await;
+        if let Some(fault) = fault.get() {
+            return errors::response(errors::upload(fault), dialect);
         }
-        let model = Call::of(&request).and_then(|call| call.model().map(Box::from));
-        if let Some(refused) = check(&request) {
-            return (model, refused);
+        if let Some(call) = Call::of(&request) {
+            log.call(call);
+            match call.unreadable() {
+                Some(why @ (Unreadable::Syntax | Unreadable::Fields)) => {
+                    return errors::response(errors::unreadable(why), dialect);
+                }
+                None if call.model().is_none_or(str::is_empty) => {
+                    return errors::response(errors::no_model(), dialect);
+                }
+                // compressed, or too large to be kept: the provider reads it
+                _ => {}
+            }
         }
-        let mut response = match self.stack.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(error) => match cut.get() {
-                // a body that streamed through broke on its way
-                Some(why) => answers::cut(*why, dialect),
-                None => answers::unreachable(provider.name(), &error, dialect),
-            },
-        };
-        headers::clean_answer(response.headers_mut());
-        *response.version_mut() = Version::default();
-        (model, response)
+
+        *request.uri_mut() = uri;
+        // each connection has its own; the client refuses HTTP/2 where the provider has 1.1
+        *request.version_mut() = Version::HTTP_11;
+        *request.extensions_mut() = Extensions::new();
+        headers::clean_request(request.headers_mut());
+        provider.put_credential(request.headers_mut());
+        let call = Call::of(&request).cloned();
+        match self.stack.clone().oneshot(request).await {
+            Ok(mut response) => {
+                headers::clean_answer(response.headers_mut());
+                *response.version_mut() = Version::HTTP_11;
+                response
+            }
+            Err(error) => {
+                if let Some(fault) = fault.get() {
+                    return errors::response(errors::upload(fault), dialect);
+                }
+                log.error(&error);
+                let answer = errors::upstream(&error, &provider.name);
+                let mut response = errors::response(answer, dialect);
+                if call.is_some_and(|call| call.attempts().count() > 1) {
+                    let no = HeaderValue::from_static("false");
+                    response.headers_mut().insert(SHOULD_RETRY, no);
+                }
+                response
+            }
+        }
     }
 }
 
-/// An LLM call that no provider could make sense of is answered here, in its own dialect.
-fn check(request: &Request<Payload>) -> Option<Response<Body>> {
-    let call = Call::of(request)?;
-    match call.unreadable() {
-        Some(Unreadable::TooLarge) => Some(answers::too_large(call.dialect())),
-        Some(why @ (Unreadable::Syntax | Unreadable::Fields)) => {
-            Some(answers::invalid(call.dialect(), why.to_string()))
-        }
-        None if call.model().is_none_or(str::is_empty) => Some(answers::invalid(
-            call.dialect(),
-            "the request names no model".to_owned(),
-        )),
-        _ => None,
-    }
-}
-
-fn announced(request: &Request<Body>) -> Option<u64> {
-    request
-        .headers()
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-}
-
-/// Whatever is not under `/v1/`.
-pub(crate) async fn unknown(method: Method, uri: Uri) -> Response<Body> {
-    tracing::info!(
-        method = method.as_str(),
-        path = uri.path(),
-        status = 404,
-        "answered"
-    );
-    answers::not_found()
+/// `GET /health`: the gateway serves. It says nothing of the providers.
+pub(crate) async fn health() -> (StatusCode, [(HeaderName, &'static str); 1], &'static str) {
+    let json = (http::header::CONTENT_TYPE, "application/json");
+    (StatusCode::OK, [json], "{\"status\":\"ok\"}")
 }

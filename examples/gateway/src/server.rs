@@ -1,126 +1,266 @@
-//! Listening, and stopping in order.
+//! Listens, serves, and comes to an orderly end.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use axum::{Router, routing};
+use axum::{Router, routing::get};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
+    server::conn::auto,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
+use tower_service::Service;
 
-use crate::{Config, proxy, proxy::App, stack};
+use crate::{
+    config::Config,
+    proxy::{self, Proxy},
+    stack, upstream,
+};
 
-/// How long running answers may go on after the gateway was told to stop.
+/// How long running answers have to come to their end when the gateway is told to stop: 30 s.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the head of a request may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most bytes of headers of a request.
-const MAX_HEADER_BYTES: usize = 64 << 10;
+/// The time for one request's head, and for the first one on a connection.
+const HEAD: Duration = Duration::from_secs(30);
 
-/// A running gateway.
+/// The longest head of a request, in bytes.
+const MOST_HEAD: usize = 64 << 10;
+
+/// A caller that does not answer a ping for so long is gone.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(15);
+
+/// A running gateway. Dropping it closes the port and cuts all connections; [`shutdown`] lets
+/// running answers end.
+///
+/// It runs on the tokio runtime it was started on, one task for each connection.
+///
+/// [`shutdown`]: Gateway::shutdown
 #[derive(Debug)]
 pub struct Gateway {
-    address: SocketAddr,
-    stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    addr: SocketAddr,
+    stop: watch::Sender<Option<Duration>>,
+    accepting: JoinHandle<bool>,
+}
+
+/// Why a gateway does not start.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum StartError {
+    /// Other machines could reach it and spend on a key of its own.
+    OpenKeys(SocketAddr),
+    /// The address can't be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The TLS library can't be set up.
+    Tls(rustls::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenKeys(addr) => write!(
+                f,
+                "other machines may reach {addr}, the gateway does not know its callers, and with \
+                 api_key_env whoever reaches it spends on your key: listen on 127.0.0.1 behind a \
+                 proxy that authenticates, or remove api_key_env so that callers bring their own keys"
+            ),
+            Self::Listen(addr, error) => write!(
+                f,
+                "can't listen on {addr}: {error} (--listen ADDRESS:PORT chooses another)"
+            ),
+            Self::Tls(error) => write!(f, "can't set up TLS: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::OpenKeys(_) => None,
+            Self::Listen(_, error) => Some(error),
+            Self::Tls(error) => Some(error),
+        }
+    }
 }
 
 impl Gateway {
-    /// Listens and serves.
+    /// Starts to listen and serve.
     ///
     /// # Errors
     ///
-    /// If the address can't be listened on.
-    pub async fn start(config: Config) -> io::Result<Self> {
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("can't listen on {}: {error}", config.listen),
-            )
-        })?;
-        let address = listener.local_addr()?;
-        let app = Arc::new(App {
+    /// The address is not a loopback address and a provider has a key of ours; it can't be listened
+    /// on; or TLS can't be set up.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let exposed = config.providers.iter().any(|provider| provider.has_key());
+        if exposed && !config.listen.ip().is_loopback() {
+            return Err(StartError::OpenKeys(config.listen));
+        }
+        for provider in &config.providers {
+            if provider.exposes_key() {
+                tracing::warn!(
+                    provider = &*provider.name,
+                    "its key goes over the network in clear text: base_url has no https"
+                );
+            }
+        }
+        let tls = upstream::public_roots().map_err(StartError::Tls)?;
+        let proxy = Proxy {
+            stack: stack::build(&config, upstream::client(tls)),
             providers: config.providers,
-            stack: stack::stack(config.retry),
-        });
+        };
         let router = Router::new()
-            .route("/health", routing::get(async || "ok\n"))
-            .route("/v1/{*path}", routing::any(proxy::proxy))
-            .fallback(proxy::unknown)
-            .with_state(app);
-        let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(serve(listener, router, stopped));
+            .route("/health", get(proxy::health))
+            .fallback(proxy::proxy)
+            .with_state(Arc::new(proxy));
+        let listening = TcpListener::bind(config.listen)
+            .await
+            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (addr, listener) =
+            listening.map_err(|error| StartError::Listen(config.listen, error))?;
+        let (stop, stopping) = watch::channel(None);
+        let accepting = tokio::spawn(accept(listener, router, stopping));
         Ok(Self {
-            address,
+            addr,
             stop,
-            serving,
+            accepting,
         })
     }
 
     /// Where it listens.
     #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
-    /// Takes no further call and waits for the running answers, for [`SHUTDOWN_TIMEOUT`] at most.
-    pub async fn shutdown(self) {
-        let _ = self.stop.send(true);
-        let _ = self.serving.await;
+    /// `http://127.0.0.1:<port>`, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Closes the port and lets running answers end, for as long as `limit`; idle connections are
+    /// closed at once. What still runs then is cut. True if nothing had to be.
+    pub async fn shutdown(mut self, limit: Duration) -> bool {
+        self.stop.send_replace(Some(limit));
+        (&mut self.accepting).await.unwrap_or(false)
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // the connections are in a set that goes with it
+        self.accepting.abort();
+    }
+}
+
+/// Waits until the gateway is told to stop; returns how long running answers have.
+async fn told(mut stopping: watch::Receiver<Option<Duration>>) -> Duration {
+    match stopping.wait_for(Option::is_some).await {
+        Ok(limit) => limit.unwrap_or_default(),
+        // the gateway is gone, and with it all that runs
+        Err(_) => Duration::ZERO,
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    stopping: watch::Receiver<Option<Duration>>,
+) -> bool {
+    let mut connections = JoinSet::new();
+    let mut stop = std::pin::pin!(told(stopping.clone()));
+    let limit = loop {
+        tokio::select! {
+            limit = stop.as_mut() => break limit,
+            accepted = listener.accept() => match accepted {
+                Ok((tcp, _)) => {
+                    connections.spawn(serve(tcp, router.clone(), stopping.clone()));
+                }
+                Err(error) => {
+                    // out of descriptors, mostly: some will be free soon
+                    tracing::warn!(%error, "can't accept a connection");
+                    sleep(Duration::from_millis(50)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    };
+    drop(listener);
+    let ended = timeout(limit, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await
+    .is_ok();
+    connections.shutdown().await;
+    ended
+}
+
+async fn serve(tcp: TcpStream, router: Router, stopping: watch::Receiver<Option<Duration>>) {
+    // events are to leave as they come; without that they just leave later
+    let _ = tcp.set_nodelay(true);
+    let begun = Arc::new(AtomicBool::new(false));
+    let service = {
+        let begun = begun.clone();
+        service_fn(move |request: http::Request<Incoming>| {
+            begun.store(true, Ordering::Relaxed);
+            let answer = router.clone().call(request);
+            async move {
+                Ok::<_, Infallible>(match answer.await {
+                    Ok(response) => response,
+                })
+            }
+        })
+    };
+    let builder = builder();
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(tcp), service));
+    // hyper's own clock starts only when it knows which HTTP is spoken
+    let mut head = std::pin::pin!(sleep(HEAD));
+    let mut stop = std::pin::pin!(told(stopping));
+    let (mut waited, mut stopped) = (false, false);
+    loop {
+        tokio::select! {
+            // what goes wrong with a connection is its caller's affair
+            _ = connection.as_mut() => return,
+            () = head.as_mut(), if !waited => {
+                if !begun.load(Ordering::Relaxed) {
+                    return;
+                }
+                waited = true;
+            }
+            _ = stop.as_mut(), if !stopped => {
+                connection.as_mut().graceful_shutdown();
+                stopped = true;
+            }
+        }
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEADER_BYTES);
-    server
+        .header_read_timeout(HEAD)
+        .max_buf_size(MOST_HEAD);
+    builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEADER_BYTES as u32);
-    let graceful = GracefulShutdown::new();
-    loop {
-        let connection: io::Result<(TcpStream, _)> = tokio::select! {
-            connection = listener.accept() => connection,
-            _ = stopped.wait_for(|stop| *stop) => break,
-        };
-        let stream = match connection {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // out of file descriptors: others end soon; accepting at once would spin
-                tracing::warn!(%error, "can't accept a connection");
-                sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        // events are small and must not wait for each other
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = server.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection.into_owned());
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection ended");
-            }
-        });
-    }
-    drop(listener);
-    tracing::info!(open = graceful.count(), "stopping: no further calls");
-    if timeout(SHUTDOWN_TIMEOUT, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("answers were still running and are cut");
-    }
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
+        .max_header_list_size(MOST_HEAD as u32);
+    builder
 }

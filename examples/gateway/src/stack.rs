@@ -1,52 +1,43 @@
-//! The layers, and the client beneath them. The order is that of ARCHITECTURE.md.
-
-use std::time::Duration;
+//! The layers between the door and the client, in the order of the house.
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, Response};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use llm_exchange::{BoxError, Payload};
-use retry_layer::RetryLayer;
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower::{ServiceExt, util::BoxCloneSyncService};
+use tower_layer::Layer;
+use tower_service::Service;
 
-/// Calls to providers, through whatever layers are on.
+use crate::{config::Config, upstream::Upstream};
+
+/// A call whose provider is chosen, through the layers.
 pub(crate) type Stack = BoxCloneSyncService<Request<Payload>, Response<Body>, BoxError>;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const IDLE_CONNECTION: Duration = Duration::from_secs(90);
-
-pub(crate) fn stack(retry: Option<RetryLayer>) -> Stack {
-    let client = ServiceBuilder::new()
-        .map_response(|response: Response<_>| response.map(Body::new))
-        .map_err(BoxError::from)
-        .service(client());
-    match retry {
-        Some(retry) => BoxCloneSyncService::new(
-            ServiceBuilder::new()
-                .map_response(|response: Response<_>| response.map(Body::new))
-                .layer(retry)
-                .service(client),
-        ),
-        None => BoxCloneSyncService::new(client),
+/// Puts the configured layers around the client, the innermost first:
+///
+/// ```text
+/// caller → retry → client
+/// ```
+pub(crate) fn build(config: &Config, client: Upstream) -> Stack {
+    let stack = client;
+    match &config.retry {
+        Some(layer) => boxed(layer.layer(stack)),
+        None => stack,
     }
 }
 
-fn client() -> Client<hyper_rustls::HttpsConnector<HttpConnector>, Payload> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let https = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_webpki_roots()
-        .https_or_http()
-        .enable_http1()
-        .enable_http2()
-        .wrap_connector(http);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_CONNECTION)
-        .build(https)
+/// Hides the types of a layer, so that any of them may be absent. It costs a box for each call and
+/// each answer; an app that knows its layers writes them out and pays nothing.
+fn boxed<S, R>(service: S) -> Stack
+where
+    S: Service<Request<Payload>, Response = Response<R>, Error = BoxError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    BoxCloneSyncService::new(service.map_response(|response| response.map(Body::new)))
 }

@@ -1,130 +1,254 @@
-//! The caller's body: bounded in silence.
+//! The caller's body on its way in: bounded, and not waited for without end.
 
 use std::{
     fmt,
     pin::Pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
 use llm_exchange::BoxError;
-use tokio::time::{Instant, Sleep, sleep};
+use pin_project_lite::pin_project;
+use tokio::{
+    runtime::Handle,
+    time::{Sleep, sleep, timeout},
+};
 
-/// The longest silence of a caller who is sending.
-pub(crate) const MAX_SILENCE: Duration = Duration::from_secs(60);
+/// The longest body of an LLM call: 32 MiB.
+pub(crate) const MOST_BYTES: u64 = 32 << 20;
 
-/// Why a caller's body was not read to its end.
+/// The longest time without a byte.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// For how long, and how much, is read of a body that nobody wants.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+const DISCARD_BYTES: usize = 64 << 20;
+
+/// Why an upload did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
-    TooSlow,
+pub(crate) enum Fault {
+    /// It is longer than allowed.
+    TooLong,
+    /// Nothing came for a minute.
+    Stalled,
+    /// The caller's connection broke.
     Broken,
 }
 
-impl fmt::Display for Cut {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TooSlow => "the request body did not come in time",
-            Self::Broken => "the request body broke off",
+            Self::TooLong => "the upload is too long",
+            Self::Stalled => "the upload stalled",
+            Self::Broken => "the upload broke off",
         })
     }
 }
 
-impl std::error::Error for Cut {}
+impl std::error::Error for Fault {}
 
-/// A body whose sender does not fall silent. `why` tells whoever answers what went wrong with it.
-pub(crate) struct Upload<B> {
-    body: B,
-    silence: Option<Pin<Box<Sleep>>>,
-    why: Arc<OnceLock<Cut>>,
-}
+/// Tells, when the call has failed, whether its upload was the reason.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UploadFault(Arc<OnceLock<Fault>>);
 
-impl<B> Upload<B> {
-    pub(crate) fn new(body: B) -> (Self, Arc<OnceLock<Cut>>) {
-        let why = Arc::new(OnceLock::new());
-        (
-            Self {
-                body,
-                silence: None,
-                why: Arc::clone(&why),
-            },
-            why,
-        )
+impl UploadFault {
+    pub(crate) fn get(&self) -> Option<Fault> {
+        self.0.get().copied()
     }
 
-    fn cut(&self, cut: Cut) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let _ = self.why.set(cut);
-        Poll::Ready(Some(Err(cut.into())))
+    fn set(&self, fault: Fault) {
+        // the first one is the reason
+        let _ = self.0.set(fault);
     }
 }
 
-impl<B> Body for Upload<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
+pin_project! {
+    /// A request body with limits.
+    pub(crate) struct Upload {
+        // none after a fault
+        body: Option<Body>,
+        left: u64,
+        // runs while a byte is waited for
+        #[pin]
+        idle: Option<Sleep>,
+        fault: UploadFault,
+    }
+
+    impl PinnedDrop for Upload {
+        fn drop(this: Pin<&mut Self>) {
+            // the call was answered, or refused, before its body was read
+            if let Some(body) = this.project().body.take() {
+                discard(body);
+            }
+        }
+    }
+}
+
+impl Upload {
+    /// Limits a body to so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// It announces more: nothing of it was read.
+    pub(crate) fn new(body: Body, most: u64) -> Result<(Self, UploadFault), Fault> {
+        if body.size_hint().lower() > most {
+            discard(body);
+            return Err(Fault::TooLong);
+        }
+        let fault = UploadFault::default();
+        let upload = Self {
+            body: Some(body),
+            left: most,
+            idle: None,
+            fault: fault.clone(),
+        };
+        Ok((upload, fault))
+    }
+}
+
+impl http_body::Body for Upload {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Ready(Some(Err(_))) => this.cut(Cut::Broken),
+        let mut this = self.project();
+        let Some(body) = this.body else {
+            return Poll::Ready(None);
+        };
+        let fault = match Pin::new(body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(silence) = &mut this.silence {
-                    silence.as_mut().reset(Instant::now() + MAX_SILENCE);
+                this.idle.set(None);
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                match this.left.checked_sub(length) {
+                    Some(left) => {
+                        *this.left = left;
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    None => Fault::TooLong,
                 }
-                Poll::Ready(Some(Ok(frame)))
             }
+            Poll::Ready(Some(Err(error))) => {
+                this.fault.set(Fault::Broken);
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
-                let silence = this
-                    .silence
-                    .get_or_insert_with(|| Box::pin(sleep(MAX_SILENCE)));
-                match silence.as_mut().poll(cx) {
-                    Poll::Ready(()) => this.cut(Cut::TooSlow),
-                    Poll::Pending => Poll::Pending,
+                if this.idle.is_none() {
+                    this.idle.set(Some(sleep(IDLE)));
                 }
+                if let Some(idle) = this.idle.as_mut().as_pin_mut() {
+                    ready!(idle.poll(cx));
+                }
+                Fault::Stalled
             }
+        };
+        this.fault.set(fault);
+        if let (Some(body), Fault::TooLong) = (this.body.take(), fault) {
+            discard(body);
         }
+        Poll::Ready(Some(Err(fault.into())))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map_or_else(SizeHint::default, http_body::Body::size_hint)
     }
+}
+
+/// Reads on for a little while, in a task of its own: a connection that is closed while bytes come
+/// in is reset, and the caller might never see the answer that says why.
+pub(crate) fn discard(mut body: Body) {
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    if body.is_end_stream() {
+        return;
+    }
+    runtime.spawn(timeout(DISCARD_TIME, async move {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > DISCARD_BYTES {
+                break;
+            }
+        }
+    }));
 }
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
-    use testkit::ScriptedBody;
+    use tokio::time::Instant;
 
     use super::*;
 
+    /// Three bytes each so often.
+    fn slow(every: Duration, count: usize) -> Body {
+        struct Slow(Pin<Box<Sleep>>, Duration, usize);
+
+        impl http_body::Body for Slow {
+            type Data = Bytes;
+            type Error = std::convert::Infallible;
+
+            fn poll_frame(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+                if self.2 == 0 {
+                    return Poll::Ready(None);
+                }
+                ready!(self.0.as_mut().poll(cx));
+                let next = Instant::now() + self.1;
+                self.0.as_mut().reset(next);
+                self.2 -= 1;
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"abc")))))
+            }
+        }
+
+        Body::new(Slow(Box::pin(sleep(every)), every, count))
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_caller_who_falls_silent_is_cut_after_a_minute_and_not_before() {
-        let almost = MAX_SILENCE - Duration::from_secs(1);
-        let body = ScriptedBody::<BoxError>::new()
-            .wait(almost)
-            .data("a")
-            .hang();
-        let (mut upload, why) = Upload::new(body);
+    async fn an_upload_that_goes_on_slowly_is_read_whole() {
+        let (upload, fault) = Upload::new(slow(IDLE - Duration::from_secs(1), 4), 12).unwrap();
+        assert_eq!(upload.collect().await.unwrap().to_bytes().len(), 12);
+        assert_eq!(fault.get(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_stops_is_given_up_after_a_minute() {
         let start = Instant::now();
-        assert_eq!(
-            upload.frame().await.unwrap().unwrap().into_data().unwrap(),
-            "a"
-        );
-        assert_eq!(start.elapsed(), almost);
-        upload.frame().await.unwrap().unwrap_err();
-        assert_eq!(why.get(), Some(&Cut::TooSlow));
-        assert_eq!(start.elapsed(), almost + MAX_SILENCE);
+        let (upload, fault) = Upload::new(slow(IDLE * 10, 4), 12).unwrap();
+        let error = upload.collect().await.unwrap_err();
+        assert_eq!(error.downcast_ref::<Fault>(), Some(&Fault::Stalled));
+        assert_eq!(fault.get(), Some(Fault::Stalled));
+        assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_is_cut_where_it_gets_too_long() {
+        let (upload, fault) = Upload::new(slow(Duration::ZERO, 4), 11).unwrap();
+        assert!(upload.collect().await.is_err());
+        assert_eq!(fault.get(), Some(Fault::TooLong));
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_announces_too_much_is_not_begun() {
+        assert!(Upload::new(Body::from("abcd"), 3).is_err());
+        assert!(Upload::new(Body::from("abcd"), 4).is_ok());
     }
 }

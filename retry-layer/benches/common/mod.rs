@@ -45,7 +45,9 @@ impl<B> Service<Request<B>> for Provider {
         );
         headers.insert("x-request-id", HeaderValue::from_static("req_1"));
         headers.insert("server", HeaderValue::from_static("fake"));
-        response.extensions_mut().insert(Peer(([127, 0, 0, 1], 443).into()));
+        response
+            .extensions_mut()
+            .insert(Peer(([127, 0, 0, 1], 443).into()));
         ready(Ok(response))
     }
 }

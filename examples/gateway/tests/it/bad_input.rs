@@ -1,168 +1,281 @@
-//! Bad input gets a clear answer, in the caller's dialect, and nothing hangs.
+//! What callers send wrong: a clear error in their dialect, never a panic or a hang.
 
-use std::time::Duration;
+use http::Method;
+use serde_json::{Value, json};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
-use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use crate::common::{
+    CHAT, MESSAGES, chat, exchange, house, in_front_of, read_until, reader, streamed, until_closed,
+};
 
-use crate::common::*;
+/// Code and type of an error, in the shape of the path's dialect.
+fn error_of<'j>(path: &str, json: &'j Value) -> (&'j str, &'j str) {
+    let error = &json["error"];
+    assert!(!error["message"].as_str().unwrap().is_empty());
+    let code = if path == CHAT {
+        &error["code"]
+    } else {
+        assert_eq!(json["type"], "error");
+        &error["details"]["error_code"]
+    };
+    (code.as_str().unwrap(), error["type"].as_str().unwrap())
+}
 
 #[tokio::test]
-async fn what_no_provider_could_read_is_answered_here_and_says_why() {
-    let world = World::new().await;
-    for (body, why) in [
-        ("{bad", "not JSON"),
-        ("", "not JSON"),
-        ("{}", "no model"),
-        (r#"{"model":""}"#, "no model"),
-        (r#"{"model":"a","max_tokens":1,"max_tokens":9999}"#, "twice"),
-        (r#"{"model":7}"#, "type"),
+async fn bodies_that_can_not_be_read_are_refused_in_the_callers_dialect() {
+    let house = house().await;
+    for path in [CHAT, MESSAGES] {
+        for (body, code) in [
+            ("", "invalid_request"),
+            ("{\"model\":\"m\"", "invalid_request"),
+            ("not json", "invalid_request"),
+            ("[]", "invalid_request"),
+            ("null", "invalid_request"),
+            ("\u{0}", "invalid_request"),
+            ("{\"model\":7}", "invalid_request"),
+            (
+                "{\"model\":\"m\",\"max_tokens\":1,\"max_tokens\":9000}",
+                "invalid_request",
+            ),
+            ("{}", "model_required"),
+            ("{\"model\":null}", "model_required"),
+            ("{\"model\":\"\"}", "model_required"),
+        ] {
+            let answer = house.ask(path, body).await;
+            assert_eq!(answer.status, 400, "{path} {body}: {}", answer.text);
+            let json = answer.json();
+            assert_eq!(
+                error_of(path, &json),
+                (code, "invalid_request_error"),
+                "{body}"
+            );
+        }
+    }
+    assert!(house.fake.log().is_empty());
+}
+
+#[tokio::test]
+async fn deeply_nested_json_does_no_harm() {
+    let house = house().await;
+    let deep = format!("{{\"model\":\"m\",\"x\":{}}}", "[".repeat(1 << 20));
+    assert_eq!(house.ask(CHAT, deep).await.status, 400);
+    let deep = format!(
+        "{{\"model\":\"m\",\"x\":{}{}}}",
+        "[".repeat(1000),
+        "]".repeat(1000)
+    );
+    let status = house.ask(CHAT, deep).await.status.as_u16();
+    assert!(matches!(status, 200 | 400), "{status}");
+}
+
+#[tokio::test]
+async fn paths_that_are_not_served_are_told_so() {
+    let house = house().await;
+    for path in [
+        "/",
+        "/v1",
+        "/v2/chat/completions",
+        "/metrics",
+        "/v1x/y",
+        "/chat/completions",
     ] {
-        let response = world.send(world.post("/v1/chat/completions", body)).await;
-        assert_eq!(response.status(), 400, "{body}");
-        let error = json(response).await;
-        assert_eq!(error["error"]["type"], "invalid_request_error");
-        assert!(
-            error["error"]["message"].as_str().unwrap().contains(why),
-            "{error}"
-        );
-
-        let response = world.send(world.post("/v1/messages", body)).await;
-        let error = json(response).await;
-        assert_eq!(error["type"], "error");
-        assert!(
-            error["error"]["message"].as_str().unwrap().contains(why),
-            "{error}"
-        );
+        let answer = house.ask(path, chat("m")).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.json()["error"]["code"], "unknown_path", "{path}");
     }
-    assert!(world.fake.log().is_empty());
-}
-
-#[tokio::test]
-async fn an_unknown_path_is_a_404_in_json() {
-    let world = World::new().await;
-    for path in ["/", "/nothing", "/v2/chat/completions", "/v1"] {
-        let response = world.send(world.post(path, "{}")).await;
-        assert_eq!(response.status(), 404, "{path}");
-        assert_eq!(json(response).await["error"]["code"], "unknown_path");
+    assert_eq!(house.method(Method::GET, "/").await.status, 404);
+    for path in ["/v1/../admin", "/v1/%2e%2e/admin", "/v1/..%2fadmin"] {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+        let text = exchange(house.raw().await, head.as_bytes()).await;
+        assert!(text.starts_with("HTTP/1.1 400 "), "{path}: {text}");
+        assert!(text.contains("invalid_path"));
     }
+    assert!(house.fake.log().is_empty());
+    // the provider itself knows which paths it has
+    let answer = house.ask("/v1/nothing", chat("m")).await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(house.fake.log().len(), 1);
 }
 
 #[tokio::test]
-async fn health_says_ok() {
-    let world = World::new().await;
-    let get = Request::get(world.url("/health"))
-        .body(Full::default())
-        .unwrap();
-    assert_eq!(text(world.send(get).await).await, "ok\n");
+async fn trace_and_connect_are_not_passed_on() {
+    let house = house().await;
+    assert_eq!(house.method(Method::TRACE, "/v1/models").await.status, 405);
+    let head = b"CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\n\r\n";
+    let mut tcp = house.raw().await;
+    tcp.write_all(head).await.unwrap();
+    let text = read_until(&mut tcp, "}}").await;
+    assert!(text.starts_with("HTTP/1.1 405 "), "{text}");
+    assert!(house.fake.log().is_empty());
+}
+
+const HUGE: usize = 50_000_000;
+
+fn announced(path: &str, length: usize) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    )
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_too_large_is_refused_unread() {
-    let world = World::new().await;
-    let mut stream = tokio::net::TcpStream::connect(world.gateway.address())
+async fn a_body_that_announces_50_mb_is_refused_before_it_is_sent() {
+    let house = house().await;
+    for (path, kind) in [
+        (CHAT, "invalid_request_error"),
+        (MESSAGES, "request_too_large"),
+    ] {
+        let mut tcp = house.raw().await;
+        tcp.write_all(announced(path, HUGE).as_bytes())
+            .await
+            .unwrap();
+        let text = read_until(&mut tcp, "}}").await;
+        assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
+        assert!(text.contains(kind), "{text}");
+    }
+    assert!(house.fake.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_caller_who_sends_all_50_mb_before_reading_gets_the_refusal_too() {
+    let house = house().await;
+    let mut tcp = house.raw().await;
+    tcp.write_all(announced(CHAT, HUGE).as_bytes())
         .await
         .unwrap();
-    let head = "POST /v1/messages HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\n\
-                content-length: 50000000\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = vec![0; 400];
-    let read = within(stream.read(&mut answer)).await.unwrap();
-    let answer = String::from_utf8_lossy(&answer[..read]);
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-}
-
-#[tokio::test]
-async fn a_body_of_unknown_length_is_cut_off_at_the_limit() {
-    let world = World::new().await;
-    let piece = Bytes::from(vec![b' '; 1 << 20]);
-    let pieces =
-        (0..50).map(move |_| Ok::<_, std::io::Error>(http_body::Frame::data(piece.clone())));
-    let body = StreamBody::new(futures_util::stream::iter(pieces));
-    let request = Request::post(world.url("/v1/messages"))
-        .header("content-type", "application/json")
-        .body(body)
-        .unwrap();
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    // the answer may be overtaken by the end of the connection; what counts is that both end
-    match within(client.request(request)).await {
-        Ok(response) => assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE),
-        Err(error) => assert!(!error.is_connect(), "{error}"),
-    }
-    assert!(world.fake.log().is_empty());
-}
-
-#[tokio::test]
-async fn an_upload_that_breaks_off_reaches_no_provider() {
-    let world = World::new().await;
-    let mut stream = tokio::net::TcpStream::connect(world.gateway.address())
+    tcp.write_all(&vec![b' '; HUGE]).await.unwrap();
+    let text = read_until(&mut tcp, "}}").await;
+    assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
+    // and the connection goes on
+    tcp.write_all(b"GET /health HTTP/1.1\r\nhost: h\r\n\r\n")
         .await
         .unwrap();
-    let head = "POST /v1/messages HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\n\
-                content-length: 500\r\n\r\n{\"model\":\"a\"";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    drop(stream);
-    // a call after it is served as ever
-    assert_eq!(world.chat("gpt-4o", false).await.status(), 200);
-    assert_eq!(world.fake.log().len(), 1);
+    assert!(read_until(&mut tcp, "}").await.starts_with("HTTP/1.1 200 "));
+}
+
+/// Sends 48 MiB in chunks, and then reads the answer.
+async fn send_chunked(mut tcp: TcpStream) -> String {
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    tcp.write_all(head.as_bytes()).await.unwrap();
+    let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
+    for _ in 0..48 {
+        tcp.write_all(&chunk).await.unwrap();
+    }
+    tcp.write_all(b"0\r\n\r\n").await.unwrap();
+    read_until(&mut tcp, "}").await
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_cut_where_it_gets_too_long() {
+    let gateway = in_front_of(&reader(usize::MAX, 200).await).await;
+    let text = send_chunked(TcpStream::connect(gateway.addr()).await.unwrap()).await;
+    assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
+    assert!(text.contains("request_too_large"), "{text}");
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_upload_reaches_the_caller() {
+    let gateway = in_front_of(&reader(20 << 20, 429).await).await;
+    let text = send_chunked(TcpStream::connect(gateway.addr()).await.unwrap()).await;
+    assert!(text.starts_with("HTTP/1.1 429 "), "{text}");
 }
 
 #[tokio::test]
 async fn a_flood_of_headers_is_refused() {
-    let world = World::new().await;
-    for head in [
-        format!(
-            "GET /health HTTP/1.1\r\nhost: g\r\n{}\r\n",
-            "x-a: 1\r\n".repeat(500)
-        ),
-        format!(
-            "GET /health HTTP/1.1\r\nhost: g\r\nx-a: {}\r\n\r\n",
-            "a".repeat(200 << 10)
-        ),
+    let house = house().await;
+    let many: String = (0..500).map(|n| format!("x-{n}: y\r\n")).collect();
+    let long = format!("x-long: {}\r\n", "y".repeat(200_000));
+    for flood in [many, long] {
+        let head = format!("GET /v1/models HTTP/1.1\r\nhost: h\r\n{flood}\r\n");
+        let mut tcp = house.raw().await;
+        // the gateway may close before it has read all of it
+        let _ = tcp.write_all(head.as_bytes()).await;
+        let text = until_closed(&mut tcp).await;
+        assert!(text.starts_with("HTTP/1.1 431 "), "{text:?}");
+    }
+    let long = "p".repeat(70_000);
+    let text = exchange(
+        house.raw().await,
+        format!("GET /v1/{long} HTTP/1.1\r\nhost: h\r\n\r\n").as_bytes(),
+    )
+    .await;
+    assert!(
+        text.is_empty() || text.starts_with("HTTP/1.1 4"),
+        "{text:?}"
+    );
+    assert!(house.fake.log().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_no_harm() {
+    let house = house().await;
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\r\n\r\n\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /v1/x HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        b"POST /v1/x HTTP/1.1\r\nhost: h\r\ntransfer-encoding: gzip\r\n\r\nhello",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff",
     ] {
-        let mut stream = tokio::net::TcpStream::connect(world.gateway.address())
-            .await
-            .unwrap();
-        let _ = stream.write_all(head.as_bytes()).await;
-        let mut answer = vec![0; 100];
-        let read = within(stream.read(&mut answer)).await.unwrap_or(0);
-        let answer = String::from_utf8_lossy(&answer[..read]);
+        let mut tcp = house.raw().await;
+        tcp.write_all(bytes).await.unwrap();
+        tcp.shutdown().await.unwrap();
+        let text = until_closed(&mut tcp).await;
+        assert!(!text.contains(" 200 "), "{text:?}");
+    }
+    assert_eq!(house.method(Method::GET, "/health").await.status, 200);
+    assert!(house.fake.log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_does_not_come_is_waited_for_30_seconds() {
+    for begin in [
+        "",
+        "P",
+        "PRI * HTTP/2.0",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost",
+    ] {
+        let house = house().await;
+        let start = Instant::now();
+        let mut tcp = house.raw().await;
+        tcp.write_all(begin.as_bytes()).await.unwrap();
+        let text = until_closed(&mut tcp).await;
+        assert!(!text.contains(" 200 "), "{text:?}");
+        let waited = start.elapsed();
+        let limit = Duration::from_secs(30);
         assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 431"),
-            "{answer}"
+            waited >= limit && waited < limit * 3,
+            "{begin:?}: {waited:?}"
         );
     }
-    assert_eq!(world.chat("gpt-4o", false).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stops_is_answered_408() {
+    let house = house().await;
+    for path in [CHAT, MESSAGES, "/v1/embeddings"] {
+        let start = Instant::now();
+        let mut tcp = house.raw().await;
+        tcp.write_all(announced(path, 100).as_bytes())
+            .await
+            .unwrap();
+        tcp.write_all(b"{\"model\":").await.unwrap();
+        let text = read_until(&mut tcp, "}}").await;
+        assert!(text.starts_with("HTTP/1.1 408 "), "{path}: {text}");
+        assert!(text.contains("request_timeout"));
+        assert!(start.elapsed() >= Duration::from_secs(60));
+    }
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_http_end_the_connection_and_nothing_else() {
-    let world = World::new().await;
-    let mut stream = tokio::net::TcpStream::connect(world.gateway.address())
-        .await
-        .unwrap();
-    stream
-        .write_all(b"\x16\x03\x01\x00\xff\xff\xff\r\n\r\n")
-        .await
-        .unwrap();
-    let mut rest = Vec::new();
-    within(stream.read_to_end(&mut rest)).await.unwrap();
-    assert_eq!(world.chat("gpt-4o", false).await.status(), 200);
-}
-
-#[tokio::test]
-async fn a_compressed_request_passes_through_as_it_is() {
-    let world = World::new().await;
-    let mut request = world.post("/v1/chat/completions", &b"\x1f\x8bjunk"[..]);
-    request
-        .headers_mut()
-        .insert("content-encoding", "gzip".parse().unwrap());
-    let response = world.send(request).await;
-    let _ = tokio::time::timeout(Duration::from_secs(5), response.into_body().collect()).await;
-    let call = &world.fake.log()[0];
-    assert_eq!(&call.body[..], b"\x1f\x8bjunk");
-    assert_eq!(call.headers["content-encoding"], "gzip");
+async fn fields_that_the_gateway_does_not_know_pass() {
+    let house = house().await;
+    let mut body = streamed("m");
+    body["a_new_field"] = json!({"deep": [1, null]});
+    assert_eq!(house.ask(CHAT, body).await.status, 200);
 }

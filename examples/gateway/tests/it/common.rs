@@ -1,11 +1,11 @@
-//! A gateway in front of a fake provider, and a client.
+//! A gateway in front of a fake provider, and callers.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use fake_provider::FakeProvider;
 use gateway::{Config, Gateway};
-use http::{Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -13,94 +13,176 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
-pub(crate) struct World {
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const MESSAGES: &str = "/v1/messages";
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// The key that the environment has, and no caller.
+pub(crate) const OUR_KEY: &str = "sk-ours-4711";
+
+pub(crate) struct House {
     pub(crate) fake: FakeProvider,
     pub(crate) gateway: Gateway,
-    pub(crate) client: Client<HttpConnector, Full<Bytes>>,
+    pub(crate) caller: Client<HttpConnector, Full<Bytes>>,
 }
 
-const RETRY: &str = "[retry]\ninitial_delay = \"1ms\"";
+/// Retries are on.
+pub(crate) async fn house() -> House {
+    house_with("", "[retry]").await
+}
 
-impl World {
-    /// Callers bring their own keys.
-    pub(crate) async fn new() -> Self {
-        Self::with("", |_| None).await
+/// With these lines in the provider's section, and these sections.
+pub(crate) async fn house_with(of_provider: &str, sections: &str) -> House {
+    let fake = FakeProvider::start().await.unwrap();
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\n[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\n{of_provider}\n{sections}\n",
+        fake.url()
+    );
+    House {
+        fake,
+        gateway: start(&text).await,
+        caller: Client::builder(TokioExecutor::new()).build_http(),
     }
+}
 
-    /// With more lines for the provider's section.
-    pub(crate) async fn with(lines: &str, environment: fn(&str) -> Option<String>) -> Self {
-        let fake = FakeProvider::start().await.unwrap();
-        let text = format!(
-            "listen = \"127.0.0.1:0\"\n[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\n\
-             dialect = \"openai\"\n{lines}\n{RETRY}",
-            fake.url()
-        );
-        let config = Config::parse(&text, None, environment).unwrap();
-        let gateway = Gateway::start(config).await.unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self {
-            fake,
-            gateway,
-            client,
-        }
-    }
+pub(crate) async fn start(text: &str) -> Gateway {
+    Gateway::start(config(text)).await.unwrap()
+}
 
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.gateway.address())
-    }
+pub(crate) fn config(text: &str) -> Config {
+    Config::from_toml(text, |name| (name == "OUR_KEY").then(|| OUR_KEY.into())).unwrap()
+}
 
-    pub(crate) fn post(&self, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
-        Request::post(self.url(path))
-            .header("content-type", "application/json")
-            .header("authorization", "Bearer sk-caller")
-            .body(Full::new(body.into()))
+pub(crate) fn chat(model: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": "one two three"}]})
+}
+
+pub(crate) fn streamed(model: &str) -> Value {
+    let mut chat = chat(model);
+    chat["stream"] = true.into();
+    chat["max_tokens"] = 99.into();
+    chat
+}
+
+impl House {
+    pub(crate) fn post(&self, path: &str, body: impl ToString) -> Request<Full<Bytes>> {
+        Request::post(format!("{}{path}", self.gateway.url()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, "Bearer sk-caller")
+            .body(Full::from(body.to_string()))
             .unwrap()
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
-        within(self.client.request(request)).await.unwrap()
+        self.caller.request(request).await.unwrap()
     }
 
-    pub(crate) async fn chat(&self, model: &str, stream: bool) -> Response<Incoming> {
-        self.send(self.post("/v1/chat/completions", chat(model, stream)))
-            .await
+    /// The whole answer.
+    pub(crate) async fn ask(&self, path: &str, body: impl ToString) -> Answer {
+        Answer::of(self.send(self.post(path, body)).await).await
+    }
+
+    pub(crate) async fn method(&self, method: Method, path: &str) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.gateway.url()))
+            .body(Full::default())
+            .unwrap();
+        Answer::of(self.send(request).await).await
+    }
+
+    /// A connection on which a test writes what it likes.
+    pub(crate) async fn raw(&self) -> TcpStream {
+        TcpStream::connect(self.gateway.addr()).await.unwrap()
     }
 }
 
-pub(crate) fn chat(model: &str, stream: bool) -> String {
-    json!({
-        "model": model,
-        "stream": stream,
-        "messages": [{"role": "user", "content": "one two three four"}],
-    })
-    .to_string()
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
-pub(crate) fn messages(model: &str, stream: bool) -> String {
-    json!({
-        "model": model,
-        "max_tokens": 64,
-        "stream": stream,
-        "messages": [{"role": "user", "content": "one two three four"}],
-    })
-    .to_string()
+impl Answer {
+    pub(crate) async fn of(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Self {
+            status: head.status,
+            headers: head.headers,
+            text: String::from_utf8(bytes.into()).unwrap(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
 }
 
-pub(crate) async fn text(response: Response<Incoming>) -> String {
-    let bytes = within(response.into_body().collect())
-        .await
-        .unwrap()
-        .to_bytes();
-    String::from_utf8(bytes.to_vec()).unwrap()
+/// Writes, and reads what comes until the connection is closed.
+pub(crate) async fn exchange(mut tcp: TcpStream, bytes: &[u8]) -> String {
+    tcp.write_all(bytes).await.unwrap();
+    until_closed(&mut tcp).await
 }
 
-pub(crate) async fn json(response: Response<Incoming>) -> Value {
-    serde_json::from_str(&text(response).await).unwrap()
+pub(crate) async fn until_closed(tcp: &mut TcpStream) -> String {
+    let mut all = Vec::new();
+    // a reset ends it too
+    let _ = tcp.read_to_end(&mut all).await;
+    String::from_utf8_lossy(&all).into_owned()
 }
 
-pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future)
-        .await
-        .expect("within 30 s")
+/// Reads until this text is there.
+pub(crate) async fn read_until(tcp: &mut TcpStream, text: &str) -> String {
+    let mut all = String::new();
+    while !all.contains(text) {
+        let mut piece = [0; 4096];
+        let read = tcp.read(&mut piece).await.unwrap();
+        assert_ne!(read, 0, "closed after {all:?}");
+        all.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+    all
+}
+
+/// A provider that answers, with this status and `{}`, as soon as it has read so many bytes; it
+/// reads on after that. Returns its address.
+pub(crate) async fn reader(answers_after: usize, status: u16) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut piece = vec![0; 1 << 16];
+                let mut read = 0;
+                while read < answers_after {
+                    match tcp.read(&mut piece).await {
+                        Ok(0) | Err(_) => return,
+                        Ok(more) => read += more,
+                    }
+                }
+                let head = format!("HTTP/1.1 {status} x\r\ncontent-length: 2\r\n\r\n{{}}");
+                let _ = tcp.write_all(head.as_bytes()).await;
+                let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
+            });
+        }
+    });
+    url
+}
+
+/// A gateway in front of one provider, with retries.
+pub(crate) async fn in_front_of(url: &str) -> Gateway {
+    start(&format!(
+        "listen = \"127.0.0.1:0\"\n[[provider]]\nname = \"p\"\nbase_url = \"{url}\"\n[retry]"
+    ))
+    .await
 }

@@ -1,9 +1,10 @@
 //! The gateway over real sockets, in front of the fake provider.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod bad_input;
-mod binary;
 mod calls;
 mod common;
+mod connections;
 mod passing;
-mod stopping;
+mod program;
