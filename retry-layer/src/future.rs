@@ -169,8 +169,10 @@ impl<C, H: OnRetry> Shared<C, H> {
         }
         let call = Arc::clone(Call::of(request)?);
         ask_for_plain_text(request.headers_mut());
-        let own = self.settings.deadline.map(|after| self.began + after);
-        let asked = grpc_timeout(request.headers()).map(|after| self.began + after);
+        // a deadline beyond the end of time is none
+        let end_of = |after| self.began.checked_add(after);
+        let own = self.settings.deadline.and_then(end_of);
+        let asked = grpc_timeout(request.headers()).and_then(end_of);
         let outermost = call.attempts().claim();
         let shared = match own {
             Some(own) if outermost => Some(call.attempts().end_by(own)),

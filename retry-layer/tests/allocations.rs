@@ -35,3 +35,14 @@ fn a_successful_call_costs_at_most_four_allocations() {
     println!("added allocations: {added}, tower::retry {towers}, tower-resilience-retry {peers}");
     assert!(added <= 4, "{added}");
 }
+
+#[test]
+fn an_attempt_that_can_only_be_the_last_copies_nothing_of_the_request() {
+    let bare = |request| count(|| drive(&mut Provider, request));
+    let mut ours = RetryLayer::new().max_retries(0).layer(Provider);
+    drive(&mut ours, payload());
+    let (request, same) = (payload(), payload());
+    let added = count(|| drive(&mut ours, request)).allocations - bare(same).allocations;
+    // the mark on the answer
+    assert_eq!(added, 1);
+}

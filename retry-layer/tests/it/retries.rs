@@ -246,6 +246,25 @@ async fn no_wait_runs_past_the_deadline_and_no_attempt_starts_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn settings_without_end_are_taken_for_what_they_are() {
+    let script = Script::new().then(throttled()).then(answered());
+    let layer = exact()
+        .deadline(Duration::MAX)
+        .attempt_timeout(Duration::MAX)
+        .max_hint(Duration::MAX);
+    let response = layer.layer(script).oneshot(openai()).await.unwrap();
+    assert_eq!(header(&response, "x-llm-attempts"), Some("2"));
+
+    // the longest wait that anybody can ask for, waited for
+    let script = Script::new()
+        .then(throttled().header("retry-after", "1e400"))
+        .then(answered());
+    let layer = exact().max_hint(Duration::MAX).no_deadline();
+    let call = layer.layer(script).oneshot(openai());
+    assert!(tokio::time::timeout(SECOND * 3600, call).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_running_attempt_is_not_cut_by_the_deadline() {
     let script = Script::new()
         .then(throttled())
