@@ -104,6 +104,14 @@ impl<R> AnswerBody<R> {
     pub(crate) const fn read_ahead(front: Front, rest: Option<R>) -> Self {
         Self { front, rest }
     }
+
+    /// Whether all of it is here already, so that nothing can go wrong with it any more.
+    pub fn is_here(&self) -> bool
+    where
+        R: Body,
+    {
+        self.front.error.is_none() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
 }
 
 impl<R> Body for AnswerBody<R>

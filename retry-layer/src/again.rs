@@ -9,9 +9,8 @@ const ATTEMPT: HeaderName = HeaderName::from_static("x-llm-attempt");
 /// What is kept of a request to send it again.
 pub(crate) struct Again {
     method: Method,
-    uri: Uri,
     version: Version,
-    headers: PackedHeaders,
+    head: PackedHead,
     extensions: Extensions,
     body: Payload,
 }
@@ -21,9 +20,8 @@ impl Again {
     pub(crate) fn keep(request: &Request<Payload>) -> Option<Self> {
         Some(Self {
             method: request.method().clone(),
-            uri: request.uri().clone(),
             version: request.version(),
-            headers: PackedHeaders::pack(request.headers())?,
+            head: PackedHead::pack(request.uri(), request.headers())?,
             extensions: request.extensions().clone(),
             body: request.body().try_clone()?,
         })
@@ -31,87 +29,127 @@ impl Again {
 
     /// The request of a further attempt; this can be sent again.
     pub(crate) fn request(&self, attempt: u32) -> Option<Request<Payload>> {
-        let copy = Self {
-            method: self.method.clone(),
-            uri: self.uri.clone(),
-            version: self.version,
-            headers: PackedHeaders::default(),
-            extensions: self.extensions.clone(),
-            body: self.body.try_clone()?,
-        };
-        copy.build(self.headers.unpack()?, attempt)
+        let (extensions, body) = (self.extensions.clone(), self.body.try_clone()?);
+        self.head
+            .unpack(&self.method, self.version, extensions, body, attempt)
     }
 
-    /// The request of the last attempt: nothing is copied but the headers.
+    /// The request of the last attempt: nothing is copied but its head.
     pub(crate) fn into_request(self, attempt: u32) -> Option<Request<Payload>> {
-        let headers = self.headers.unpack()?;
-        self.build(headers, attempt)
-    }
-
-    fn build(self, mut headers: HeaderMap, attempt: u32) -> Option<Request<Payload>> {
-        headers.insert(ATTEMPT, attempt.into());
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.version_mut() = self.version;
-        *request.headers_mut() = headers;
-        *request.extensions_mut() = self.extensions;
-        Some(request)
+        self.head.unpack(
+            &self.method,
+            self.version,
+            self.extensions,
+            self.body,
+            attempt,
+        )
     }
 }
 
-/// Headers as one run of bytes.
+/// URI and headers as one run of bytes.
 ///
 /// Most calls are sent once, and cloning the header map for the rest is what other retry layers
 /// spend most of their time on: two reference counts for each header, up and down again. One copy
 /// of the text costs less than half of that; only a call that is sent again pays for the parsing.
-#[derive(Default)]
-struct PackedHeaders {
-    /// For each header the lengths, the name, the value.
+struct PackedHead {
+    /// For each piece its lengths, name and value: scheme, authority and path of the URI without a
+    /// name, then the headers.
     text: Vec<u8>,
-    count: usize,
+    headers: usize,
 }
 
-/// Bytes of most headers, their lengths included; a guess that saves measuring them first.
+/// Bytes of most pieces, their lengths included; a guess that saves measuring them first.
 const USUAL: usize = 64;
 const SENSITIVE: u32 = 1 << 31;
 
-impl PackedHeaders {
+impl PackedHead {
     /// `None`: a value of 2 GiB and more.
-    fn pack(headers: &HeaderMap) -> Option<Self> {
-        let count = headers.len();
-        let mut text = Vec::with_capacity(count * USUAL);
-        for (name, value) in headers {
-            let (name, text_of_value) = (name.as_str().as_bytes(), value.as_bytes());
-            let value_length = u32::try_from(text_of_value.len()).ok()?;
-            if value_length >= SENSITIVE {
-                return None;
-            }
-            let mark = if value.is_sensitive() { SENSITIVE } else { 0 };
-            let lengths = (name.len() as u64) << 32 | u64::from(value_length | mark);
-            text.extend_from_slice(&lengths.to_ne_bytes());
-            text.extend_from_slice(name);
-            text.extend_from_slice(text_of_value);
+    fn pack(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+        let mut text = Vec::with_capacity((headers.len() + 3) * USUAL);
+        let path = uri.path_and_query().map_or("", |path| path.as_str());
+        for part in [
+            uri.scheme_str().unwrap_or_default(),
+            uri.authority().map_or("", |authority| authority.as_str()),
+            path,
+        ] {
+            push(&mut text, b"", part.as_bytes(), false)?;
         }
-        Some(Self { text, count })
+        for (name, value) in headers {
+            push(
+                &mut text,
+                name.as_str().as_bytes(),
+                value.as_bytes(),
+                value.is_sensitive(),
+            )?;
+        }
+        Some(Self {
+            text,
+            headers: headers.len(),
+        })
     }
 
-    /// With room for one header more. `None` only if a value was made unchecked and is none.
-    fn unpack(&self) -> Option<HeaderMap> {
-        let mut headers = HeaderMap::with_capacity(self.count + 1);
+    /// `None` only if a part was made unchecked and is none.
+    fn unpack(
+        &self,
+        method: &Method,
+        version: Version,
+        extensions: Extensions,
+        body: Payload,
+        attempt: u32,
+    ) -> Option<Request<Payload>> {
         let mut rest = &self.text[..];
-        while let Some((lengths, after)) = rest.split_first_chunk() {
-            let lengths = u64::from_ne_bytes(*lengths);
-            let (name, after) = after.split_at_checked((lengths >> 32) as usize)?;
-            let marked = lengths as u32;
-            let (value, after) = after.split_at_checked((marked & !SENSITIVE) as usize)?;
-            let mut value = HeaderValue::from_bytes(value).ok()?;
-            value.set_sensitive(marked & SENSITIVE != 0);
-            headers.append(HeaderName::from_bytes(name).ok()?, value);
-            rest = after;
+        let mut uri = Uri::builder();
+        let scheme = pop(&mut rest)?.1;
+        if !scheme.is_empty() {
+            uri = uri.scheme(scheme);
         }
-        Some(headers)
+        let authority = pop(&mut rest)?.1;
+        if !authority.is_empty() {
+            uri = uri.authority(authority);
+        }
+        let path = pop(&mut rest)?.1;
+        if !path.is_empty() {
+            uri = uri.path_and_query(path);
+        }
+        let mut headers = HeaderMap::with_capacity(self.headers + 1);
+        while let Some((name, value, sensitive)) = pop(&mut rest) {
+            let mut value = HeaderValue::from_bytes(value).ok()?;
+            value.set_sensitive(sensitive);
+            headers.append(HeaderName::from_bytes(name).ok()?, value);
+        }
+        headers.insert(ATTEMPT, attempt.into());
+
+        let mut request = Request::new(body);
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = uri.build().ok()?;
+        *request.version_mut() = version;
+        *request.headers_mut() = headers;
+        *request.extensions_mut() = extensions;
+        Some(request)
     }
+}
+
+fn push(text: &mut Vec<u8>, name: &[u8], value: &[u8], sensitive: bool) -> Option<()> {
+    let length = u32::try_from(value.len())
+        .ok()
+        .filter(|length| *length < SENSITIVE)?;
+    let mark = if sensitive { SENSITIVE } else { 0 };
+    let lengths = (name.len() as u64) << 32 | u64::from(length | mark);
+    text.extend_from_slice(&lengths.to_ne_bytes());
+    text.extend_from_slice(name);
+    text.extend_from_slice(value);
+    Some(())
+}
+
+/// Name, value and whether it is sensitive.
+fn pop<'t>(text: &mut &'t [u8]) -> Option<(&'t [u8], &'t [u8], bool)> {
+    let (lengths, after) = text.split_first_chunk()?;
+    let lengths = u64::from_ne_bytes(*lengths);
+    let marked = lengths as u32;
+    let (name, after) = after.split_at_checked((lengths >> 32) as usize)?;
+    let (value, after) = after.split_at_checked((marked & !SENSITIVE) as usize)?;
+    *text = after;
+    Some((name, value, marked & SENSITIVE != 0))
 }
 
 /// Asks for an answer that can be read. A caller who named no encoding is left as it is: providers
@@ -128,6 +166,32 @@ mod tests {
 
     use super::*;
 
+    fn again(uri: &str, headers: HeaderMap) -> (Request<Payload>, Request<Payload>) {
+        let mut request = Request::new(Payload::new(String::new()));
+        *request.uri_mut() = uri.parse().unwrap();
+        *request.headers_mut() = headers;
+        let kept = Again::keep(&request).unwrap();
+        let copy = kept.request(2).unwrap();
+        (request, copy)
+    }
+
+    #[test]
+    fn every_form_of_uri_comes_out_as_it_went_in() {
+        for uri in [
+            "https://api.example.com/v1/chat/completions?api-version=1&x=%20",
+            "http://127.0.0.1:9001/openai/v1/chat/completions",
+            "http://[::1]:80/v1/messages",
+            "HTTPS://h/v1/messages?",
+            "/v1/chat/completions",
+            "http://h",
+            "*",
+        ] {
+            let (request, copy) = again(uri, HeaderMap::new());
+            assert_eq!(request.uri(), copy.uri());
+            assert_eq!(request.uri().to_string(), copy.uri().to_string());
+        }
+    }
+
     proptest! {
         #[test]
         fn headers_come_out_as_they_went_in(
@@ -142,14 +206,15 @@ mod tests {
                 value.set_sensitive(sensitive);
                 headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
             }
-            let unpacked = PackedHeaders::pack(&headers).unwrap().unpack().unwrap();
-            prop_assert_eq!(&unpacked, &headers);
-            for (name, value) in &unpacked {
-                let sensitive = |map: &HeaderMap| {
-                    map.get_all(name).iter().map(HeaderValue::is_sensitive).collect::<Vec<_>>()
+            let (request, mut copy) = again("/", headers);
+            prop_assert_eq!(copy.headers_mut().remove(ATTEMPT).unwrap(), "2");
+            prop_assert_eq!(copy.headers(), request.headers());
+            for name in copy.headers().keys() {
+                let sensitive = |request: &Request<Payload>| {
+                    let values = request.headers().get_all(name);
+                    values.iter().map(HeaderValue::is_sensitive).collect::<Vec<_>>()
                 };
-                prop_assert_eq!(sensitive(&unpacked), sensitive(&headers));
-                let _ = value;
+                prop_assert_eq!(sensitive(&copy), sensitive(&request));
             }
         }
     }

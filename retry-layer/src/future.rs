@@ -275,7 +275,9 @@ impl<C, H: OnRetry> Shared<C, H> {
                 .headers_mut()
                 .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        let settle = (verdict == Verdict::Ok).then(|| Settle(Arc::clone(&self.settings.counters)));
+        // what is here already cannot break any more
+        let settle = (verdict == Verdict::Ok && !response.body().is_here())
+            .then(|| Settle(Arc::clone(&self.settings.counters)));
         response.map(|body| Watch::new(body, settle))
     }
 }
