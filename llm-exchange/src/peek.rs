@@ -366,7 +366,8 @@ impl Reading<'_> {
     fn ended(&mut self, ending: Ending) {
         match self.how {
             How::Head => {}
-            How::Error => self.error_body(),
+            // read by its beginning, whether it ended or not
+            How::Error => {}
             How::Json | How::Stream { .. } => self.peeked.ending = Some(ending),
         }
         self.peeked.depth = Depth::FirstContent;
@@ -425,6 +426,10 @@ where
                     break;
                 }
             }
+        }
+        // an error's body that is too long, or does not come to its end, tells by its beginning
+        if matches!(reading.how, How::Error) && reading.peeked.error.is_none() {
+            reading.error_body();
         }
         let peeked = mem::replace(&mut this.peeked, Peeked::new(StatusCode::OK));
         let mut parts = this

@@ -249,3 +249,24 @@ async fn an_answer_of_another_kind_is_not_waited_for() {
     let script = Script::new().then(sound);
     exact().layer(script).oneshot(openai()).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_is_known_by_the_beginning_of_an_error_body_that_is_too_long_or_never_ends() {
+    let start = r#"{"error":{"code":"insufficient_quota","type":"insufficient_quota","message":""#;
+    for body in [
+        ScriptedBody::new()
+            .data(format!("{start}{}", "x".repeat(100 << 10)))
+            .hang(),
+        ScriptedBody::new().data(start).hang(),
+        ScriptedBody::new().data(start).error("reset"),
+    ] {
+        let script = Script::new().then(Answer::json(429, "").body(body));
+        let response = exact()
+            .layer(script.clone())
+            .oneshot(openai())
+            .await
+            .unwrap();
+        let verdict = Retried::of(&response).unwrap().verdict;
+        assert_eq!((script.calls(), verdict), (1, Verdict::QuotaExhausted));
+    }
+}
