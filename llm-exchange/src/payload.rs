@@ -334,6 +334,9 @@ struct Collect {
     trailers: Option<Box<HeaderMap>>,
 }
 
+/// The most that is reserved for a body because its length says so; it grows beyond as it comes.
+const MOST_RESERVED: usize = 1 << 20;
+
 impl Collect {
     fn new(request: Request<Payload>, dialect: Dialect, max_bytes: usize) -> Self {
         let encoded = is_encoded(request.headers());
@@ -385,11 +388,12 @@ impl Collect {
             self.first = data;
         } else {
             if self.more.is_empty() {
-                // what is announced is reserved at once, within the limit
+                // what is announced is reserved at once, up to a bound: the caller wrote it
                 let announced =
                     usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
-                let capacity = self.first.len() + data.len() + announced;
-                self.more.reserve(capacity.min(self.max_bytes));
+                let capacity = announced.saturating_add(self.first.len() + data.len());
+                self.more
+                    .reserve(capacity.min(self.max_bytes).min(MOST_RESERVED));
                 self.more
                     .extend_from_slice(&std::mem::take(&mut self.first));
             }

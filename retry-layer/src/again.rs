@@ -111,7 +111,7 @@ impl PackedHead {
         if !path.is_empty() {
             uri = uri.path_and_query(path);
         }
-        let mut headers = HeaderMap::with_capacity(self.headers + 1);
+        let mut headers = HeaderMap::try_with_capacity(self.headers + 1).ok()?;
         while let Some((name, value, sensitive)) = pop(&mut rest) {
             let mut value = HeaderValue::from_bytes(value).ok()?;
             value.set_sensitive(sensitive);
@@ -155,8 +155,12 @@ fn pop<'t>(text: &mut &'t [u8]) -> Option<(&'t [u8], &'t [u8], bool)> {
 /// Asks for an answer that can be read. A caller who named no encoding is left as it is: providers
 /// compress only where they are told that they may.
 pub(crate) fn ask_for_plain_text(headers: &mut HeaderMap) {
-    if let Some(value) = headers.get_mut(header::ACCEPT_ENCODING) {
-        *value = HeaderValue::from_static("identity");
+    // every line of it, if there are several
+    if headers.contains_key(header::ACCEPT_ENCODING) {
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
     }
 }
 

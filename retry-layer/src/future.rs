@@ -270,7 +270,8 @@ impl<C, H: OnRetry> Shared<C, H> {
             verdict,
             Verdict::CallersFault | Verdict::CallerGone | Verdict::Filtered
         );
-        if gave_up.is_some() && ours && state.outermost {
+        let ours = gave_up.is_some_and(|why| ours || why != GaveUp::NotRetryable);
+        if ours && state.outermost {
             response
                 .headers_mut()
                 .insert(SHOULD_RETRY, HeaderValue::from_static("false"));

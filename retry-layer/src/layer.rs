@@ -116,7 +116,9 @@ impl<C, H> RetryLayer<C, H> {
         self
     }
 
-    /// The longest time of one attempt up to its first content. Off by default. An attempt over it
+    /// The longest time of one attempt up to its first content, or to the moment when the answer
+    /// is handed on without it (15 s after its head, see [`PeekLimits::commit_after`]). Off by
+    /// default. An attempt over it
     /// is dropped and counts as timed out; was it the last, the caller gets a 504 in its dialect.
     ///
     /// The content of an answer that is not streamed comes when all of it is generated: allow for
