@@ -3,12 +3,14 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
 use tokio::time::Instant;
+
+use crate::{Meter, Verdict};
 
 /// How often one call may still be sent, and until when: one allowance over all retries and
 /// fallback targets, so that R retries on each of F targets stay bounded by one number and one
@@ -26,7 +28,24 @@ struct State {
     limit: AtomicU32,
     deadline: Mutex<Option<Instant>>,
     claimed: AtomicBool,
+    left_behind: Mutex<Vec<LeftBehind>>,
 }
+
+/// An attempt that was given up for another: retried, fallen back from, hedged.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct LeftBehind {
+    /// What it came to.
+    pub verdict: Verdict,
+    /// What it used, as far as its answer was read. `None`: there was no answer, or none with
+    /// anything in it; whether it was generated and will be billed is not known.
+    pub meter: Option<Meter>,
+    /// The model that was asked.
+    pub model: Option<Box<str>>,
+}
+
+/// The most attempts of one call that are remembered. More is no sensible setting.
+const MOST_LEFT_BEHIND: usize = 64;
 
 impl Default for State {
     fn default() -> Self {
@@ -35,6 +54,7 @@ impl Default for State {
             limit: AtomicU32::new(u32::MAX),
             deadline: Mutex::new(None),
             claimed: AtomicBool::new(false),
+            left_behind: Mutex::default(),
         }
     }
 }
@@ -90,24 +110,35 @@ impl Attempts {
     /// When the call's time is up, if somebody said so.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        *self
-            .0
-            .deadline
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0.deadline)
     }
 
     /// Lets no attempt start after this moment, and returns when the call's time is up now. A
     /// deadline that is already earlier stays.
     pub fn end_by(&self, deadline: Instant) -> Instant {
-        let mut current = self
-            .0
-            .deadline
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.0.deadline);
         let earliest = current.map_or(deadline, |earlier| earlier.min(deadline));
         *current = Some(earliest);
         earliest
+    }
+
+    /// Remembers an attempt that is given up for another one, so that nothing it spent is lost to
+    /// whoever keeps books further out. The first 64 of a call are remembered.
+    pub fn leave_behind(&self, model: Option<&str>, verdict: Verdict, meter: Option<Meter>) {
+        let mut left = lock(&self.0.left_behind);
+        if left.len() < MOST_LEFT_BEHIND {
+            left.push(LeftBehind {
+                verdict,
+                meter,
+                model: model.map(Into::into),
+            });
+        }
+    }
+
+    /// The attempts that were given up so far, the first one first.
+    #[must_use]
+    pub fn left_behind(&self) -> Vec<LeftBehind> {
+        lock(&self.0.left_behind).clone()
     }
 
     /// True for the first layer that asks: the outermost of those that send calls again. It alone
@@ -117,6 +148,10 @@ impl Attempts {
     pub fn claim(&self) -> bool {
         !self.0.claimed.swap(true, Ordering::Relaxed)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Attempts {

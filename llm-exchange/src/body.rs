@@ -5,13 +5,13 @@ use std::{
     collections::VecDeque,
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::{BoxError, payload::add};
+use crate::{BodyEnd, BoxError, meter::Scan, payload::add};
 
 /// An answer's body: what was read ahead, or written by a layer, and then the rest of the inner
 /// service's body.
@@ -21,6 +21,8 @@ use crate::{BoxError, payload::add};
 pub struct AnswerBody<R> {
     front: Front,
     rest: Option<R>,
+    /// Reads what comes from `rest`. Boxed: most bodies pass unread, and are moved often.
+    scan: Option<Box<Scan>>,
 }
 
 /// Frames that were read ahead. One frame, the usual case, needs no allocation.
@@ -33,6 +35,15 @@ pub(crate) struct Front {
 }
 
 impl Front {
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: None,
+            more: VecDeque::new(),
+            bytes: 0,
+            error: None,
+        }
+    }
+
     pub(crate) fn push(&mut self, frame: Frame<Bytes>) {
         self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         if self.first.is_none() && self.more.is_empty() {
@@ -88,6 +99,7 @@ impl<R> AnswerBody<R> {
         Self {
             front: Front::default(),
             rest: Some(body),
+            scan: None,
         }
     }
 
@@ -98,11 +110,24 @@ impl<R> AnswerBody<R> {
         if !bytes.is_empty() {
             front.push(Frame::data(bytes));
         }
-        Self { front, rest: None }
+        Self {
+            front,
+            rest: None,
+            scan: None,
+        }
     }
 
-    pub(crate) const fn read_ahead(front: Front, rest: Option<R>) -> Self {
-        Self { front, rest }
+    pub(crate) const fn scanned(body: R, scan: Box<Scan>) -> Self {
+        Self {
+            front: Front::new(),
+            rest: Some(body),
+            scan: Some(scan),
+        }
+    }
+
+    /// What was read ahead is scanned already.
+    pub(crate) const fn read_ahead(front: Front, rest: Option<R>, scan: Option<Box<Scan>>) -> Self {
+        Self { front, rest, scan }
     }
 
     /// Whether all of it is here already, so that nothing can go wrong with it any more.
@@ -132,10 +157,16 @@ where
         if let Some(error) = self.front.error.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        match &mut self.rest {
-            Some(rest) => Pin::new(rest).poll_frame(cx).map_err(Into::into),
-            None => Poll::Ready(None),
+        let this = &mut *self;
+        let Some(rest) = &mut this.rest else {
+            return Poll::Ready(None);
+        };
+        let frame =
+            ready!(Pin::new(&mut *rest).poll_frame(cx)).map(|frame| frame.map_err(Into::into));
+        if let Some(scan) = &mut this.scan {
+            scan.passed(&frame, rest);
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -149,6 +180,14 @@ where
             None => SizeHint::with_exact(0),
         };
         add(&rest, self.front.len())
+    }
+}
+
+impl<R> Drop for AnswerBody<R> {
+    fn drop(&mut self) {
+        if let Some(scan) = &mut self.scan {
+            scan.end(&BodyEnd::Dropped);
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, HeaderName, Request, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Request, Uri, header};
 
 use crate::{Attempts, Dialect, Payload, splice};
 
@@ -16,6 +17,15 @@ pub(crate) struct Facts {
     pub(crate) output_cap: Option<u64>,
     pub(crate) choices: u32,
     pub(crate) prompt_bytes: usize,
+    /// Of those, what is no text: images, audio, files.
+    pub(crate) media: Media,
+}
+
+/// What of a prompt is no text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Media {
+    pub(crate) bytes: usize,
+    pub(crate) parts: usize,
 }
 
 /// What a call asks for: read once, when the request becomes a [`Payload`], and kept with it.
@@ -178,6 +188,15 @@ impl Call {
         self.facts.prompt_bytes
     }
 
+    /// A first estimate of the prompt's tokens: a quarter of its bytes, which for most languages, code
+    /// and JSON is within a fifth, and 1,000 for each image, recording or file in it.
+    #[must_use]
+    pub fn estimated_input(&self) -> u64 {
+        let Media { bytes, parts } = self.facts.media;
+        let text = self.facts.prompt_bytes.saturating_sub(bytes);
+        (text.div_ceil(4) as u64).saturating_add((parts as u64).saturating_mul(1_000))
+    }
+
     /// The attempts that this call has made and may still make, shared by every layer.
     #[must_use]
     pub const fn attempts(&self) -> &Attempts {
@@ -191,6 +210,42 @@ impl Call {
     ///
     /// [`NotRewritten`]; the request is unchanged then.
     pub fn set_model(request: &mut Request<Payload>, model: &str) -> Result<(), NotRewritten> {
+        Self::rewrite(
+            request,
+            |body| splice::set_string(body, "model", model),
+            |facts| facts.model = Some(model.into()),
+        )
+    }
+
+    /// Asks for the provider's token counts in a streamed answer, where the dialect has them only on
+    /// request: `stream_options.include_usage` is spliced in. `true`: it was not asked for before, by
+    /// the caller or a layer further out. The layer that is told so takes the extra event out again,
+    /// with [`UsageHidden`](crate::UsageHidden).
+    ///
+    /// Mistral's API sends the counts unasked and takes no such field: it is not asked.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRewritten`]; the request is unchanged then, and the answer's usage will be estimated.
+    pub fn ask_usage(request: &mut Request<Payload>) -> Result<bool, NotRewritten> {
+        let call = Self::of(request).ok_or(NotRewritten::NotRead)?;
+        let unasked = !call.dialect.has_usage_on_request() || sends_usage_unasked(request.uri());
+        if !call.is_stream() || call.asks_usage() || unasked {
+            return Ok(false);
+        }
+        Self::rewrite(
+            request,
+            |body| splice::set_within(body, "stream_options", "include_usage", "true"),
+            |facts| facts.asks_usage = true,
+        )?;
+        Ok(true)
+    }
+
+    fn rewrite(
+        request: &mut Request<Payload>,
+        splice: impl FnOnce(&Bytes) -> Option<Bytes>,
+        change: impl FnOnce(&mut Facts),
+    ) -> Result<(), NotRewritten> {
         let call = Self::of(request).ok_or(NotRewritten::NotRead)?;
         if call.unreadable.is_some() {
             return Err(NotRewritten::NotRead);
@@ -199,9 +254,9 @@ impl Call {
             return Err(NotRewritten::Signed);
         }
         let body = request.body().whole().ok_or(NotRewritten::NotRead)?;
-        let body = splice::set_string(body, "model", model).ok_or(NotRewritten::NotRead)?;
+        let body = splice(body).ok_or(NotRewritten::NotRead)?;
         let mut call = Self::clone(call);
-        call.facts.model = Some(model.into());
+        change(&mut call.facts);
         let length = body.len();
         request.body_mut().replace(body, call);
         if let Some(value) = request.headers_mut().get_mut(header::CONTENT_LENGTH) {
@@ -209,6 +264,11 @@ impl Call {
         }
         Ok(())
     }
+}
+
+fn sends_usage_unasked(uri: &Uri) -> bool {
+    uri.host()
+        .is_some_and(|host| host == "api.mistral.ai" || host.ends_with(".mistral.ai"))
 }
 
 fn is_signed(headers: &HeaderMap) -> bool {

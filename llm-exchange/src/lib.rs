@@ -8,26 +8,32 @@ mod classify;
 mod clock;
 mod dialect;
 mod hints;
+mod meter;
 mod payload;
 mod peek;
 mod provider_error;
 mod splice;
 pub mod sse;
+mod tokens;
+mod usage;
 mod verdict;
 mod watch;
 
 pub use self::{
     answer::{ErrorAnswer, Refusal},
-    attempts::{Attempts, NoMoreAttempts},
+    attempts::{Attempts, LeftBehind, NoMoreAttempts},
     body::AnswerBody,
     call::{Call, NotRewritten, Unreadable},
     classify::{Classify, Standard},
     clock::WallClock,
     dialect::Dialect,
     hints::{Delay, Hints},
+    meter::{Cut, End, FinishReason, Meter, UsageHidden},
     payload::{Payload, ReadPayload},
     peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
     provider_error::ProviderError,
+    tokens::TokenEstimate,
+    usage::{Tokens, Usage},
     verdict::Verdict,
     watch::{BodyEnd, Observe, Watch},
 };

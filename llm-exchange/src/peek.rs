@@ -10,13 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header, response};
+use http::{Response, StatusCode, response};
 use http_body::{Body, Frame};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
-    AnswerBody, BoxError, Dialect, Hints, ProviderError, Verdict, WallClock, body::Front,
-    dialect::StreamEvent, sse,
+    AnswerBody, BodyEnd, BoxError, Call, Dialect, Hints, Meter, ProviderError, Verdict, WallClock,
+    body::Front,
+    meter::{Format, Scan, is_encoded, is_error},
 };
 
 /// How deep an answer was read.
@@ -71,13 +72,15 @@ impl Peeked {
     /// The same answer with this error in its body or stream.
     #[must_use]
     pub fn with_error(mut self, error: ProviderError) -> Self {
-        self.fail(error);
+        self.fail(Arc::new(error));
         self
     }
 
-    fn fail(&mut self, error: ProviderError) {
+    fn fail(&mut self, error: Arc<ProviderError>) {
         self.depth = Depth::FirstContent;
-        self.error = Some(Arc::new(error));
+        let hints = mem::take(&mut self.hints);
+        self.hints = hints.or_retry_info(error.retry_info());
+        self.error = Some(error);
     }
 
     /// The status of the head. A stream that failed has 200 here.
@@ -177,17 +180,15 @@ impl PeekLimits {
 /// What was read is put back in front: the body of the result is byte for byte and frame for frame
 /// the inner one. Until it is handed on, the call may be made again or elsewhere: that is the
 /// commit point. The future needs a tokio timer once it has to wait.
-pub fn peek<R>(
-    response: Response<R>,
-    dialect: Dialect,
-    limits: PeekLimits,
-    clock: &WallClock,
-) -> Peek<R>
+///
+/// A stream is read by its [`Meter`]: the one of a layer further in, or a new one, which goes on
+/// reading as the body passes and travels in the response's extensions.
+pub fn peek<R>(response: Response<R>, call: &Call, limits: PeekLimits, clock: &WallClock) -> Peek<R>
 where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let known = parts
         .extensions
         .get::<Peeked>()
@@ -200,76 +201,49 @@ where
             if is_error(parts.status) {
                 peeked.hints = Hints::read(&parts.headers, clock);
             }
-            let how = if peeked.encoded {
-                How::Head
-            } else {
-                How::of(&parts)
-            };
-            (peeked, how)
+            (peeked, How::of(&parts))
         }
     };
+    let mut scan = None;
+    if matches!(how, How::Stream) && parts.extensions.get::<Meter>().is_none() {
+        let new = Box::new(Scan::new(&parts, call));
+        parts.extensions.insert(new.meter().clone());
+        scan = Some(new);
+    }
     Peek {
         parts: Some(parts),
         body: Some(body),
         front: Front::default(),
+        scan,
         peeked,
         how,
-        dialect,
+        dialect: call.dialect(),
         limits,
+        clock: clock.clone(),
         timer: None,
     }
 }
 
+#[derive(Clone, Copy, PartialEq)]
 enum How {
     Head,
     /// Whole, up to the limit.
     Error,
     /// Until it is clear that it is no error.
     Json,
-    Stream {
-        /// Boxed: most answers are none, and every answer's future is moved.
-        decoder: Box<sse::Decoder>,
-        events: u32,
-    },
+    /// By its meter, which is in the extensions.
+    Stream,
 }
 
 impl How {
     fn of(parts: &response::Parts) -> Self {
-        if is_error(parts.status) {
-            return Self::Error;
-        }
-        let media_type = parts
-            .headers
-            .get(header::CONTENT_TYPE)
-            .map_or(&b""[..], |value| value.as_bytes().trim_ascii_start());
-        if !parts.status.is_success() {
-            Self::Head
-        } else if starts_with_ignoring_case(media_type, b"text/event-stream") {
-            Self::Stream {
-                decoder: Box::default(),
-                events: 0,
-            }
-        } else if starts_with_ignoring_case(media_type, b"application/json") {
-            Self::Json
-        } else {
-            Self::Head
+        match Format::of(parts.status, &parts.headers) {
+            Format::Json if is_error(parts.status) => Self::Error,
+            Format::Json => Self::Json,
+            Format::Stream => Self::Stream,
+            Format::Opaque => Self::Head,
         }
     }
-}
-
-fn is_error(status: StatusCode) -> bool {
-    status.is_client_error() || status.is_server_error()
-}
-
-fn starts_with_ignoring_case(text: &[u8], start: &[u8]) -> bool {
-    text.get(..start.len())
-        .is_some_and(|text| text.eq_ignore_ascii_case(start))
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The future of [`peek`]: the facts, and the answer with what was read put back in front.
@@ -280,10 +254,13 @@ pub struct Peek<R> {
     parts: Option<response::Parts>,
     body: Option<R>,
     front: Front,
+    /// Reads the stream, unless a layer further in does.
+    scan: Option<Box<Scan>>,
     peeked: Peeked,
     how: How,
     dialect: Dialect,
     limits: PeekLimits,
+    clock: WallClock,
     /// Set when the body is first waited for.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -297,37 +274,22 @@ enum Read {
     Enough,
 }
 
-/// What is read of an answer, apart from the waiting.
-struct Reading<'a> {
-    front: &'a mut Front,
-    peeked: &'a mut Peeked,
-    how: &'a mut How,
-    dialect: Dialect,
-    limits: PeekLimits,
-}
-
-impl Reading<'_> {
-    fn frame(&mut self, frame: Frame<Bytes>) -> Read {
-        let data = frame.data_ref().cloned();
-        self.front.push(frame);
-        let read = match data {
-            Some(data) => self.data(data),
-            None => Read::On,
-        };
-        if read == Read::On && self.front.len() >= self.limits.max_bytes {
-            return Read::Enough;
-        }
-        read
+impl<R> Peek<R> {
+    /// The meter of the stream that is read.
+    #[must_use]
+    pub fn meter(&self) -> Option<&Meter> {
+        self.parts.as_ref()?.extensions.get()
     }
 
-    fn data(&mut self, data: Bytes) -> Read {
-        match self.how {
+    fn frame(&mut self, frame: Frame<Bytes>) -> Read {
+        self.front.push(frame);
+        let read = match self.how {
             How::Head => Read::Enough,
             How::Error => Read::On,
             How::Json => match self.dialect.looks_like_error(&self.front.concat()) {
                 None => Read::On,
                 Some(true) => {
-                    *self.how = How::Error;
+                    self.how = How::Error;
                     Read::On
                 }
                 Some(false) => {
@@ -335,48 +297,63 @@ impl Reading<'_> {
                     Read::Enough
                 }
             },
-            How::Stream { decoder, events } => {
-                decoder.push(data);
-                while let Some(event) = decoder.next_event() {
-                    let Ok(event) = event else {
-                        return Read::Enough;
-                    };
-                    let Some(data) = event.data() else { continue };
-                    match self.dialect.stream_event(&data) {
-                        StreamEvent::Nothing => self.peeked.depth = Depth::FirstEvent,
-                        StreamEvent::Content | StreamEvent::Finished => {
-                            self.peeked.depth = Depth::FirstContent;
-                            return Read::Enough;
-                        }
-                        StreamEvent::Error(error) => {
-                            self.peeked.fail(error);
-                            return Read::Enough;
-                        }
-                    }
-                    *events += 1;
-                    if *events >= self.limits.max_events {
-                        return Read::Enough;
-                    }
-                }
-                Read::On
-            }
+            How::Stream => self.stream(),
+        };
+        if read == Read::On && self.front.len() >= self.limits.max_bytes {
+            return Read::Enough;
         }
+        read
+    }
+
+    fn stream(&mut self) -> Read {
+        let Some(meter) = self.meter().cloned() else {
+            return Read::Enough;
+        };
+        if meter.contents() > 0 || meter.is_over() {
+            self.peeked.depth = Depth::FirstContent;
+            return Read::Enough;
+        }
+        if meter.events() > 0 {
+            self.peeked.depth = Depth::FirstEvent;
+        }
+        if meter.events() >= u64::from(self.limits.max_events) {
+            return Read::Enough;
+        }
+        Read::On
     }
 
     fn ended(&mut self, ending: Ending) {
-        match self.how {
-            How::Head => {}
-            // read by its beginning, whether it ended or not
-            How::Error => {}
-            How::Json | How::Stream { .. } => self.peeked.ending = Some(ending),
+        let unsaid = match self.how {
+            // an error is read by its beginning, whether it ended or not
+            How::Head | How::Error => false,
+            How::Json => true,
+            // the last event may have lacked its blank line
+            How::Stream => self.stream() == Read::On,
+        };
+        if unsaid {
+            self.peeked.ending = Some(ending);
         }
         self.peeked.depth = Depth::FirstContent;
     }
 
-    fn error_body(&mut self) {
-        if let Some(error) = ProviderError::from_body(&self.front.concat()) {
-            let hints = mem::take(&mut self.peeked.hints);
-            self.peeked.hints = hints.or_retry_info(error.retry_info());
+    /// Takes note of the error, if what was read is one.
+    fn judge(&mut self) {
+        let error = match self.how {
+            How::Head | How::Json => None,
+            // a body that is too long, or does not come to its end, tells by its beginning
+            How::Error => ProviderError::from_body(&self.front.concat()).map(Arc::new),
+            // content before it was handed on with it
+            How::Stream => self
+                .meter()
+                .filter(|meter| meter.contents() == 0)
+                .and_then(Meter::error),
+        };
+        if let Some(error) = error {
+            if !is_error(self.peeked.status)
+                && let Some(parts) = &self.parts
+            {
+                self.peeked.hints = Hints::read(&parts.headers, &self.clock);
+            }
             self.peeked.fail(error);
         }
     }
@@ -394,43 +371,35 @@ where
     /// If polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let mut reading = Reading {
-            front: &mut this.front,
-            peeked: &mut this.peeked,
-            how: &mut this.how,
-            dialect: this.dialect,
-            limits: this.limits,
-        };
-        let travels = !matches!(reading.how, How::Head | How::Json);
-        while let (false, Some(body)) = (matches!(reading.how, How::Head), this.body.as_mut()) {
-            match Pin::new(body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if reading.frame(frame) == Read::Enough {
+        let travels = matches!(this.how, How::Error | How::Stream);
+        while let (false, Some(body)) = (this.how == How::Head, this.body.as_mut()) {
+            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
+                // the data was asked for first, so a slow reader cannot run this clock out
+                ready!(this.poll_timer(cx));
+                break;
+            };
+            let frame = frame.map(|frame| frame.map_err(Into::into));
+            if let Some(scan) = &mut this.scan {
+                scan.passed(&frame, body);
+            }
+            match frame {
+                Some(Ok(frame)) => {
+                    if this.frame(frame) == Read::Enough {
                         break;
                     }
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    reading.front.fail(error.into());
-                    reading.ended(Ending::Broken);
+                Some(Err(error)) => {
+                    this.front.fail(error);
+                    this.ended(Ending::Broken);
                     this.body = None;
                 }
-                Poll::Ready(None) => {
-                    reading.ended(Ending::Truncated);
+                None => {
+                    this.ended(Ending::Truncated);
                     this.body = None;
-                }
-                Poll::Pending => {
-                    // the data was asked for first, so a slow reader cannot run this clock out
-                    let after = this.limits.commit_after;
-                    let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(after)));
-                    ready!(timer.as_mut().poll(cx));
-                    break;
                 }
             }
         }
-        // an error's body that is too long, or does not come to its end, tells by its beginning
-        if matches!(reading.how, How::Error) && reading.peeked.error.is_none() {
-            reading.error_body();
-        }
+        this.judge();
         let peeked = mem::replace(&mut this.peeked, Peeked::new(StatusCode::OK));
         let mut parts = this
             .parts
@@ -439,8 +408,35 @@ where
         if travels || peeked.error.is_some() || peeked.ending.is_some() {
             parts.extensions.insert(peeked.clone());
         }
-        let body = AnswerBody::read_ahead(mem::take(&mut this.front), this.body.take());
+        let front = mem::take(&mut this.front);
+        let body = AnswerBody::read_ahead(front, this.body.take(), this.scan.take());
         Poll::Ready((peeked, Response::from_parts(parts, body)))
+    }
+}
+
+impl<R> Peek<R> {
+    /// Ready when the answer is to be handed on, however little is known of it. The time runs from
+    /// its head, also where a layer further in held it back before.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.timer.is_none() {
+            let head = self.meter().map_or_else(Instant::now, Meter::began);
+            let end = head.checked_add(self.limits.commit_after);
+            // a time beyond the end of time never comes
+            let Some(end) = end else { return Poll::Pending };
+            self.timer = Some(Box::pin(sleep_until(end)));
+        }
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<R> Drop for Peek<R> {
+    fn drop(&mut self) {
+        if let Some(scan) = &mut self.scan {
+            scan.end(&BodyEnd::Dropped);
+        }
     }
 }
 

@@ -14,7 +14,23 @@ use serde_json::value::RawValue;
 /// `None`: the text is no JSON object, or has the member twice.
 pub(crate) fn set_string(text: &Bytes, name: &str, value: &str) -> Option<Bytes> {
     // a string always serialises
-    let value = serde_json::to_string(value).ok()?;
+    set_value(text, name, &serde_json::to_string(value).ok()?)
+}
+
+/// Sets a member of an object that is itself a member of the outermost one; adds what isn't there.
+/// `null` in the object's place counts as not there.
+///
+/// `None`: either is no JSON object, or has the member twice.
+pub(crate) fn set_within(text: &Bytes, outer: &str, name: &str, value: &str) -> Option<Bytes> {
+    let object = match find_member(text, outer)? {
+        Some(at) if &text[at.clone()] != b"null" => set_value(&text.slice(at), name, value)?,
+        _ => Bytes::from(format!("{{\"{name}\":{value}}}")),
+    };
+    set_value(text, outer, std::str::from_utf8(&object).ok()?)
+}
+
+/// Sets a member of the outermost object to a JSON value; adds it in front if it isn't there.
+fn set_value(text: &Bytes, name: &str, value: &str) -> Option<Bytes> {
     let found = find_member(text, name)?;
     match found {
         Some(at) => Some(join(&text[..at.start], value.as_bytes(), &text[at.end..])),
@@ -135,6 +151,28 @@ mod tests {
             " {\"model\":\"y\",\"a\":1}"
         );
         assert_eq!(set("{ }", "y").unwrap(), "{\"model\":\"y\" }");
+    }
+
+    #[test]
+    fn a_member_of_a_member_is_set_wherever_it_stands() {
+        let ask = |text: &'static str| {
+            let text = Bytes::from_static(text.as_bytes());
+            let asked = set_within(&text, "stream_options", "include_usage", "true");
+            asked.map(|text| String::from_utf8(text.to_vec()).unwrap())
+        };
+        let added = r#"{"stream_options":{"include_usage":true},"a":1}"#;
+        assert_eq!(ask(r#"{"a":1}"#).unwrap(), added);
+        assert_eq!(
+            ask(r#"{"stream_options": null }"#).unwrap(),
+            r#"{"stream_options": {"include_usage":true} }"#
+        );
+        assert_eq!(
+            ask(r#"{"stream_options":{ "x":0,"include_usage" :false}}"#).unwrap(),
+            r#"{"stream_options":{ "x":0,"include_usage" :true}}"#
+        );
+        assert_eq!(ask(r#"{"stream_options":[1]}"#), None);
+        let twice = r#"{"stream_options":{"include_usage":true,"include_usage":false}}"#;
+        assert_eq!(ask(twice), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::BoxError;
+use crate::{BoxError, Meter};
 
 /// How a body ended.
 #[non_exhaustive]
@@ -35,6 +35,12 @@ pub trait Observe {
     /// The trailers pass.
     fn trailers(&mut self, trailers: &HeaderMap) {
         let _ = trailers;
+    }
+
+    /// The meter of the answer, if the observer reads it: then the end is noted there before
+    /// [`end`](Observe::end) is called.
+    fn meter(&self) -> Option<&Meter> {
+        None
     }
 
     /// The body is over. Called exactly once, also when the body is dropped unread, and nothing is
@@ -70,6 +76,10 @@ where
 
     fn end(&mut self, end: BodyEnd<'_>) {
         if let Some(mut observer) = self.observer.take() {
+            // a body further in hears of its drop only after this one
+            if let Some(meter) = observer.meter() {
+                meter.note(&end);
+            }
             observer.end(end);
         }
     }

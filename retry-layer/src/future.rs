@@ -364,7 +364,7 @@ where
                             clock,
                             ..
                         } = &*this.shared.settings;
-                        let mut peek = peek(response, call.call.dialect(), *limits, clock);
+                        let mut peek = peek(response, &call.call, *limits, clock);
                         // what is there already is known without storing the future
                         match Pin::new(&mut peek).poll(cx) {
                             Poll::Ready((peeked, response)) => (

@@ -4,10 +4,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    StreamEvent,
-    json::{Count, NotEmpty, Text},
+    Seen,
+    json::{Count, MaybeCount, Spoken, Text, media, range_within},
 };
-use crate::{call::Facts, provider_error::ProviderError};
+use crate::{
+    Usage,
+    call::Facts,
+    meter::{Holes, Reading, StreamEvent, UsageParts},
+    provider_error::ProviderError,
+};
 
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -33,6 +38,7 @@ struct Metadata<'a> {
 
 pub(super) fn facts(body: &[u8]) -> serde_json::Result<Facts> {
     let request: Request<'_> = serde_json::from_slice(body)?;
+    let prompt = [request.system, request.tools, request.messages];
     let stream = request.stream.unwrap_or(false);
     Ok(Facts {
         model: request.model.map(|model| model.0.into()),
@@ -45,11 +51,8 @@ pub(super) fn facts(body: &[u8]) -> serde_json::Result<Facts> {
         asks_usage: stream,
         output_cap: request.max_tokens.map(|cap| cap.0),
         choices: 1,
-        prompt_bytes: [request.system, request.tools, request.messages]
-            .iter()
-            .flatten()
-            .map(|raw| raw.get().len())
-            .sum(),
+        prompt_bytes: prompt.iter().flatten().map(|raw| raw.get().len()).sum(),
+        media: media(&prompt),
     })
 }
 
@@ -57,56 +60,270 @@ pub(super) fn facts(body: &[u8]) -> serde_json::Result<Facts> {
 struct Event<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,
-    delta: Option<Delta>,
+    #[serde(borrow)]
+    delta: Option<Delta<'a>>,
     #[serde(borrow)]
     content_block: Option<Block<'a>>,
+    #[serde(borrow)]
+    message: Option<Message<'a>>,
+    usage: Option<Wire>,
 }
 
-/// Only whether something is there; the text itself is not read.
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct Delta {
-    text: NotEmpty,
-    thinking: NotEmpty,
-    partial_json: NotEmpty,
-    stop_reason: NotEmpty,
+#[derive(Default, Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    partial_json: Option<&'a RawValue>,
+    #[serde(borrow)]
+    citation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_reason: Option<Text<'a>>,
 }
 
+/// A block's start in a stream, or a whole block of an answer.
 #[derive(Deserialize)]
 struct Block<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,
-    #[serde(default)]
-    text: NotEmpty,
-    #[serde(default)]
-    thinking: NotEmpty,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
 }
 
-pub(super) fn stream_event(data: &[u8]) -> StreamEvent {
-    let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
-        return StreamEvent::Nothing;
-    };
-    let delta = event.delta.unwrap_or_default();
-    match event.kind.as_ref().map(|kind| kind.0.as_ref()) {
-        Some("error") => {
-            ProviderError::from_body(data).map_or(StreamEvent::Nothing, StreamEvent::Error)
+impl<'a> Block<'a> {
+    fn read(&self, spoken: &mut Spoken<'a>, reading: &mut Reading) {
+        let kind = self.kind.as_ref().map(|kind| kind.0.as_ref());
+        spoken.say(self.text, reading);
+        spoken.say(self.thinking, reading);
+        // a tool call, a search result, redacted thinking: the block itself is content; text and
+        // thinking start empty and are content with their first delta
+        if !matches!(kind, Some("text" | "thinking")) {
+            spoken.silently();
+            spoken.say(self.name, reading);
+            spoken.say(self.input, reading);
         }
-        Some("content_block_delta") if delta.text.0 || delta.thinking.0 || delta.partial_json.0 => {
-            StreamEvent::Content
-        }
-        // a tool call, a search result, redacted thinking: the block's start carries content;
-        // text and thinking start empty and are content with their first delta
-        Some("content_block_start")
-            if event.content_block.is_some_and(|block| {
-                let kind = block.kind.as_ref().map(|kind| kind.0.as_ref());
-                !matches!(kind, Some("text" | "thinking")) || block.text.0 || block.thinking.0
-            }) =>
-        {
-            StreamEvent::Content
-        }
-        Some("message_delta") if delta.stop_reason.0 => StreamEvent::Finished,
-        Some("message_stop") => StreamEvent::Finished,
-        _ => StreamEvent::Nothing,
     }
+}
+
+/// The message at a stream's start, or a whole answer.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    model: Option<Text<'a>>,
+    #[serde(borrow)]
+    content: Option<Vec<Block<'a>>>,
+    #[serde(borrow)]
+    stop_reason: Option<Text<'a>>,
+    usage: Option<Wire>,
+}
+
+impl<'a> Message<'a> {
+    fn read(&self, spoken: &mut Spoken<'a>, reading: &mut Reading) {
+        reading.choice(0);
+        if let Some(id) = &self.id {
+            reading.set_id(&id.0);
+        }
+        if let Some(model) = &self.model {
+            reading.set_model(&model.0);
+        }
+        for block in self.content.iter().flatten() {
+            block.read(spoken, reading);
+        }
+        if let Some(reason) = &self.stop_reason {
+            reading.finish(0, &reason.0);
+        }
+        if let Some(usage) = &self.usage {
+            usage.merge(reading);
+        }
+    }
+}
+
+/// Three counts of the prompt beside each other. In a stream they come in parts: each field that is
+/// there replaces its last value, as all are cumulative.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Wire {
+    input_tokens: MaybeCount,
+    cache_creation_input_tokens: MaybeCount,
+    cache_read_input_tokens: MaybeCount,
+    cache_creation: Option<Creation>,
+    output_tokens: MaybeCount,
+    output_tokens_details: Option<OutputDetails>,
+    server_tool_use: Option<ServerTools>,
+    service_tier: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Creation {
+    ephemeral_1h_input_tokens: MaybeCount,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    thinking_tokens: MaybeCount,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ServerTools {
+    web_search_requests: MaybeCount,
+}
+
+impl Wire {
+    fn merge(&self, reading: &mut Reading) {
+        let parts = &mut reading.parts;
+        let creation = self.cache_creation.as_ref();
+        let details = self.output_tokens_details.as_ref();
+        let tools = self.server_tool_use.as_ref();
+        for (part, new) in [
+            (&mut parts.input, self.input_tokens),
+            (&mut parts.cached, self.cache_read_input_tokens),
+            (&mut parts.cache_write, self.cache_creation_input_tokens),
+            (
+                &mut parts.cache_write_long,
+                creation.map_or(MaybeCount(None), |of| of.ephemeral_1h_input_tokens),
+            ),
+            (&mut parts.output, self.output_tokens),
+            (
+                &mut parts.reasoning,
+                details.map_or(MaybeCount(None), |of| of.thinking_tokens),
+            ),
+            (
+                &mut parts.web_searches,
+                tools.map_or(MaybeCount(None), |of| of.web_search_requests),
+            ),
+        ] {
+            *part = new.0.or(*part);
+        }
+        if let Some(usage) = usage(parts) {
+            reading.set_usage(usage);
+        }
+        if let Some(tier) = &self.service_tier {
+            reading.set_tier(tier);
+        }
+    }
+}
+
+fn usage(parts: &UsageParts) -> Option<Usage> {
+    if parts.input.is_none() && parts.output.is_none() {
+        return None;
+    }
+    let output = parts.output.unwrap_or(0);
+    let reasoning = parts.reasoning.unwrap_or(0).min(output);
+    let long = parts.cache_write_long.unwrap_or(0);
+    Some(Usage {
+        uncached: parts.input.unwrap_or(0),
+        cached: parts.cached.unwrap_or(0),
+        cache_write: parts.cache_write.unwrap_or(0).saturating_sub(long),
+        cache_write_long: long,
+        visible: output - reasoning,
+        reasoning,
+        web_searches: parts.web_searches.unwrap_or(0),
+        ..Usage::default()
+    })
+}
+
+pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
+    let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
+        return StreamEvent::Nothing.into();
+    };
+    let kind = event.kind.as_ref().map(|kind| kind.0.as_ref());
+    let mut spoken = Spoken::default();
+    match kind {
+        Some("error") => {
+            return match ProviderError::from_body(data) {
+                Some(error) => {
+                    reading.fail(error);
+                    StreamEvent::Error.into()
+                }
+                None => StreamEvent::Nothing.into(),
+            };
+        }
+        Some("message_start") => {
+            if let Some(message) = &event.message {
+                message.read(&mut spoken, reading);
+            }
+        }
+        Some("content_block_start") => {
+            if let Some(block) = &event.content_block {
+                block.read(&mut spoken, reading);
+            }
+        }
+        Some("content_block_delta") => {
+            if let Some(delta) = &event.delta {
+                spoken.say(delta.text, reading);
+                spoken.say(delta.thinking, reading);
+                spoken.say(delta.partial_json, reading);
+                spoken.other(delta.citation);
+            }
+        }
+        Some("message_delta") => {
+            if let Some(usage) = &event.usage {
+                usage.merge(reading);
+            }
+            if let Some(reason) = event
+                .delta
+                .as_ref()
+                .and_then(|delta| delta.stop_reason.as_ref())
+            {
+                reading.finish(0, &reason.0);
+                return StreamEvent::Finished.into();
+            }
+        }
+        Some("message_stop") => {
+            reading.done = true;
+            return StreamEvent::Finished.into();
+        }
+        _ => {}
+    }
+    let holes = spoken.only().and_then(|text| {
+        Some(Holes {
+            text: range_within(data, text)?,
+            noise: None,
+        })
+    });
+    Seen {
+        event: if spoken.is_any() {
+            StreamEvent::Content
+        } else {
+            StreamEvent::Nothing
+        },
+        holes: holes.filter(|_| kind == Some("content_block_delta")),
+        usage_only: false,
+    }
+}
+
+pub(super) fn read_answer(body: &[u8], reading: &mut Reading) {
+    let Ok(answer) = serde_json::from_slice::<Message<'_>>(body) else {
+        return;
+    };
+    reading.done = true;
+    answer.read(&mut Spoken::default(), reading);
+    if let Some(error) = ProviderError::from_body(body) {
+        reading.fail(error);
+    }
+}
+
+/// The usage at the start of the bytes.
+pub(super) fn read_usage(json: &[u8], reading: &mut Reading) {
+    let mut values = serde_json::Deserializer::from_slice(json).into_iter::<Wire>();
+    if let Some(Ok(usage)) = values.next() {
+        usage.merge(reading);
+    }
+}
+
+pub(super) fn is_complete(reading: &Reading) -> bool {
+    reading.done
 }

@@ -1,8 +1,15 @@
 //! Small tools over JSON text, shared by the dialects.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
-use serde::{Deserialize, Deserializer, de};
+use memchr::memmem;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed},
+};
+use serde_json::value::RawValue;
+
+use crate::{call::Media, meter::Reading};
 
 /// A string that is borrowed from the body unless it has escapes.
 ///
@@ -49,67 +56,174 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// Present and not empty: enough to know that a delta carries something, without reading what.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct NotEmpty(pub(super) bool);
+/// A count in an answer. What is absent, `null` or no count is `None` and costs nothing else: a
+/// server's mistake in one number must not hide the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MaybeCount(pub(super) Option<u64>);
 
-impl<'de> Deserialize<'de> for NotEmpty {
+impl<'de> Deserialize<'de> for MaybeCount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(
+            serde_json::from_str(raw.get())
+                .ok()
+                .map(|count: Count| count.0),
+        ))
+    }
+}
 
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = NotEmpty;
+/// Where a string stands in the text that it was borrowed from, its quotes left out.
+pub(super) fn range_within(text: &[u8], quoted: &str) -> Option<Range<usize>> {
+    let start = (quoted.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    let end = start.checked_add(quoted.len())?;
+    (quoted.len() >= 2 && end <= text.len()).then(|| start + 1..end - 1)
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
+/// What of an event was said aloud: the strings of content in it, which are counted as they come.
+#[derive(Default)]
+pub(super) struct Spoken<'a> {
+    content: bool,
+    /// how many strings or other values
+    values: u32,
+    /// The only one, as it stands in the JSON with its quotes.
+    only: Option<&'a str>,
+}
 
-            fn visit_unit<E>(self) -> Result<NotEmpty, E> {
-                Ok(NotEmpty(false))
-            }
+impl<'a> Spoken<'a> {
+    pub(super) const fn is_any(&self) -> bool {
+        self.content
+    }
 
-            fn visit_bool<E>(self, value: bool) -> Result<NotEmpty, E> {
-                Ok(NotEmpty(value))
-            }
+    /// The string, if there was exactly one and nothing else.
+    pub(super) const fn only(&self) -> Option<&'a str> {
+        self.only
+    }
 
-            fn visit_u64<E>(self, _: u64) -> Result<NotEmpty, E> {
-                Ok(NotEmpty(true))
-            }
+    /// Content, whether or not strings of it follow.
+    pub(super) const fn silently(&mut self) {
+        self.content = true;
+    }
 
-            fn visit_i64<E>(self, _: i64) -> Result<NotEmpty, E> {
-                Ok(NotEmpty(true))
-            }
+    /// Content that is no text, such as audio.
+    pub(super) fn other(&mut self, raw: Option<&RawValue>) {
+        if raw.is_some_and(|raw| !is_empty(raw.get())) {
+            self.content = true;
+            self.values += 1;
+            self.only = None;
+        }
+    }
 
-            fn visit_f64<E>(self, _: f64) -> Result<NotEmpty, E> {
-                Ok(NotEmpty(true))
-            }
+    /// A value of content: a string, or parts with strings in them.
+    pub(super) fn say(&mut self, raw: Option<&'a RawValue>, reading: &mut Reading) {
+        let Some(raw) = raw.map(RawValue::get).filter(|raw| !is_empty(raw)) else {
+            return;
+        };
+        self.content = true;
+        self.values += 1;
+        self.only = (self.values == 1 && raw.starts_with('"')).then_some(raw);
+        match text_of(raw) {
+            Some(text) => reading.text(text.as_bytes()),
+            None => texts_within(raw, reading),
+        }
+    }
+}
 
-            fn visit_str<E>(self, text: &str) -> Result<NotEmpty, E> {
-                Ok(NotEmpty(!text.is_empty()))
-            }
+fn is_empty(raw: &str) -> bool {
+    matches!(raw, "\"\"" | "[]" | "{}" | "null" | "false")
+}
 
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<NotEmpty, A::Error> {
-                let mut any = false;
-                while seq.next_element::<de::IgnoredAny>()?.is_some() {
-                    any = true;
-                }
-                Ok(NotEmpty(any))
-            }
+/// The text of a JSON string.
+fn text_of(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
+}
 
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<NotEmpty, A::Error> {
-                let mut any = false;
-                while map
-                    .next_entry::<de::IgnoredAny, de::IgnoredAny>()?
-                    .is_some()
-                {
-                    any = true;
-                }
-                Ok(NotEmpty(any))
-            }
+/// Counts the strings of a JSON value that are no keys.
+fn texts_within(raw: &str, reading: &mut Reading) {
+    struct Texts<'r>(&'r mut Reading);
+
+    impl<'de> DeserializeSeed<'de> for Texts<'_> {
+        type Value = ();
+
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+            deserializer.deserialize_any(self)
+        }
+    }
+
+    impl<'de> de::Visitor<'de> for Texts<'_> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("any value")
         }
 
-        deserializer.deserialize_any(Visitor)
+        fn visit_str<E>(self, text: &str) -> Result<(), E> {
+            self.0.text(text.as_bytes());
+            Ok(())
+        }
+
+        fn visit_unit<E>(self) -> Result<(), E> {
+            Ok(())
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+            Ok(())
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+            Ok(())
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+            Ok(())
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+            Ok(())
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+            while seq.next_element_seed(Texts(&mut *self.0))?.is_some() {}
+            Ok(())
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while map.next_key::<de::IgnoredAny>()?.is_some() {
+                map.next_value_seed(Texts(&mut *self.0))?;
+            }
+            Ok(())
+        }
     }
+
+    // what is no JSON has no text
+    let _ = Texts(reading).deserialize(&mut serde_json::Deserializer::from_str(raw));
+}
+
+/// What of a prompt's JSON is no text: the base64 of data URLs and of `data` members.
+pub(super) fn media(prompt: &[Option<&RawValue>]) -> Media {
+    /// A shorter string may as well be text.
+    const SHORTEST: usize = 256;
+    let mut media = Media::default();
+    for raw in prompt.iter().flatten() {
+        let text = raw.get().as_bytes();
+        let urls = memmem::find_iter(text, b";base64,").map(|at| &text[at + 8..]);
+        let members = memmem::find_iter(text, b"\"data\"").filter_map(|at| {
+            let value = text[at + 6..].trim_ascii_start().strip_prefix(b":")?;
+            value.trim_ascii_start().strip_prefix(b"\"")
+        });
+        for rest in urls.chain(members) {
+            let length = memchr::memchr(b'"', rest).unwrap_or(rest.len());
+            // a data URL may itself be a `data` member
+            if length >= SHORTEST && !rest.starts_with(b"data:") {
+                media.bytes += length;
+                media.parts += 1;
+            }
+        }
+    }
+    media
 }
 
 /// Whether an object's first member has this name (and this string value): `None` means that more

@@ -3,13 +3,14 @@
 mod anthropic;
 mod json;
 mod openai_chat;
+mod openai_usage;
 
 use http::{Method, Uri};
 use serde_json::error::Category;
 
 use crate::{
     call::{Facts, Unreadable},
-    provider_error::ProviderError,
+    meter::{Holes, Reading, StreamEvent},
 };
 
 /// The wire format of a call, known from its method and path.
@@ -30,17 +31,23 @@ pub enum Dialect {
     AnthropicMessages,
 }
 
-/// What one event of a stream says.
-#[derive(Debug)]
-pub(crate) enum StreamEvent {
-    /// Nothing that a caller could read: a role, a ping, a frame of the protocol.
-    Nothing,
-    /// The first characters of text, reasoning or a tool call.
-    Content,
-    /// The answer is over as the provider's protocol ends it.
-    Finished,
-    /// The provider failed inside its 200.
-    Error(ProviderError),
+/// What a dialect's reader saw in one event of a stream, beside what it wrote down.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) event: StreamEvent,
+    /// Where its text stands, if an event that differs in nothing else says nothing else.
+    pub(crate) holes: Option<Holes>,
+    /// Nothing but the answer's usage, as OpenAI sends it to who asks for it.
+    pub(crate) usage_only: bool,
+}
+
+impl From<StreamEvent> for Seen {
+    fn from(event: StreamEvent) -> Self {
+        Self {
+            event,
+            ..Self::default()
+        }
+    }
 }
 
 impl Dialect {
@@ -82,12 +89,45 @@ impl Dialect {
         })
     }
 
-    /// What the data of one event says.
-    pub(crate) fn stream_event(self, data: &[u8]) -> StreamEvent {
+    /// Reads the data of one event of a stream.
+    pub(crate) fn read_event(self, data: &[u8], reading: &mut Reading) -> Seen {
         match self {
-            Self::OpenAiChat => openai_chat::stream_event(data),
-            Self::AnthropicMessages => anthropic::stream_event(data),
+            Self::OpenAiChat => openai_chat::read_event(data, reading),
+            Self::AnthropicMessages => anthropic::read_event(data, reading),
         }
+    }
+
+    /// Reads the JSON of an unstreamed answer.
+    pub(crate) fn read_answer(self, body: &[u8], reading: &mut Reading) {
+        match self {
+            Self::OpenAiChat => openai_chat::read_answer(body, reading),
+            Self::AnthropicMessages => anthropic::read_answer(body, reading),
+        }
+    }
+
+    /// Reads the usage object at the start of the bytes.
+    pub(crate) fn read_usage(self, json: &[u8], reading: &mut Reading) {
+        match self {
+            Self::OpenAiChat => {
+                if let Some(usage) = openai_usage::of(json) {
+                    reading.set_usage(usage);
+                }
+            }
+            Self::AnthropicMessages => anthropic::read_usage(json, reading),
+        }
+    }
+
+    /// Whether a stream that ended in order has all the marks of its protocol's end.
+    pub(crate) fn is_complete(self, reading: &Reading) -> bool {
+        match self {
+            Self::OpenAiChat => openai_chat::is_complete(reading),
+            Self::AnthropicMessages => anthropic::is_complete(reading),
+        }
+    }
+
+    /// Whether a streamed answer has the provider's usage only if the request asks for it.
+    pub(crate) const fn has_usage_on_request(self) -> bool {
+        matches!(self, Self::OpenAiChat)
     }
 
     /// Whether the JSON of a 200 may be an error: `None` as long as too little of it is here to tell.

@@ -4,10 +4,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    StreamEvent,
-    json::{Count, NotEmpty, Text},
+    Seen,
+    json::{Count, MaybeCount, Spoken, Text, media, range_within},
+    openai_usage,
 };
-use crate::{call::Facts, provider_error::ProviderError};
+use crate::{
+    call::Facts,
+    meter::{Holes, Reading, StreamEvent},
+    provider_error::ProviderError,
+};
 
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -35,6 +40,7 @@ struct StreamOptions {
 
 pub(super) fn facts(body: &[u8]) -> serde_json::Result<Facts> {
     let request: Request<'_> = serde_json::from_slice(body)?;
+    let prompt = [request.messages, request.tools];
     Ok(Facts {
         model: request.model.map(|model| model.0.into()),
         end_user: request
@@ -53,78 +59,223 @@ pub(super) fn facts(body: &[u8]) -> serde_json::Result<Facts> {
         choices: request
             .n
             .map_or(1, |n| u32::try_from(n.0).unwrap_or(u32::MAX)),
-        prompt_bytes: [request.messages, request.tools]
-            .iter()
-            .flatten()
-            .map(|raw| raw.get().len())
-            .sum(),
+        prompt_bytes: prompt.iter().flatten().map(|raw| raw.get().len()).sum(),
+        media: media(&prompt),
     })
 }
 
+/// A chunk of a stream, or a whole answer.
 #[derive(Deserialize)]
 struct Chunk<'a> {
-    #[serde(default)]
-    choices: Vec<Choice>,
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    model: Option<Text<'a>>,
+    #[serde(borrow)]
+    service_tier: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    x_groq: Option<Groq<'a>>,
+    #[serde(borrow)]
+    obfuscation: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
-    delta: Option<Delta>,
-    #[serde(default)]
-    finish_reason: NotEmpty,
+struct Groq<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
-/// Only whether something is there; the text itself is not read.
 #[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct Delta {
-    content: NotEmpty,
-    refusal: NotEmpty,
-    reasoning: NotEmpty,
-    reasoning_content: NotEmpty,
-    tool_calls: NotEmpty,
-    function_call: NotEmpty,
-    audio: NotEmpty,
+struct Choice<'a> {
+    #[serde(default)]
+    index: MaybeCount,
+    #[serde(borrow)]
+    delta: Option<Said<'a>>,
+    #[serde(borrow)]
+    message: Option<Said<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<Text<'a>>,
 }
 
-pub(super) fn stream_event(data: &[u8]) -> StreamEvent {
+/// A delta, or a whole message.
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(borrow)]
+    function_call: Option<&'a RawValue>,
+    #[serde(borrow)]
+    audio: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ToolCall<'a> {
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
+    #[serde(borrow)]
+    custom: Option<Function<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+}
+
+impl<'a> Said<'a> {
+    fn read(&self, spoken: &mut Spoken<'a>, reading: &mut Reading) {
+        spoken.say(self.content, reading);
+        spoken.say(self.refusal, reading);
+        // servers that send both names send the same text twice
+        spoken.say(self.reasoning_content.or(self.reasoning), reading);
+        if let Some(calls) = self.tool_calls {
+            match serde_json::from_str::<Vec<ToolCall<'a>>>(calls.get()) {
+                Ok(calls) => {
+                    for call in calls {
+                        // a call without a name and arguments is still one
+                        spoken.silently();
+                        let parts = call.function.iter().chain(&call.custom);
+                        parts.for_each(|function| function.read(spoken, reading));
+                    }
+                }
+                Err(_) => spoken.say(Some(calls), reading),
+            }
+        }
+        spoken.say(self.function_call, reading);
+        spoken.other(self.audio);
+    }
+}
+
+impl<'a> Function<'a> {
+    fn read(&self, spoken: &mut Spoken<'a>, reading: &mut Reading) {
+        spoken.say(self.name, reading);
+        spoken.say(self.arguments, reading);
+        spoken.say(self.input, reading);
+    }
+}
+
+pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     if data.starts_with(b"[DONE]") {
-        return StreamEvent::Finished;
+        reading.done = true;
+        return StreamEvent::Finished.into();
     }
     let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
         // not a chunk: perhaps a server's flat error
-        return ProviderError::from_body(data).map_or(StreamEvent::Nothing, StreamEvent::Error);
+        return match ProviderError::from_body(data) {
+            Some(error) => {
+                reading.fail(error);
+                StreamEvent::Error.into()
+            }
+            None => StreamEvent::Nothing.into(),
+        };
     };
-    if chunk.error.is_some()
-        && let Some(error) = ProviderError::from_body(data)
-    {
-        return StreamEvent::Error(error);
+    let choices = chunk.choices.as_deref().unwrap_or_default();
+    let mut spoken = Spoken::default();
+    chunk.read(&mut spoken, reading);
+    if let Some(error) = chunk.error.and_then(|_| ProviderError::from_body(data)) {
+        reading.fail(error);
+        return StreamEvent::Error.into();
     }
-    let content = chunk
-        .choices
-        .iter()
-        .filter_map(|choice| choice.delta.as_ref())
-        .any(|delta| {
-            [
-                delta.content,
-                delta.refusal,
-                delta.reasoning,
-                delta.reasoning_content,
-                delta.tool_calls,
-                delta.function_call,
-                delta.audio,
-            ]
-            .iter()
-            .any(|part| part.0)
-        });
-    if content {
-        StreamEvent::Content
-    } else if chunk.choices.iter().any(|choice| choice.finish_reason.0) {
-        StreamEvent::Finished
-    } else {
-        StreamEvent::Nothing
+    let finished = choices.iter().any(Choice::is_finished);
+    let usage = chunk
+        .usage
+        .or(chunk.x_groq.as_ref().and_then(|groq| groq.usage));
+    Seen {
+        event: if spoken.is_any() {
+            StreamEvent::Content
+        } else if finished {
+            StreamEvent::Finished
+        } else {
+            StreamEvent::Nothing
+        },
+        // such an event again says nothing else than its text
+        holes: spoken
+            .only()
+            .filter(|_| choices.len() == 1 && !finished && usage.is_none())
+            .and_then(|text| {
+                let noise = chunk.obfuscation.map(RawValue::get);
+                Some(Holes {
+                    text: range_within(data, text)?,
+                    noise: match noise {
+                        Some(noise) => Some(range_within(data, noise)?),
+                        None => None,
+                    },
+                })
+            }),
+        usage_only: choices.is_empty() && chunk.usage.is_some(),
     }
+}
+
+pub(super) fn read_answer(body: &[u8], reading: &mut Reading) {
+    let Ok(answer) = serde_json::from_slice::<Chunk<'_>>(body) else {
+        return;
+    };
+    reading.done = true;
+    answer.read(&mut Spoken::default(), reading);
+    if let Some(error) = answer.error.and_then(|_| ProviderError::from_body(body)) {
+        reading.fail(error);
+    }
+}
+
+impl<'a> Chunk<'a> {
+    fn read(&self, spoken: &mut Spoken<'a>, reading: &mut Reading) {
+        for (value, set) in [
+            (&self.id, Reading::set_id as fn(&mut Reading, &str)),
+            (&self.model, Reading::set_model),
+            (&self.service_tier, Reading::set_tier),
+        ] {
+            if let Some(value) = value {
+                set(reading, &value.0);
+            }
+        }
+        for choice in self.choices.as_deref().unwrap_or_default() {
+            let index = choice.index.0.unwrap_or(0);
+            reading.choice(index);
+            let said = choice.delta.iter().chain(&choice.message);
+            said.for_each(|said| said.read(spoken, reading));
+            if let Some(reason) = choice
+                .finish_reason
+                .as_ref()
+                .filter(|_| choice.is_finished())
+            {
+                reading.finish(index, &reason.0);
+            }
+        }
+        let groq = self.x_groq.as_ref().and_then(|groq| groq.usage);
+        for usage in groq.iter().chain(&self.usage) {
+            if let Some(usage) = openai_usage::of(usage.get().as_bytes()) {
+                reading.set_usage(usage);
+            }
+        }
+    }
+}
+
+impl Choice<'_> {
+    fn is_finished(&self) -> bool {
+        self.finish_reason
+            .as_ref()
+            .is_some_and(|reason| !reason.0.is_empty())
+    }
+}
+
+pub(super) fn is_complete(reading: &Reading) -> bool {
+    reading.done && reading.all_finished()
 }

@@ -111,6 +111,26 @@ impl Decoder {
         }
     }
 
+    /// The bytes not yet taken, if they are the start of a block. `None`: they are not, or there are
+    /// none.
+    #[inline]
+    pub(crate) fn ahead(&self) -> Option<&[u8]> {
+        let at_block = self.begun.is_empty() && !self.discarding && self.scan.is_at_block();
+        (at_block && !self.chunk.is_empty()).then_some(&self.chunk)
+    }
+
+    /// Passes over a block without an id that starts [`ahead`](Self::ahead) and ends in LF.
+    #[inline]
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.chunk.advance(bytes);
+    }
+
+    /// How many bytes were pushed and not yet handed out in blocks.
+    pub(crate) fn unread_len(&self) -> usize {
+        let waiting: usize = self.waiting.iter().map(Bytes::len).sum();
+        self.begun.len() + self.chunk.len() + waiting
+    }
+
     /// Ends the stream: what came after the last block's end, and a decoder as new with the same
     /// limit.
     ///

@@ -92,6 +92,12 @@ impl Scan {
         }
     }
 
+    /// At the first byte of a block, given that none of it came.
+    #[inline]
+    pub(super) fn is_at_block(&self) -> bool {
+        self.at == At::Line
+    }
+
     pub(super) fn lead(&self) -> usize {
         usize::from(self.layout.lead)
     }

@@ -1,6 +1,9 @@
 //! What a request asks for.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use llm_exchange::{Call, Dialect, NotRewritten, Payload, Unreadable};
@@ -21,6 +24,19 @@ fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 
 async fn read(path: &str, body: impl Into<Bytes>) -> Request<Payload> {
     Payload::read(post(path, body), 1 << 20).await
+}
+
+/// A streamed call of the dialect, for tests of answers.
+pub(crate) fn call(dialect: Dialect) -> Arc<Call> {
+    let (path, body) = match dialect {
+        Dialect::OpenAiChat => (OPENAI, r#"{"model":"m","messages":[],"stream":true}"#),
+        _ => (
+            ANTHROPIC,
+            r#"{"model":"m","messages":[],"max_tokens":9,"stream":true}"#,
+        ),
+    };
+    let request = read(path, body).now_or_never().unwrap();
+    Arc::clone(Call::of(&request).unwrap())
 }
 
 #[tokio::test]
@@ -234,6 +250,79 @@ async fn a_signed_request_is_not_rewritten() {
         );
         assert_eq!(request.body().whole().unwrap(), r#"{"model":"a"}"#);
     }
+}
+
+#[tokio::test]
+async fn usage_is_asked_for_once_where_the_dialect_needs_it() {
+    let mut request = read(OPENAI, r#"{"model":"m","stream":true}"#).await;
+    assert_eq!(Call::ask_usage(&mut request), Ok(true));
+    // a layer further in finds it asked for
+    assert_eq!(Call::ask_usage(&mut request), Ok(false));
+    assert!(Call::of(&request).unwrap().asks_usage());
+    let length = request.headers()["content-length"].clone();
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(
+        body,
+        r#"{"stream_options":{"include_usage":true},"model":"m","stream":true}"#
+    );
+    assert_eq!(length, body.len().to_string());
+
+    for (path, body) in [
+        (OPENAI, r#"{"model":"m"}"#),
+        (
+            OPENAI,
+            r#"{"stream":true,"stream_options":{"include_usage":true}}"#,
+        ),
+        (ANTHROPIC, r#"{"model":"m","stream":true}"#),
+        (
+            "https://api.mistral.ai/v1/chat/completions",
+            r#"{"model":"m","stream":true}"#,
+        ),
+    ] {
+        let mut request = read(path, body).await;
+        assert_eq!(Call::ask_usage(&mut request), Ok(false), "{body}");
+        assert_eq!(request.body().whole().unwrap(), body);
+    }
+}
+
+#[tokio::test]
+async fn a_signed_or_unreadable_call_is_not_asked_and_stays_as_it_is() {
+    let mut signed = read(OPENAI, r#"{"stream":true}"#).await;
+    signed.headers_mut().insert("digest", "x".parse().unwrap());
+    assert_eq!(Call::ask_usage(&mut signed), Err(NotRewritten::Signed));
+    let twice = r#"{"stream":true,"stream":true}"#;
+    let mut unreadable = read(OPENAI, twice).await;
+    assert_eq!(Call::ask_usage(&mut unreadable), Ok(false));
+    assert_eq!(unreadable.body().whole().unwrap(), twice);
+}
+
+#[tokio::test]
+async fn images_are_not_estimated_as_text() {
+    let image = "QUJD".repeat(100_000);
+    for (path, body) in [
+        (
+            OPENAI,
+            format!(
+                r#"{{"messages":[{{"content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{image}"}}}}]}}]}}"#
+            ),
+        ),
+        (
+            ANTHROPIC,
+            format!(
+                r#"{{"messages":[{{"content":[{{"source":{{"type":"base64", "data": "{image}"}}}}]}}]}}"#
+            ),
+        ),
+    ] {
+        let request = read(path, body).await;
+        let call = Call::of(&request).unwrap();
+        assert!((1_000..1_050).contains(&call.estimated_input()), "{call:?}");
+    }
+    let request = read(
+        OPENAI,
+        r#"{"messages":[{"content":"Name a yellow fruit."}]}"#,
+    )
+    .await;
+    assert_eq!(Call::of(&request).unwrap().estimated_input(), 9);
 }
 
 #[tokio::test]

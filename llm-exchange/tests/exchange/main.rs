@@ -4,6 +4,8 @@
 mod answers;
 mod auto_traits;
 mod calls;
+mod meter_ends;
+mod meters;
 mod payloads;
 mod peeks;
 #[path = "../common/transcripts.rs"]

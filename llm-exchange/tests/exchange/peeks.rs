@@ -12,7 +12,7 @@ use llm_exchange::{
 use testkit::{BoxError, ScriptedBody};
 use tokio::time::Instant;
 
-use crate::transcripts;
+use crate::{calls::call, transcripts};
 
 type Body_ = ScriptedBody<BoxError>;
 
@@ -23,7 +23,7 @@ async fn look(body: Body_, dialect: Dialect) -> (Peeked, Response<AnswerBody<Bod
         .unwrap();
     peek(
         response,
-        dialect,
+        &call(dialect),
         PeekLimits::default(),
         &WallClock::default(),
     )
@@ -185,7 +185,7 @@ async fn error_answers_are_read_and_put_back() {
             *response.headers_mut() = answer.headers.clone();
             let (peeked, response) = peek(
                 response,
-                dialect,
+                &call(dialect),
                 PeekLimits::default(),
                 &transcripts::clock(),
             )
@@ -227,7 +227,7 @@ async fn ordinary_answers_are_known_by_their_first_bytes() {
             .unwrap();
         let (peeked, response) = peek(
             response,
-            dialect,
+            &call(dialect),
             PeekLimits::default(),
             &WallClock::default(),
         )
@@ -249,8 +249,13 @@ async fn an_answer_is_read_once_however_many_layers_look() {
     let (first, response) = look(body(), Dialect::OpenAiChat).await;
     assert_eq!(first.verdict(), Verdict::Failed);
     let limits = PeekLimits::default();
-    let (second, response) =
-        peek(response, Dialect::OpenAiChat, limits, &WallClock::default()).await;
+    let (second, response) = peek(
+        response,
+        &call(Dialect::OpenAiChat),
+        limits,
+        &WallClock::default(),
+    )
+    .await;
     assert_eq!(second.error().unwrap().code(), Some("server_error"));
     assert_eq!(
         format!("{:?}", response.body()),
@@ -267,10 +272,12 @@ async fn a_layer_that_needs_more_depth_reads_on() {
         .data("data: [DONE]\n\n");
     let (first, response) = look(body, Dialect::OpenAiChat).await;
     assert_eq!(first.depth(), Depth::Head);
+    // the time runs from the head, not anew for each layer
+    let limits = PeekLimits::default().commit_after(Duration::from_secs(30));
     let (second, response) = peek(
         response,
-        Dialect::OpenAiChat,
-        PeekLimits::default(),
+        &call(Dialect::OpenAiChat),
+        limits,
         &WallClock::default(),
     )
     .await;
@@ -332,7 +339,7 @@ async fn a_compressed_answer_is_left_alone_and_says_so() {
         .unwrap();
     let (peeked, response) = peek(
         response,
-        Dialect::OpenAiChat,
+        &call(Dialect::OpenAiChat),
         PeekLimits::default(),
         &WallClock::default(),
     )
@@ -353,7 +360,7 @@ async fn the_length_of_what_was_read_ahead_is_part_of_the_answers_length() {
         .unwrap();
     let (_, response) = peek(
         response,
-        Dialect::OpenAiChat,
+        &call(Dialect::OpenAiChat),
         PeekLimits::default(),
         &WallClock::default(),
     )

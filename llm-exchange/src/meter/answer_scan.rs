@@ -1,0 +1,93 @@
+//! The scan of an answer that is no stream: one JSON text, parsed at its end.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use http::StatusCode;
+use memchr::memmem;
+
+use super::{Reading, scan::is_error};
+use crate::{Dialect, ProviderError};
+
+/// An answer up to this size is parsed whole. It is held, not copied, until it has passed.
+const LARGEST: usize = 1 << 20;
+/// Of a larger one, and of an error's body, so much is looked at.
+const PART: usize = 64 << 10;
+
+/// Holds the frames that passed: all, or the last ones of an answer that is too large.
+pub(crate) struct AnswerScan {
+    dialect: Dialect,
+    status: StatusCode,
+    frames: VecDeque<Bytes>,
+    held: usize,
+    too_large: bool,
+}
+
+impl AnswerScan {
+    pub(crate) const fn new(dialect: Dialect, status: StatusCode) -> Self {
+        Self {
+            dialect,
+            status,
+            frames: VecDeque::new(),
+            held: 0,
+            too_large: false,
+        }
+    }
+
+    pub(crate) fn push(&mut self, data: Bytes) {
+        if is_error(self.status) && self.held >= PART {
+            return;
+        }
+        self.held += data.len();
+        self.frames.push_back(data);
+        self.too_large |= self.held > LARGEST;
+        while self.too_large
+            && let Some(first) = self.frames.front()
+            && self.held - first.len() >= PART
+        {
+            self.held -= first.len();
+            self.frames.pop_front();
+        }
+    }
+
+    pub(crate) fn finish(&mut self, reading: &mut Reading) {
+        let body = self.take();
+        if is_error(self.status) {
+            reading.done = true;
+            if let Some(error) = ProviderError::from_body(&body) {
+                reading.fail(error);
+            }
+        } else if self.too_large {
+            // which is never the answer's beginning, but has its end
+            reading.done = body.trim_ascii_end().ends_with(b"}");
+            read_last_usage(self.dialect, &body, reading);
+        } else {
+            self.dialect.read_answer(&body, reading);
+        }
+    }
+
+    fn take(&mut self) -> Bytes {
+        let mut frames = std::mem::take(&mut self.frames);
+        if frames.len() == 1
+            && let Some(only) = frames.pop_front()
+        {
+            return only;
+        }
+        let mut body = Vec::with_capacity(self.held);
+        frames
+            .iter()
+            .for_each(|frame| body.extend_from_slice(frame));
+        body.into()
+    }
+}
+
+/// Providers write the usage behind the content.
+fn read_last_usage(dialect: Dialect, tail: &[u8], reading: &mut Reading) {
+    let Some(at) = memmem::rfind(tail, b"\"usage\"") else {
+        return;
+    };
+    let value = tail[at + b"\"usage\"".len()..].trim_ascii_start();
+    if let Some(value) = value.strip_prefix(b":") {
+        dialect.read_usage(value, reading);
+    }
+}

@@ -1,0 +1,320 @@
+//! What an answer has said so far, read once for all layers.
+
+mod answer_scan;
+mod end;
+mod offsets;
+mod reading;
+mod scan;
+mod stream_scan;
+mod template;
+mod usage_hidden;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use http::{Response, StatusCode};
+use http_body::Body;
+use tokio::time::Instant;
+
+pub use self::{
+    end::{Cut, End, FinishReason},
+    usage_hidden::UsageHidden,
+};
+pub(crate) use self::{
+    offsets::Hidden,
+    reading::{Reading, StreamEvent, UsageParts},
+    scan::{Format, Scan, is_encoded, is_error},
+    template::Holes,
+};
+use crate::{
+    AnswerBody, BodyEnd, BoxError, Call, Classify, Dialect, ProviderError, Standard, Tokens, Usage,
+    Verdict,
+};
+
+/// What an answer has said so far, and in the end how it ended: a handle, cheap to clone, that any
+/// number of layers share.
+///
+/// The answer is read **once**, by the [`AnswerBody`] of the layer furthest in that needs it, as it
+/// passes; the meter travels in the response's extensions, where layers further out find it with
+/// [`Meter::attach`]. Of a stream every event is looked at: one that differs from the one before only
+/// in its text costs a comparison, another one typed pass over its JSON. An unstreamed answer is
+/// parsed at its end; of one over 1 MiB the last 64 KiB are searched for the usage.
+///
+/// What is known is of the bytes that came from upstream. A layer that holds bytes back knows more
+/// than its caller has seen.
+#[derive(Clone)]
+pub struct Meter(Arc<Shared>);
+
+/// Written by one scan, read by every layer. Each value stands alone, so relaxed order is enough.
+struct Shared {
+    dialect: Dialect,
+    status: StatusCode,
+    is_stream: bool,
+    estimated_input: u64,
+    began: Instant,
+    first_content: OnceLock<Instant>,
+    /// content events so far
+    contents: AtomicU64,
+    output: AtomicU64,
+    /// bytes scanned, and up to where they are whole events
+    scanned: AtomicU64,
+    boundary: AtomicU64,
+    events: AtomicU64,
+    /// an end that the provider wrote: a finish reason for each choice, the terminator, an error
+    over: AtomicBool,
+    reading: Mutex<Reading>,
+    cut: OnceLock<Cut>,
+    end: OnceLock<End>,
+}
+
+impl Meter {
+    fn new(status: StatusCode, is_stream: bool, call: &Call) -> Self {
+        Self(Arc::new(Shared {
+            dialect: call.dialect(),
+            status,
+            is_stream,
+            estimated_input: call.estimated_input(),
+            began: Instant::now(),
+            first_content: OnceLock::new(),
+            contents: AtomicU64::new(0),
+            output: AtomicU64::new(0),
+            scanned: AtomicU64::new(0),
+            boundary: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            reading: Mutex::default(),
+            cut: OnceLock::new(),
+            end: OnceLock::new(),
+        }))
+    }
+
+    /// The meter of an answer that a layer further in reads already.
+    #[must_use]
+    pub fn of<B>(response: &Response<B>) -> Option<&Self> {
+        response.extensions().get()
+    }
+
+    /// The meter of an answer: the one that reads it already, or a new one that reads it from here.
+    ///
+    /// The head is to be as it came from upstream. Nothing is waited for.
+    pub fn attach<R>(response: Response<R>, call: &Call) -> (Self, Response<AnswerBody<R>>)
+    where
+        R: Body,
+    {
+        if let Some(meter) = Self::of(&response) {
+            return (meter.clone(), response.map(AnswerBody::inner));
+        }
+        let (mut parts, body) = response.into_parts();
+        let scan = Scan::new(&parts, call);
+        let meter = scan.meter().clone();
+        parts.extensions.insert(meter.clone());
+        let body = AnswerBody::scanned(body, Box::new(scan));
+        (meter, Response::from_parts(parts, body))
+    }
+
+    /// The wire format of the answer.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.0.dialect
+    }
+
+    /// The status of the answer's head.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// Whether the answer is a stream of events.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.0.is_stream
+    }
+
+    /// When the answer's head came.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.0.began
+    }
+
+    /// When the first content came: text, reasoning or a tool call; of an unstreamed answer its
+    /// first bytes. Keep-alives, roles and protocol frames are no content.
+    #[must_use]
+    pub fn first_content(&self) -> Option<Instant> {
+        self.0.first_content.get().copied()
+    }
+
+    /// How many pieces of content came so far, for a layer that wants to know whether there was
+    /// progress.
+    #[must_use]
+    pub fn contents(&self) -> u64 {
+        self.0.contents.load(Relaxed)
+    }
+
+    /// The tokens so far: the provider's numbers where it gave them, else estimates.
+    ///
+    /// Before the provider's final usage `output` is never less than the estimate of the text that
+    /// passed, nor than the provider's running count.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens {
+        self.reading().tokens(self.0.estimated_input)
+    }
+
+    /// [`tokens`](Self::tokens)`().output`, without a lock: for every frame.
+    #[must_use]
+    pub fn output_tokens(&self) -> u64 {
+        self.0.output.load(Relaxed)
+    }
+
+    /// The provider's own usage, as far as it gave it. `None`: none so far.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.reading().usage()
+    }
+
+    /// The model as the answer names it, which may be a snapshot of the one that was asked for.
+    #[must_use]
+    pub fn model(&self) -> Option<String> {
+        self.reading().model.as_deref().map(str::to_owned)
+    }
+
+    /// The provider's id of the answer.
+    #[must_use]
+    pub fn id(&self) -> Option<String> {
+        self.reading().id.as_deref().map(str::to_owned)
+    }
+
+    /// The service tier that the answer says was used. It, not the one asked for, sets the price.
+    #[must_use]
+    pub fn service_tier(&self) -> Option<String> {
+        self.reading().tier.as_deref().map(str::to_owned)
+    }
+
+    /// Why the answer ended, as the provider writes it, for each choice in the order of their
+    /// indexes. Empty: no choice has ended yet.
+    #[must_use]
+    pub fn finish_reasons(&self) -> Vec<String> {
+        self.reading().finishes().map(str::to_owned).collect()
+    }
+
+    /// What the finish reasons mean together: the worst of them. `None`: no choice has ended yet.
+    #[must_use]
+    pub fn finish(&self) -> Option<FinishReason> {
+        self.reading().finishes().map(FinishReason::of).max()
+    }
+
+    /// The provider's error: in the stream, or the body of an error answer.
+    #[must_use]
+    pub fn error(&self) -> Option<Arc<ProviderError>> {
+        self.reading().error.clone()
+    }
+
+    /// Whether the provider said that the answer is over: a finish reason for each choice, the
+    /// terminator, or an error. Bytes may still follow.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.over.load(Relaxed)
+    }
+
+    /// How many events of a stream came so far; comments are none.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.0.events.load(Relaxed)
+    }
+
+    /// How many bytes of the answer's body were read so far.
+    #[must_use]
+    pub fn scanned(&self) -> u64 {
+        self.0.scanned.load(Relaxed)
+    }
+
+    /// Up to which byte of the body [`scanned`](Self::scanned) is whole events. Behind it lies the
+    /// beginning of one.
+    #[must_use]
+    pub fn boundary(&self) -> u64 {
+        self.0.boundary.load(Relaxed)
+    }
+
+    /// How the answer ended. `None`: it has not.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.0.end.get().copied()
+    }
+
+    /// What the answer came to; before its end, what it has come to so far.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let error = self.error();
+        let verdict = Verdict::of(self.0.status, error.as_deref());
+        match self.end() {
+            _ if verdict != Verdict::Ok => verdict,
+            None | Some(End::Complete | End::Unreadable | End::Cut(Cut::Limit)) => Verdict::Ok,
+            Some(End::Truncated | End::Broken) => Verdict::Failed,
+            Some(End::TimedOut | End::Cut(Cut::Clock)) => Verdict::TimedOut,
+            Some(End::Dropped) => Verdict::CallerGone,
+            Some(End::Errored) => Verdict::Failed,
+        }
+    }
+
+    /// Says that a layer of ours ends the answer here; to be called before it drops the body. What
+    /// comes later is not the caller's doing.
+    pub fn cut(&self, why: Cut) {
+        let _ = self.0.cut.set(why);
+    }
+
+    /// Notes the end that a body further out saw. The first end stays.
+    pub(crate) fn note(&self, end: &BodyEnd<'_>) {
+        if self.end().is_some() {
+            return;
+        }
+        let end = match end {
+            BodyEnd::Whole => self.whole(),
+            BodyEnd::Failed(error) => broken(error),
+            BodyEnd::Dropped => self.dropped(),
+        };
+        self.set_end(end);
+    }
+
+    fn whole(&self) -> End {
+        if let Some(cut) = self.0.cut.get() {
+            return End::Cut(*cut);
+        }
+        self.reading().whole(self.0.dialect, self.0.is_stream)
+    }
+
+    fn dropped(&self) -> End {
+        self.0.cut.get().map_or(End::Dropped, |cut| End::Cut(*cut))
+    }
+
+    fn set_end(&self, end: End) {
+        let _ = self.0.end.set(end);
+    }
+
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.0
+            .reading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn broken(error: &BoxError) -> End {
+    match Standard.error(error) {
+        Verdict::TimedOut => End::TimedOut,
+        _ => End::Broken,
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter")
+            .field("dialect", &self.0.dialect)
+            .field("tokens", &self.tokens())
+            .field("end", &self.end())
+            .finish_non_exhaustive()
+    }
+}

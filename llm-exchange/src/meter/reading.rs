@@ -1,0 +1,185 @@
+//! What an answer said, in any dialect: filled by the dialects' readers.
+
+use std::sync::Arc;
+
+use super::{End, Hidden};
+use crate::{Dialect, ProviderError, TokenEstimate, Tokens, Usage};
+
+/// More choices than any API gives.
+const MOST_CHOICES: usize = 256;
+/// Longest name that is kept.
+const LONGEST_NAME: usize = 256;
+
+/// What one event of a stream says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StreamEvent {
+    /// Nothing that a caller could read: a role, a ping, a frame of the protocol.
+    #[default]
+    Nothing,
+    /// Text, reasoning or a tool call.
+    Content,
+    /// A choice, or all of the answer, is over as the provider's protocol ends it.
+    Finished,
+    /// The provider failed inside of its 200.
+    Error,
+}
+
+/// What an answer has said so far.
+#[derive(Default)]
+pub(crate) struct Reading {
+    pub(crate) model: Option<Box<str>>,
+    pub(crate) id: Option<Box<str>>,
+    pub(crate) tier: Option<Box<str>>,
+    pub(crate) error: Option<Arc<ProviderError>>,
+    /// The terminator came (`[DONE]`, `message_stop`).
+    pub(crate) done: bool,
+    /// It cannot be read: compressed, or of another type.
+    pub(crate) unreadable: bool,
+    /// What dialects with a usage in several parts have so far.
+    pub(crate) parts: UsageParts,
+    /// Where events stand that are nothing but the usage.
+    pub(crate) usage_only: Hidden,
+    usage: Option<Usage>,
+    text: TokenEstimate,
+    /// By index: seen, and why it ended.
+    choices: Vec<Choice>,
+}
+
+#[derive(Default)]
+struct Choice {
+    seen: bool,
+    finish: Option<Box<str>>,
+}
+
+/// A provider's counts, in the provider's own convention; what is absent is not known yet.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct UsageParts {
+    pub(crate) input: Option<u64>,
+    pub(crate) cached: Option<u64>,
+    pub(crate) cache_write: Option<u64>,
+    pub(crate) cache_write_long: Option<u64>,
+    pub(crate) output: Option<u64>,
+    pub(crate) reasoning: Option<u64>,
+    pub(crate) web_searches: Option<u64>,
+}
+
+impl Reading {
+    /// Text that passed, of any kind that is billed.
+    pub(crate) fn text(&mut self, text: &[u8]) {
+        self.text.push(text);
+    }
+
+    /// The provider's usage so far; the last one counts.
+    pub(crate) fn set_usage(&mut self, usage: Usage) {
+        self.usage = Some(usage);
+    }
+
+    pub(crate) fn set_model(&mut self, model: &str) {
+        set(&mut self.model, model);
+    }
+
+    pub(crate) fn set_id(&mut self, id: &str) {
+        set(&mut self.id, id);
+    }
+
+    pub(crate) fn set_tier(&mut self, tier: &str) {
+        set(&mut self.tier, tier);
+    }
+
+    pub(crate) fn fail(&mut self, error: ProviderError) {
+        self.error.get_or_insert_with(|| Arc::new(error));
+    }
+
+    /// A choice is there.
+    pub(crate) fn choice(&mut self, index: u64) {
+        if let Some(choice) = self.at(index) {
+            choice.seen = true;
+        }
+    }
+
+    /// A choice has ended. Its reason may come again.
+    pub(crate) fn finish(&mut self, index: u64, reason: &str) {
+        if let Some(choice) = self.at(index) {
+            choice.seen = true;
+            set(&mut choice.finish, reason);
+        }
+    }
+
+    fn at(&mut self, index: u64) -> Option<&mut Choice> {
+        let index = usize::try_from(index)
+            .ok()
+            .filter(|index| *index < MOST_CHOICES)?;
+        if self.choices.len() <= index {
+            self.choices.resize_with(index + 1, Choice::default);
+        }
+        self.choices.get_mut(index)
+    }
+
+    pub(crate) fn finishes(&self) -> impl Iterator<Item = &str> {
+        self.choices
+            .iter()
+            .filter_map(|choice| choice.finish.as_deref())
+    }
+
+    /// Whether every choice that was seen has ended.
+    pub(crate) fn all_finished(&self) -> bool {
+        let mut seen = self.choices.iter().filter(|choice| choice.seen).peekable();
+        seen.peek().is_some() && seen.all(|choice| choice.finish.is_some())
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.done || self.all_finished()
+    }
+
+    pub(crate) const fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    pub(crate) fn output(&self) -> (u64, bool) {
+        let estimate = self.text.tokens();
+        match self.usage {
+            // a running count may lag, and Anthropic's first says 1 for all that is to come
+            Some(usage) if !self.is_finished() => {
+                let counted = usage.output();
+                (counted.max(estimate), counted < estimate)
+            }
+            Some(usage) => (usage.output(), false),
+            None => (estimate, true),
+        }
+    }
+
+    pub(crate) fn tokens(&self, estimated_input: u64) -> Tokens {
+        let (output, output_estimated) = self.output();
+        let input = self.usage.map(|usage| usage.input());
+        Tokens {
+            input: input.unwrap_or(estimated_input),
+            output,
+            input_estimated: input.is_none(),
+            output_estimated,
+        }
+    }
+
+    /// The end of a body that ended in order.
+    pub(crate) fn whole(&self, dialect: Dialect, is_stream: bool) -> End {
+        if self.error.is_some() {
+            End::Errored
+        } else if self.unreadable {
+            End::Unreadable
+        } else if self.done && (!is_stream || dialect.is_complete(self)) {
+            End::Complete
+        } else {
+            End::Truncated
+        }
+    }
+}
+
+/// Names repeat with every event: kept is the first, unless it changes.
+fn set(slot: &mut Option<Box<str>>, name: &str) {
+    if slot.as_deref() != Some(name) {
+        let mut end = name.len().min(LONGEST_NAME);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        *slot = Some(name[..end].into());
+    }
+}
