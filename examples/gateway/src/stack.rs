@@ -19,25 +19,33 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Payload>, Response<Body>, Bo
 /// caller → retry → client
 /// ```
 pub(crate) fn build(config: &Config, client: Upstream) -> Stack {
-    let stack = client;
-    match &config.retry {
-        Some(layer) => boxed(layer.layer(stack)),
-        None => stack,
-    }
+    let mut stack = client;
+    stack = with(config.retry.as_ref(), stack);
+    stack
 }
 
-/// Hides the types of a layer, so that any of them may be absent. It costs a box for each call and
-/// each answer; an app that knows its layers writes them out and pays nothing.
-fn boxed<S, R>(service: S) -> Stack
+/// A layer around the stack so far, unless it is off.
+///
+/// Its types are hidden, so that any layer may be absent. That costs a box for each call and each
+/// answer; an app that knows its layers writes them out and pays nothing.
+fn with<L, R>(layer: Option<&L>, inner: Stack) -> Stack
 where
-    S: Service<Request<Payload>, Response = Response<R>, Error = BoxError>
+    L: Layer<Stack>,
+    L::Service: Service<Request<Payload>, Response = Response<R>, Error = BoxError>
         + Clone
         + Send
         + Sync
         + 'static,
-    S::Future: Send,
+    <L::Service as Service<Request<Payload>>>::Future: Send,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    BoxCloneSyncService::new(service.map_response(|response| response.map(Body::new)))
+    match layer {
+        Some(layer) => BoxCloneSyncService::new(
+            layer
+                .layer(inner)
+                .map_response(|response| response.map(Body::new)),
+        ),
+        None => inner,
+    }
 }

@@ -1,0 +1,160 @@
+//! The configuration file: read, checked, and every fault named with its line, section and key.
+//!
+//! One file for each section. A layer that is added adds its file here, and its line in `File`, in
+//! [`Config`] and in `Config::from_toml`; the `stack` has the order.
+
+mod error;
+mod listen;
+mod provider;
+mod retry;
+mod value;
+
+use std::net::SocketAddr;
+
+use retry_layer::RetryLayer;
+use serde::Deserialize;
+use toml::Spanned;
+
+pub use self::error::ConfigError;
+use self::{
+    error::fault,
+    listen::{LISTEN, address},
+    provider::{ProviderSection, providers},
+    retry::RetrySection,
+};
+use crate::provider::Provider;
+
+/// What a gateway is to do: a file that was read and found to be right.
+///
+/// `Debug` shows no credential.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) providers: Vec<Provider>,
+    pub(crate) retry: Option<RetryLayer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default, deserialize_with = "address")]
+    listen: Option<SocketAddr>,
+    #[serde(default)]
+    provider: Vec<Spanned<ProviderSection>>,
+    retry: Option<RetrySection>,
+}
+
+impl Config {
+    /// Reads the text of a configuration file. `env` looks an environment variable up; it is asked
+    /// for each `api_key_env`.
+    ///
+    /// # Errors
+    ///
+    /// The text is no TOML, has an unknown key or a value that can't be used, names no provider,
+    /// or a variable that is not set.
+    pub fn from_toml(
+        text: &str,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let file: File =
+            toml::from_str(text).map_err(|error| fault(text, error.span(), error.message()))?;
+        Ok(Self {
+            listen: file.listen.unwrap_or(LISTEN),
+            providers: providers(file.provider, text, &env)?,
+            retry: file.retry.map(RetrySection::layer).transpose()?,
+        })
+    }
+
+    /// Listens elsewhere than the file says. Port 0 is any free one.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) const PROVIDER: &str =
+        "[[provider]]\nname = \"p\"\nbase_url = \"http://127.0.0.1:9001\"\n";
+
+    pub(super) fn read(text: &str) -> Result<Config, String> {
+        Config::from_toml(text, |name| {
+            (name == "OPENAI_API_KEY").then(|| "sk-canary\n".to_owned())
+        })
+        .map_err(|error| error.to_string())
+    }
+
+    pub(super) fn error(text: &str) -> String {
+        read(text).map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn the_file_of_the_contract_is_read() {
+        let config = read(
+            r#"
+            listen = "127.0.0.1:8081"
+            [[provider]]
+            name = "openai"
+            base_url = "https://api.openai.com"
+            api_key_env = "OPENAI_API_KEY"
+            dialect = "openai"
+            [[provider]]
+            name = "anthropic"
+            base_url = "https://api.anthropic.com"
+            dialect = "anthropic"
+            [[provider]]
+            name = "gemini"
+            base_url = "https://generativelanguage.googleapis.com"
+            dialect = "gemini"
+            [retry]
+            max_retries = 5
+            initial_delay = "1s"
+            max_delay = "1m"
+            multiplier = 2
+            jitter = 0.1
+            max_hint = "250ms"
+            deadline = "1m30s"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.listen.port(), 8081);
+        assert_eq!(config.providers.len(), 3);
+        assert!(config.retry.is_some());
+        assert!(!format!("{config:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_section_that_is_absent_is_a_layer_that_is_off() {
+        let config = read(PROVIDER).unwrap();
+        assert!(config.retry.is_none());
+        assert_eq!(config.listen, LISTEN);
+        assert!(read(&format!("{PROVIDER}[retry]")).unwrap().retry.is_some());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_section() {
+        let text = error(&format!("{PROVIDER}[retry]\nmax_retires = 3\n"));
+        assert!(
+            text.starts_with("line 5, [retry] max_retires: unknown field"),
+            "{text}"
+        );
+        let text = error(&format!("lisen = \"127.0.0.1:1\"\n{PROVIDER}"));
+        assert!(
+            text.starts_with("line 1, lisen: unknown field `lisen`"),
+            "{text}"
+        );
+        let text = error(&format!("{PROVIDER}modle = 1\n"));
+        assert!(
+            text.starts_with("line 4, [[provider]] modle: unknown"),
+            "{text}"
+        );
+        let text = error(&format!("{PROVIDER}[fallbak]\n"));
+        assert!(
+            text.contains("line 4") && text.contains("`fallbak`"),
+            "{text}"
+        );
+    }
+}
