@@ -6,9 +6,11 @@ mod body;
 mod call;
 mod classify;
 mod clock;
+mod credential;
 mod dialect;
 mod hints;
 mod meter;
+mod host;
 mod payload;
 mod peek;
 mod provider_error;
@@ -26,9 +28,11 @@ pub use self::{
     call::{Call, NotRewritten, Unreadable},
     classify::{Classify, Standard},
     clock::WallClock,
+    credential::{Credential, InvalidCredential, remove_credentials},
     dialect::Dialect,
     hints::{Delay, Hints},
     meter::{Cut, End, FinishReason, Meter, UsageHidden},
+    host::{Host, InvalidHost, NotRedirected},
     payload::{Payload, ReadPayload},
     peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
     provider_error::ProviderError,
