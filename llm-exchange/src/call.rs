@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, Request, Uri, header};
 
 use crate::{Attempts, Dialect, Payload, splice};
 
+mod parameters;
+
 /// What the JSON of a request says, in any dialect.
 #[derive(Clone, Default)]
 pub(crate) struct Facts {
@@ -210,11 +212,7 @@ impl Call {
     ///
     /// [`NotRewritten`]; the request is unchanged then.
     pub fn set_model(request: &mut Request<Payload>, model: &str) -> Result<(), NotRewritten> {
-        Self::rewrite(
-            request,
-            |body| splice::set_string(body, "model", model),
-            |facts| facts.model = Some(model.into()),
-        )
+        rewrite(request, |body| splice::set_string(body, "model", model))
     }
 
     /// Asks for the provider's token counts in a streamed answer, where the dialect has them only on
@@ -233,37 +231,41 @@ impl Call {
         if !call.is_stream() || call.asks_usage() || unasked {
             return Ok(false);
         }
-        Self::rewrite(
-            request,
-            |body| splice::set_within(body, "stream_options", "include_usage", "true"),
-            |facts| facts.asks_usage = true,
-        )?;
+        rewrite(request, |body| {
+            splice::set_within(body, "stream_options", "include_usage", "true")
+        })?;
         Ok(true)
     }
+}
 
-    fn rewrite(
-        request: &mut Request<Payload>,
-        splice: impl FnOnce(&Bytes) -> Option<Bytes>,
-        change: impl FnOnce(&mut Facts),
-    ) -> Result<(), NotRewritten> {
-        let call = Self::of(request).ok_or(NotRewritten::NotRead)?;
-        if call.unreadable.is_some() {
-            return Err(NotRewritten::NotRead);
-        }
-        if is_signed(request.headers()) {
-            return Err(NotRewritten::Signed);
-        }
-        let body = request.body().whole().ok_or(NotRewritten::NotRead)?;
-        let body = splice(body).ok_or(NotRewritten::NotRead)?;
-        let mut call = Self::clone(call);
-        change(&mut call.facts);
-        let length = body.len();
-        request.body_mut().replace(body, call);
-        if let Some(value) = request.headers_mut().get_mut(header::CONTENT_LENGTH) {
-            *value = length.into();
-        }
-        Ok(())
+fn readable(request: &Request<Payload>) -> Result<&Bytes, NotRewritten> {
+    let call = Call::of(request).ok_or(NotRewritten::NotRead)?;
+    if call.unreadable.is_some() {
+        return Err(NotRewritten::NotRead);
     }
+    if is_signed(request.headers()) {
+        return Err(NotRewritten::Signed);
+    }
+    request.body().whole().ok_or(NotRewritten::NotRead)
+}
+
+/// Changes the body, and reads the facts of the call anew.
+fn rewrite(
+    request: &mut Request<Payload>,
+    change: impl FnOnce(&Bytes) -> Option<Bytes>,
+) -> Result<(), NotRewritten> {
+    let body = change(readable(request)?).ok_or(NotRewritten::NotRead)?;
+    let call = Call::of(request).ok_or(NotRewritten::NotRead)?;
+    let call = Call::read(call.dialect, &body, call.attempts.clone());
+    if call.unreadable.is_some() {
+        return Err(NotRewritten::NotRead);
+    }
+    let length = body.len();
+    request.body_mut().replace(body, call);
+    if let Some(value) = request.headers_mut().get_mut(header::CONTENT_LENGTH) {
+        *value = length.into();
+    }
+    Ok(())
 }
 
 fn sends_usage_unasked(uri: &Uri) -> bool {

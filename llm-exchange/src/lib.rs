@@ -9,8 +9,8 @@ mod clock;
 mod credential;
 mod dialect;
 mod hints;
-mod meter;
 mod host;
+mod meter;
 mod payload;
 mod peek;
 mod provider_error;
@@ -31,8 +31,8 @@ pub use self::{
     credential::{Credential, InvalidCredential, remove_credentials},
     dialect::Dialect,
     hints::{Delay, Hints},
-    meter::{Cut, End, FinishReason, Meter, UsageHidden},
     host::{Host, InvalidHost, NotRedirected},
+    meter::{Cut, End, FinishReason, Meter, UsageHidden},
     payload::{Payload, ReadPayload},
     peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
     provider_error::ProviderError,

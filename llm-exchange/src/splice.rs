@@ -14,32 +14,71 @@ use serde_json::value::RawValue;
 /// `None`: the text is no JSON object, or has the member twice.
 pub(crate) fn set_string(text: &Bytes, name: &str, value: &str) -> Option<Bytes> {
     // a string always serialises
-    set_value(text, name, &serde_json::to_string(value).ok()?)
+    set(text, name, &serde_json::to_string(value).ok()?)
 }
 
 /// Sets a member of an object that is itself a member of the outermost one; adds what isn't there.
 /// `null` in the object's place counts as not there.
 ///
 /// `None`: either is no JSON object, or has the member twice.
-pub(crate) fn set_within(text: &Bytes, outer: &str, name: &str, value: &str) -> Option<Bytes> {
+pub(crate) fn set_within(text: &Bytes, outer: &str, name: &str, json: &str) -> Option<Bytes> {
     let object = match find_member(text, outer)? {
-        Some(at) if &text[at.clone()] != b"null" => set_value(&text.slice(at), name, value)?,
-        _ => Bytes::from(format!("{{\"{name}\":{value}}}")),
+        Some(at) if &text[at.clone()] != b"null" => set(&text.slice(at), name, json)?,
+        _ => Bytes::from(format!("{{\"{name}\":{json}}}")),
     };
-    set_value(text, outer, std::str::from_utf8(&object).ok()?)
+    set(text, outer, std::str::from_utf8(&object).ok()?)
 }
 
-/// Sets a member of the outermost object to a JSON value; adds it in front if it isn't there.
-fn set_value(text: &Bytes, name: &str, value: &str) -> Option<Bytes> {
-    let found = find_member(text, name)?;
-    match found {
-        Some(at) => Some(join(&text[..at.start], value.as_bytes(), &text[at.end..])),
+/// Sets a member of the outermost object to this JSON; adds it in front if it isn't there.
+///
+/// `None`: the text is no JSON object, or has the member twice.
+pub(crate) fn set(text: &Bytes, name: &str, json: &str) -> Option<Bytes> {
+    match find_member(text, name)? {
+        Some(at) => Some(join(&text[..at.start], json.as_bytes(), &text[at.end..])),
         None => {
             let open = text.iter().position(|byte| *byte == b'{')? + 1;
             let empty = text[open..].trim_ascii_start().starts_with(b"}");
-            let member = format!("\"{name}\":{value}{}", if empty { "" } else { "," });
+            let name = serde_json::to_string(name).ok()?;
+            let member = format!("{name}:{json}{}", if empty { "" } else { "," });
             Some(join(&text[..open], member.as_bytes(), &text[open..]))
         }
+    }
+}
+
+/// Takes a member out of the outermost object, with the comma that sets it off; the text itself if
+/// it isn't there.
+///
+/// `None`: the text is no JSON object, or has the member twice.
+pub(crate) fn remove(text: &Bytes, name: &str) -> Option<Bytes> {
+    let Some(value) = find_member(text, name)? else {
+        return Some(text.clone());
+    };
+    let before = text[..value.start].trim_ascii_end();
+    let before = before.strip_suffix(b":")?.trim_ascii_end();
+    let start = start_of_string(before)?;
+    let after = text[value.end..].trim_ascii_start();
+    if let Some(after) = after.strip_prefix(b",") {
+        return Some(join(&text[..start], b"", after.trim_ascii_start()));
+    }
+    // the last member: what it leaves is closed without a comma
+    let before = text[..start].trim_ascii_end();
+    let before = before.strip_suffix(b",").unwrap_or(before);
+    Some(join(before, b"", &text[value.end..]))
+}
+
+/// Where the string begins with whose closing quote the text ends.
+fn start_of_string(text: &[u8]) -> Option<usize> {
+    let mut end = text.strip_suffix(b"\"")?.len();
+    loop {
+        let quote = text[..end].iter().rposition(|byte| *byte == b'"')?;
+        let escapes = text[..quote]
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b'\\');
+        if escapes.count() % 2 == 0 {
+            return Some(quote);
+        }
+        end = quote;
     }
 }
 
@@ -182,6 +221,15 @@ mod tests {
         }
     }
 
+    fn written(object: &Map<String, Value>, pretty: bool) -> Bytes {
+        let text = if pretty {
+            serde_json::to_string_pretty(object).unwrap()
+        } else {
+            serde_json::to_string(object).unwrap()
+        };
+        text.into()
+    }
+
     fn json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -199,7 +247,47 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_member_goes_with_its_comma_and_nothing_else() {
+        let removed = |text: &str| {
+            remove(&Bytes::copy_from_slice(text.as_bytes()), "model")
+                .map(|text| String::from_utf8(text.to_vec()).unwrap())
+        };
+        for (text, left) in [
+            (r#"{"model":"x"}"#, "{}"),
+            (
+                "{ \"model\" : [1, {\"model\":2}] , \"z\" : 1.0e2 }",
+                "{ \"z\" : 1.0e2 }",
+            ),
+            ("{\"a\":1 ,\n \"model\":\"}\"\n}", "{\"a\":1 \n}"),
+            ("{\"a\":1, \"m\\u006fdel\":0,\"b\":2}", "{\"a\":1, \"b\":2}"),
+            (r#"{"a":{"model":1}}"#, r#"{"a":{"model":1}}"#),
+        ] {
+            assert_eq!(removed(text).unwrap(), left);
+        }
+        assert_eq!(removed(r#"{"model":1,"model":2}"#), None);
+        assert_eq!(removed("[]"), None);
+    }
+
     proptest! {
+        #[test]
+        fn what_is_left_means_the_same_without_the_member(
+            members in prop::collection::btree_map("model|[a-z\"\\\\\u{e9}]{0,4}", json(), 0..6),
+            pretty in any::<bool>(),
+        ) {
+            let object: Map<String, Value> = members.into_iter().collect();
+            let text = written(&object, pretty);
+            let names: Vec<String> = object.keys().cloned().collect();
+            for name in names {
+                let left = remove(&text, &name).unwrap();
+                let mut expected = object.clone();
+                expected.remove(&name);
+                let left: Value = serde_json::from_slice(&left).unwrap();
+                prop_assert_eq!(left, Value::Object(expected));
+            }
+            prop_assert_eq!(remove(&text, "absent").unwrap(), text);
+        }
+
         #[test]
         fn the_spliced_text_means_the_same_but_for_the_member(
             members in prop::collection::btree_map("model|[a-z\"\\\\\u{e9}]{0,4}", json(), 0..6),
@@ -207,11 +295,7 @@ mod tests {
             pretty in any::<bool>(),
         ) {
             let object: Map<String, Value> = members.into_iter().collect();
-            let text = if pretty {
-                serde_json::to_string_pretty(&object).unwrap()
-            } else {
-                serde_json::to_string(&object).unwrap()
-            };
+            let text = String::from_utf8(written(&object, pretty).to_vec()).unwrap();
             let spliced: Value = serde_json::from_str(&set(&text, &model).unwrap()).unwrap();
             let mut expected = object;
             expected.insert("model".into(), model.into());
