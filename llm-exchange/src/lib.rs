@@ -13,6 +13,7 @@ mod host;
 mod meter;
 mod payload;
 mod peek;
+mod price;
 mod provider_error;
 mod splice;
 pub mod sse;
@@ -35,6 +36,7 @@ pub use self::{
     meter::{Cut, End, FinishReason, Meter, UsageHidden},
     payload::{Payload, ReadPayload},
     peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
+    price::{InvalidMoney, Money, Price, Purchase},
     provider_error::ProviderError,
     tokens::TokenEstimate,
     usage::{Tokens, Usage},
