@@ -1,4 +1,4 @@
-//! Server-sent events: a decoder for the streams that LLM APIs answer with.
+//! Server-sent events: a decoder and an encoder for the streams that LLM APIs answer with.
 //!
 //! The decoder follows the [WHATWG specification][spec], works on bytes as they arrive and does no
 //! input or output of its own. It yields *blocks*, each with the exact bytes it came from, and reads
@@ -46,9 +46,10 @@
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 mod decoder;
+mod encoder;
 mod error;
 mod event;
 mod rest;
 mod scan;
 
-pub use self::{decoder::Decoder, error::TooLarge, event::Event, rest::Rest};
+pub use self::{decoder::Decoder, encoder::Encoder, error::TooLarge, event::Event, rest::Rest};

@@ -102,6 +102,14 @@ impl Scan {
         usize::from(self.layout.lead)
     }
 
+    /// The layout of one whole block.
+    pub(super) fn layout_of(mut self, block: &[u8]) -> Layout {
+        match self.find_end(block, 0) {
+            Some(found) => found.layout,
+            None => self.layout,
+        }
+    }
+
     /// Scans all of `chunk`, or up to the end of the block in it. `begun` is the number of bytes of
     /// the block that came in earlier chunks.
     #[inline]

@@ -46,6 +46,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<WallClock>();
     all::<Watch<Inner, Nothing>>();
     all::<sse::Decoder>();
+    all::<sse::Encoder>();
     all::<sse::Event>();
     all::<sse::TooLarge>();
 }
