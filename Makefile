@@ -48,7 +48,8 @@ bench:
 # One target for a minute: make fuzz TARGET=sse
 TARGET ?= sse
 fuzz:
-	cd llm-exchange && $(CARGO) +nightly fuzz run $(TARGET) seeds/$(TARGET) -- -max_total_time=60
+	cd llm-exchange && mkdir -p fuzz/corpus/$(TARGET) && $(CARGO) +nightly fuzz run $(TARGET) \
+		fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET) -- -max_total_time=60
 
 clean:
 	$(CARGO) clean

@@ -62,7 +62,8 @@ impl AnswerScan {
             reading.done = body.trim_ascii_end().ends_with(b"}");
             read_last_usage(self.dialect, &body, reading);
         } else {
-            self.dialect.read_answer(&body, reading);
+            let text = String::from_utf8_lossy(&body);
+            self.dialect.read_answer(text.as_bytes(), reading);
         }
     }
 

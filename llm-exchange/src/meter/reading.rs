@@ -74,14 +74,20 @@ impl Reading {
         self.usage = Some(usage);
     }
 
+    /// The first name counts: an event of a known shape is not read again for it.
     pub(crate) fn set_model(&mut self, model: &str) {
-        set(&mut self.model, model);
+        if self.model.is_none() && !model.is_empty() {
+            set(&mut self.model, model);
+        }
     }
 
     pub(crate) fn set_id(&mut self, id: &str) {
-        set(&mut self.id, id);
+        if self.id.is_none() && !id.is_empty() {
+            set(&mut self.id, id);
+        }
     }
 
+    /// The last one counts: a stream begins with the tier asked for and ends with the one used.
     pub(crate) fn set_tier(&mut self, tier: &str) {
         set(&mut self.tier, tier);
     }
@@ -173,7 +179,7 @@ impl Reading {
     }
 }
 
-/// Names repeat with every event: kept is the first, unless it changes.
+/// What repeats with every event is copied once.
 fn set(slot: &mut Option<Box<str>>, name: &str) {
     if slot.as_deref() != Some(name) {
         let mut end = name.len().min(LONGEST_NAME);

@@ -1,11 +1,11 @@
 //! The scan of a stream of events.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use bytes::Bytes;
 
 use super::{Holes, Reading, StreamEvent, template::Templates};
-use crate::{Dialect, sse};
+use crate::{Dialect, dialect::Seen, sse};
 
 /// Decodes a stream and lets the dialect read its events.
 pub(crate) struct StreamScan {
@@ -78,7 +78,14 @@ impl StreamScan {
             return StreamEvent::Nothing;
         };
         self.events += 1;
-        let seen = self.dialect.read_event(&data, reading);
+        let seen = match String::from_utf8_lossy(&data) {
+            Cow::Borrowed(_) => self.dialect.read_event(&data, reading),
+            // one bad byte in its text hides no event
+            Cow::Owned(mended) => Seen {
+                holes: None,
+                ..self.dialect.read_event(mended.as_bytes(), reading)
+            },
+        };
         let raw = event.raw();
         if let Some(holes) = seen.holes.and_then(|holes| within(raw, &data, &holes)) {
             self.templates.learn(raw, &holes);

@@ -152,11 +152,11 @@ impl Template {
 /// does not end here, or is none.
 #[inline]
 fn string_length(bytes: &[u8]) -> Option<(usize, bool)> {
-    let mut escaped = false;
+    let (mut escaped, mut ascii) = (false, true);
     let mut at = 0;
     loop {
         match bytes.get(at)? {
-            b'"' => return Some((at, escaped)),
+            b'"' => break,
             b'\\' => {
                 escaped = true;
                 // whatever follows is part of the escape; a line's end there ends the event
@@ -166,9 +166,15 @@ fn string_length(bytes: &[u8]) -> Option<(usize, bool)> {
                 at += 2;
             }
             0..0x20 => return None,
-            _ => at += 1,
+            byte => {
+                ascii &= byte.is_ascii();
+                at += 1;
+            }
         }
     }
+    // JSON is UTF-8, and the reader of an event's JSON mends what is not
+    let valid = ascii || std::str::from_utf8(&bytes[..at]).is_ok();
+    valid.then_some((at, escaped))
 }
 
 #[cfg(test)]

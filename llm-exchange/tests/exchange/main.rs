@@ -10,4 +10,5 @@ mod payloads;
 mod peeks;
 #[path = "../common/transcripts.rs"]
 mod transcripts;
+mod usages;
 mod watches;

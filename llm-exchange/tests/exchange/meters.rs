@@ -289,3 +289,29 @@ async fn a_number_that_is_none_loses_only_itself() {
         (0, 3, None)
     );
 }
+
+#[tokio::test]
+async fn a_bad_byte_in_a_text_passes_as_it_came_and_hides_nothing() {
+    let event = |text: &[u8]| {
+        [
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"",
+            text,
+            b"\"}}]}\n\n",
+        ]
+        .concat()
+    };
+    let call = call(Dialect::OpenAiChat);
+    for text in [&b"\xff"[..], b"a\xc3", b"\xed\xa0\x80"] {
+        // alone, and after one of the same shape
+        for events in [
+            vec![event(text)],
+            vec![event(b"a"), event(text), event(b"b")],
+        ] {
+            let count = events.len() as u64;
+            let sent = events.concat();
+            let (meter, response) = Meter::attach(response("x.sse", Chunks::chunks(events)), &call);
+            assert_eq!(read(response).await, sent);
+            assert_eq!((meter.contents(), meter.events()), (count, count));
+        }
+    }
+}
