@@ -19,6 +19,7 @@ mod splice;
 pub mod sse;
 mod tokens;
 mod usage;
+mod user;
 mod verdict;
 mod watch;
 
@@ -40,6 +41,7 @@ pub use self::{
     provider_error::ProviderError,
     tokens::TokenEstimate,
     usage::{Tokens, Usage},
+    user::User,
     verdict::Verdict,
     watch::{BodyEnd, Observe, Watch},
 };

@@ -42,6 +42,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<Unreadable>();
     all::<Usage>();
     all::<UsageHidden<Inner>>();
+    all::<User>();
     all::<Verdict>();
     all::<WallClock>();
     all::<Watch<Inner, Nothing>>();
