@@ -12,7 +12,8 @@ mod parameters;
 /// What the JSON of a request says, in any dialect.
 #[derive(Clone, Default)]
 pub(crate) struct Facts {
-    pub(crate) model: Option<Box<str>>,
+    /// shared with the meters of the answers
+    pub(crate) model: Option<Arc<str>>,
     pub(crate) end_user: Option<Box<str>>,
     pub(crate) stream: bool,
     pub(crate) asks_usage: bool,
@@ -150,6 +151,10 @@ impl Call {
     #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.facts.model.as_deref()
+    }
+
+    pub(crate) fn shared_model(&self) -> Option<Arc<str>> {
+        self.facts.model.clone()
     }
 
     /// The end user as the body names it (`safety_identifier` before the older `user`;

@@ -8,6 +8,7 @@ mod classify;
 mod clock;
 mod credential;
 mod dialect;
+mod from_cache;
 mod hints;
 mod host;
 mod meter;
@@ -32,6 +33,7 @@ pub use self::{
     clock::WallClock,
     credential::{Credential, InvalidCredential, remove_credentials},
     dialect::Dialect,
+    from_cache::FromCache,
     hints::{Delay, Hints},
     host::{Host, InvalidHost, NotRedirected},
     meter::{Cut, End, FinishReason, Meter, UsageHidden},

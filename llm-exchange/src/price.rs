@@ -1,6 +1,6 @@
 //! What tokens cost.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::SystemTime};
 
 use crate::Usage;
 
@@ -113,6 +113,14 @@ pub struct Purchase<'a> {
     pub usage: Usage,
     /// The service tier that the answer names, where it names one: prices differ by it.
     pub service_tier: Option<&'a str>,
+    /// The host of the provider, where it is known: one model may have several prices.
+    pub host: Option<&'a str>,
+    /// The speed that the answer names (Anthropic: `fast`).
+    pub speed: Option<&'a str>,
+    /// The place that the answer names (Anthropic: `us`).
+    pub geo: Option<&'a str>,
+    /// When; `None`: now. Some providers are cheaper at night.
+    pub at: Option<SystemTime>,
 }
 
 impl<'a> Purchase<'a> {
@@ -123,6 +131,10 @@ impl<'a> Purchase<'a> {
             model,
             usage,
             service_tier: None,
+            host: None,
+            speed: None,
+            geo: None,
+            at: None,
         }
     }
 
@@ -141,6 +153,13 @@ impl<'a> Purchase<'a> {
     #[must_use]
     pub const fn service_tier(mut self, tier: &'a str) -> Self {
         self.service_tier = Some(tier);
+        self
+    }
+
+    /// The same of the provider at this host.
+    #[must_use]
+    pub const fn host(mut self, host: &'a str) -> Self {
+        self.host = Some(host);
         self
     }
 }

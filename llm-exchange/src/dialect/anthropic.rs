@@ -161,6 +161,8 @@ struct Wire {
     output_tokens_details: Option<OutputDetails>,
     server_tool_use: Option<ServerTools>,
     service_tier: Option<String>,
+    speed: Option<String>,
+    inference_geo: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -212,6 +214,12 @@ impl Wire {
         }
         if let Some(tier) = &self.service_tier {
             reading.set_tier(tier);
+        }
+        if let Some(speed) = &self.speed {
+            reading.set_speed(speed);
+        }
+        if let Some(geo) = &self.inference_geo {
+            reading.set_geo(geo);
         }
     }
 }

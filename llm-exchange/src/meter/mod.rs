@@ -53,6 +53,7 @@ pub struct Meter(Arc<Shared>);
 /// Written by one scan, read by every layer. Each value stands alone, so relaxed order is enough.
 struct Shared {
     dialect: Dialect,
+    asked_model: Option<Arc<str>>,
     status: StatusCode,
     is_stream: bool,
     estimated_input: u64,
@@ -76,6 +77,7 @@ impl Meter {
     fn new(status: StatusCode, is_stream: bool, call: &Call) -> Self {
         Self(Arc::new(Shared {
             dialect: call.dialect(),
+            asked_model: call.shared_model(),
             status,
             is_stream,
             estimated_input: call.estimated_input(),
@@ -121,6 +123,13 @@ impl Meter {
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.0.dialect
+    }
+
+    /// The model that was asked for in the call that this is the answer to, which is not the caller's
+    /// where a layer further in asked another one.
+    #[must_use]
+    pub fn asked_model(&self) -> Option<&str> {
+        self.0.asked_model.as_deref()
     }
 
     /// The status of the answer's head.
@@ -192,6 +201,18 @@ impl Meter {
     #[must_use]
     pub fn service_tier(&self) -> Option<String> {
         self.reading().tier.as_deref().map(str::to_owned)
+    }
+
+    /// The speed at which the answer says it was made (Anthropic: `fast`); it sets the price too.
+    #[must_use]
+    pub fn speed(&self) -> Option<String> {
+        self.reading().speed.as_deref().map(str::to_owned)
+    }
+
+    /// Where the answer says it was made (Anthropic's `inference_geo`: `us`); it sets the price too.
+    #[must_use]
+    pub fn geo(&self) -> Option<String> {
+        self.reading().geo.as_deref().map(str::to_owned)
     }
 
     /// Why the answer ended, as the provider writes it, for each choice in the order of their

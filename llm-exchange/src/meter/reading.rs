@@ -30,6 +30,8 @@ pub(crate) struct Reading {
     pub(crate) model: Option<Box<str>>,
     pub(crate) id: Option<Box<str>>,
     pub(crate) tier: Option<Box<str>>,
+    pub(crate) speed: Option<Box<str>>,
+    pub(crate) geo: Option<Box<str>>,
     pub(crate) error: Option<Arc<ProviderError>>,
     /// The terminator came (`[DONE]`, `message_stop`).
     pub(crate) done: bool,
@@ -90,6 +92,14 @@ impl Reading {
     /// The last one counts: a stream begins with the tier asked for and ends with the one used.
     pub(crate) fn set_tier(&mut self, tier: &str) {
         set(&mut self.tier, tier);
+    }
+
+    pub(crate) fn set_speed(&mut self, speed: &str) {
+        set(&mut self.speed, speed);
+    }
+
+    pub(crate) fn set_geo(&mut self, geo: &str) {
+        set(&mut self.geo, geo);
     }
 
     pub(crate) fn fail(&mut self, error: ProviderError) {

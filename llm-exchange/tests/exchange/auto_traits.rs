@@ -25,6 +25,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<Ending>();
     all::<ErrorAnswer>();
     all::<FinishReason>();
+    all::<FromCache>();
     all::<Hints>();
     all::<LeftBehind>();
     all::<Meter>();

@@ -315,3 +315,16 @@ async fn a_bad_byte_in_a_text_passes_as_it_came_and_hides_nothing() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_else_sets_the_price_is_read_too() {
+    let name = "22-anthropic-response.json";
+    let body = String::from_utf8(body_of(name)).unwrap();
+    let body = body.replace("\"speed\": \"standard\"", "\"speed\": \"fast\"");
+    let call = call(Dialect::AnthropicMessages);
+    let (meter, response) = Meter::attach(response(name, Chunks::new().data(body)), &call);
+    read(response).await;
+    assert_eq!(meter.geo().as_deref(), Some("us"));
+    assert_eq!(meter.speed().as_deref(), Some("fast"));
+    assert_eq!(meter.asked_model(), call.model());
+}
