@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::{BodyEnd, BoxError, meter::Scan, payload::add};
+use crate::{BoxError, meter::Scan, payload::add};
 
 /// An answer's body: what was read ahead, or written by a layer, and then the rest of the inner
 /// service's body.
@@ -25,71 +25,100 @@ pub struct AnswerBody<R> {
     scan: Option<Box<Scan>>,
 }
 
-/// Frames that were read ahead. One frame, the usual case, needs no allocation.
+/// What was read ahead. One frame of data is the usual case.
 #[derive(Default)]
-pub(crate) struct Front {
-    first: Option<Frame<Bytes>>,
-    more: VecDeque<Frame<Bytes>>,
+struct Front {
+    first: Option<Bytes>,
+    /// Boxed, as most answers have no more and all are moved often. Gone when it is used up.
+    more: Option<Box<More>>,
+}
+
+#[derive(Default)]
+struct More {
+    frames: VecDeque<Frame<Bytes>>,
+    /// of the frames' data
     bytes: u64,
+    /// What comes after them, and after it nothing.
     error: Option<BoxError>,
 }
 
+/// What a body gave when it was asked for more than is handed on yet.
+pub(crate) enum Ahead {
+    Frame,
+    /// It ended in order.
+    End,
+    Broke,
+}
+
 impl Front {
-    pub(crate) const fn new() -> Self {
-        Self {
-            first: None,
-            more: VecDeque::new(),
-            bytes: 0,
-            error: None,
-        }
-    }
-
-    pub(crate) fn push(&mut self, frame: Frame<Bytes>) {
-        self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-        if self.first.is_none() && self.more.is_empty() {
-            self.first = Some(frame);
-        } else {
-            self.more.push_back(frame);
-        }
-    }
-
-    pub(crate) fn fail(&mut self, error: BoxError) {
-        self.error = Some(error);
-    }
-
-    pub(crate) const fn len(&self) -> u64 {
-        self.bytes
-    }
-
-    /// The data in one piece; copied only where it came in several.
-    pub(crate) fn concat(&self) -> Cow<'_, [u8]> {
-        let mut parts = self
-            .first
-            .iter()
-            .chain(&self.more)
-            .filter_map(Frame::data_ref);
-        match (parts.next(), parts.next()) {
-            (None, _) => Cow::Borrowed(&[]),
-            (Some(only), None) => Cow::Borrowed(only),
-            (Some(first), Some(second)) => {
-                let mut all = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or(0));
-                all.extend_from_slice(first);
-                all.extend_from_slice(second);
-                parts.for_each(|part| all.extend_from_slice(part));
-                Cow::Owned(all)
+    fn push(&mut self, frame: Frame<Bytes>) {
+        let frame = if self.is_empty() {
+            match frame.into_data() {
+                Ok(data) => {
+                    self.first = Some(data);
+                    return;
+                }
+                Err(frame) => frame,
             }
+        } else {
+            frame
+        };
+        let more = self.more.get_or_insert_default();
+        more.bytes += length(&frame);
+        more.frames.push_back(frame);
+    }
+
+    fn fail(&mut self, error: BoxError) {
+        self.more.get_or_insert_default().error = Some(error);
+    }
+
+    fn len(&self) -> u64 {
+        let first = self.first.as_ref().map_or(0, |data| data.len() as u64);
+        first + self.more.as_ref().map_or(0, |more| more.bytes)
+    }
+
+    fn concat(&self) -> Cow<'_, [u8]> {
+        let first = self.first.as_deref().unwrap_or_default();
+        let Some(more) = &self.more else {
+            return Cow::Borrowed(first);
+        };
+        let mut all = Vec::with_capacity(usize::try_from(self.len()).unwrap_or(0));
+        all.extend_from_slice(first);
+        for data in more.frames.iter().filter_map(Frame::data_ref) {
+            all.extend_from_slice(data);
         }
+        Cow::Owned(all)
     }
 
-    fn pop(&mut self) -> Option<Frame<Bytes>> {
-        let frame = self.first.take().or_else(|| self.more.pop_front())?;
-        self.bytes -= frame.data_ref().map_or(0, |data| data.len() as u64);
-        Some(frame)
+    fn pop(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
+        if let Some(data) = self.first.take() {
+            return Some(Ok(Frame::data(data)));
+        }
+        let more = self.more.as_mut()?;
+        let next = match more.frames.pop_front() {
+            Some(frame) => {
+                more.bytes -= length(&frame);
+                Some(Ok(frame))
+            }
+            None => more.error.take().map(Err),
+        };
+        if more.frames.is_empty() && more.error.is_none() {
+            self.more = None;
+        }
+        next
     }
 
-    fn is_empty(&self) -> bool {
-        self.first.is_none() && self.more.is_empty() && self.error.is_none()
+    const fn is_empty(&self) -> bool {
+        self.first.is_none() && self.more.is_none()
     }
+
+    fn is_broken(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.error.is_some())
+    }
+}
+
+fn length(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
 impl<R> AnswerBody<R> {
@@ -117,17 +146,22 @@ impl<R> AnswerBody<R> {
         }
     }
 
-    pub(crate) const fn scanned(body: R, scan: Box<Scan>) -> Self {
+    /// The inner service's body, read by a scan as it passes.
+    pub(crate) fn scanned(body: R, scan: Box<Scan>) -> Self {
         Self {
-            front: Front::new(),
-            rest: Some(body),
             scan: Some(scan),
+            ..Self::inner(body)
         }
     }
 
-    /// What was read ahead is scanned already.
-    pub(crate) const fn read_ahead(front: Front, rest: Option<R>, scan: Option<Box<Scan>>) -> Self {
-        Self { front, rest, scan }
+    /// How many bytes were read ahead and are not handed on yet.
+    pub(crate) fn bytes_ahead(&self) -> u64 {
+        self.front.len()
+    }
+
+    /// The data that was read ahead, in one piece; copied only where it came in several.
+    pub(crate) fn data_ahead(&self) -> Cow<'_, [u8]> {
+        self.front.concat()
     }
 
     /// Whether all of it is here already, so that nothing can go wrong with it any more.
@@ -135,7 +169,44 @@ impl<R> AnswerBody<R> {
     where
         R: Body,
     {
-        self.front.error.is_none() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        !self.front.is_broken() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
+}
+
+impl<R> AnswerBody<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    /// Reads one frame more ahead.
+    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Ahead> {
+        let frame = ready!(self.poll_rest(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.rest = None;
+        }
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => {
+                self.front.push(frame);
+                Ahead::Frame
+            }
+            Some(Err(error)) => {
+                self.front.fail(error);
+                Ahead::Broke
+            }
+            None => Ahead::End,
+        })
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(rest) = &mut self.rest else {
+            return Poll::Ready(None);
+        };
+        let frame =
+            ready!(Pin::new(&mut *rest).poll_frame(cx)).map(|frame| frame.map_err(Into::into));
+        if let Some(scan) = &mut self.scan {
+            scan.passed(&frame, rest);
+        }
+        Poll::Ready(frame)
     }
 }
 
@@ -151,22 +222,10 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(frame) = self.front.pop() {
-            return Poll::Ready(Some(Ok(frame)));
+        match self.front.pop() {
+            None => self.poll_rest(cx),
+            front => Poll::Ready(front),
         }
-        if let Some(error) = self.front.error.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        let this = &mut *self;
-        let Some(rest) = &mut this.rest else {
-            return Poll::Ready(None);
-        };
-        let frame =
-            ready!(Pin::new(&mut *rest).poll_frame(cx)).map(|frame| frame.map_err(Into::into));
-        if let Some(scan) = &mut this.scan {
-            scan.passed(&frame, rest);
-        }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -176,18 +235,10 @@ where
     fn size_hint(&self) -> SizeHint {
         let rest = match &self.rest {
             Some(rest) => rest.size_hint(),
-            None if self.front.error.is_some() => SizeHint::default(),
+            None if self.front.is_broken() => SizeHint::default(),
             None => SizeHint::with_exact(0),
         };
         add(&rest, self.front.len())
-    }
-}
-
-impl<R> Drop for AnswerBody<R> {
-    fn drop(&mut self) {
-        if let Some(scan) = &mut self.scan {
-            scan.end(&BodyEnd::Dropped);
-        }
     }
 }
 

@@ -10,14 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, StatusCode, response};
-use http_body::{Body, Frame};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
-    AnswerBody, BodyEnd, BoxError, Call, Dialect, Hints, Meter, ProviderError, Verdict, WallClock,
-    body::Front,
-    meter::{Format, Scan, is_encoded, is_error},
+    AnswerBody, BoxError, Call, Dialect, Hints, Meter, ProviderError, Verdict, WallClock,
+    body::Ahead,
+    meter::{Format, is_encoded, is_error},
 };
 
 /// How deep an answer was read.
@@ -188,33 +188,29 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    let (mut parts, body) = response.into_parts();
-    let known = parts
-        .extensions
+    let (status, headers) = (response.status(), response.headers());
+    let known = response
+        .extensions()
         .get::<Peeked>()
         .filter(|known| known.depth > Depth::FirstEvent);
     let (peeked, how) = match known {
         Some(known) => (known.clone(), How::Head),
         None => {
-            let mut peeked = Peeked::new(parts.status);
-            peeked.encoded = is_encoded(&parts.headers);
-            if is_error(parts.status) {
-                peeked.hints = Hints::read(&parts.headers, clock);
+            let mut peeked = Peeked::new(status);
+            peeked.encoded = is_encoded(headers);
+            if is_error(status) {
+                peeked.hints = Hints::read(headers, clock);
             }
-            (peeked, How::of(&parts))
+            (peeked, How::of(status, headers))
         }
     };
-    let mut scan = None;
-    if matches!(how, How::Stream) && parts.extensions.get::<Meter>().is_none() {
-        let new = Box::new(Scan::new(&parts, call));
-        parts.extensions.insert(new.meter().clone());
-        scan = Some(new);
-    }
+    let answer = if how == How::Stream {
+        Meter::attach(response, call).1
+    } else {
+        response.map(AnswerBody::inner)
+    };
     Peek {
-        parts: Some(parts),
-        body: Some(body),
-        front: Front::default(),
-        scan,
+        answer: Some(answer),
         peeked,
         how,
         dialect: call.dialect(),
@@ -236,9 +232,9 @@ enum How {
 }
 
 impl How {
-    fn of(parts: &response::Parts) -> Self {
-        match Format::of(parts.status, &parts.headers) {
-            Format::Json if is_error(parts.status) => Self::Error,
+    fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+        match Format::of(status, headers) {
+            Format::Json if is_error(status) => Self::Error,
             Format::Json => Self::Json,
             Format::Stream => Self::Stream,
             Format::Opaque => Self::Head,
@@ -251,11 +247,8 @@ impl How {
 /// It is `Unpin`: an answer that is there already is known without being pinned anywhere.
 #[must_use = "futures do nothing unless polled"]
 pub struct Peek<R> {
-    parts: Option<response::Parts>,
-    body: Option<R>,
-    front: Front,
-    /// Reads the stream, unless a layer further in does.
-    scan: Option<Box<Scan>>,
+    /// Read ahead in place; taken when its facts are known.
+    answer: Option<Response<AnswerBody<R>>>,
     peeked: Peeked,
     how: How,
     dialect: Dialect,
@@ -278,15 +271,21 @@ impl<R> Peek<R> {
     /// The meter of the stream that is read.
     #[must_use]
     pub fn meter(&self) -> Option<&Meter> {
-        self.parts.as_ref()?.extensions.get()
+        Meter::of(self.answer.as_ref()?)
     }
 
-    fn frame(&mut self, frame: Frame<Bytes>) -> Read {
-        self.front.push(frame);
+    fn answer(&mut self) -> &mut Response<AnswerBody<R>> {
+        self.answer
+            .as_mut()
+            .expect("a future is not polled after it was ready")
+    }
+
+    fn frame(&mut self) -> Read {
+        let dialect = self.dialect;
         let read = match self.how {
             How::Head => Read::Enough,
             How::Error => Read::On,
-            How::Json => match self.dialect.looks_like_error(&self.front.concat()) {
+            How::Json => match dialect.looks_like_error(&self.answer().body().data_ahead()) {
                 None => Read::On,
                 Some(true) => {
                     self.how = How::Error;
@@ -299,7 +298,7 @@ impl<R> Peek<R> {
             },
             How::Stream => self.stream(),
         };
-        if read == Read::On && self.front.len() >= self.limits.max_bytes {
+        if read == Read::On && self.answer().body().bytes_ahead() >= self.limits.max_bytes {
             return Read::Enough;
         }
         read
@@ -322,7 +321,7 @@ impl<R> Peek<R> {
         Read::On
     }
 
-    fn ended(&mut self, ending: Ending) {
+    fn ended(&mut self, ending: Ending) -> Read {
         let unsaid = match self.how {
             // an error is read by its beginning, whether it ended or not
             How::Head | How::Error => false,
@@ -334,6 +333,7 @@ impl<R> Peek<R> {
             self.peeked.ending = Some(ending);
         }
         self.peeked.depth = Depth::FirstContent;
+        Read::Enough
     }
 
     /// Takes note of the error, if what was read is one.
@@ -341,7 +341,9 @@ impl<R> Peek<R> {
         let error = match self.how {
             How::Head | How::Json => None,
             // a body that is too long, or does not come to its end, tells by its beginning
-            How::Error => ProviderError::from_body(&self.front.concat()).map(Arc::new),
+            How::Error => {
+                ProviderError::from_body(&self.answer().body().data_ahead()).map(Arc::new)
+            }
             // content before it was handed on with it
             How::Stream => self
                 .meter()
@@ -350,71 +352,14 @@ impl<R> Peek<R> {
         };
         if let Some(error) = error {
             if !is_error(self.peeked.status)
-                && let Some(parts) = &self.parts
+                && let Some(answer) = &self.answer
             {
-                self.peeked.hints = Hints::read(&parts.headers, &self.clock);
+                self.peeked.hints = Hints::read(answer.headers(), &self.clock);
             }
             self.peeked.fail(error);
         }
     }
-}
 
-impl<R> Future for Peek<R>
-where
-    R: Body<Data = Bytes> + Unpin,
-    R::Error: Into<BoxError>,
-{
-    type Output = (Peeked, Response<AnswerBody<R>>);
-
-    /// # Panics
-    ///
-    /// If polled again after it was ready.
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let travels = matches!(this.how, How::Error | How::Stream);
-        while let (false, Some(body)) = (this.how == How::Head, this.body.as_mut()) {
-            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
-                // the data was asked for first, so a slow reader cannot run this clock out
-                ready!(this.poll_timer(cx));
-                break;
-            };
-            let frame = frame.map(|frame| frame.map_err(Into::into));
-            if let Some(scan) = &mut this.scan {
-                scan.passed(&frame, body);
-            }
-            match frame {
-                Some(Ok(frame)) => {
-                    if this.frame(frame) == Read::Enough {
-                        break;
-                    }
-                }
-                Some(Err(error)) => {
-                    this.front.fail(error);
-                    this.ended(Ending::Broken);
-                    this.body = None;
-                }
-                None => {
-                    this.ended(Ending::Truncated);
-                    this.body = None;
-                }
-            }
-        }
-        this.judge();
-        let peeked = mem::replace(&mut this.peeked, Peeked::new(StatusCode::OK));
-        let mut parts = this
-            .parts
-            .take()
-            .expect("a future is not polled after it was ready");
-        if travels || peeked.error.is_some() || peeked.ending.is_some() {
-            parts.extensions.insert(peeked.clone());
-        }
-        let front = mem::take(&mut this.front);
-        let body = AnswerBody::read_ahead(front, this.body.take(), this.scan.take());
-        Poll::Ready((peeked, Response::from_parts(parts, body)))
-    }
-}
-
-impl<R> Peek<R> {
     /// Ready when the answer is to be handed on, however little is known of it. The time runs from
     /// its head, also where a layer further in held it back before.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -432,11 +377,44 @@ impl<R> Peek<R> {
     }
 }
 
-impl<R> Drop for Peek<R> {
-    fn drop(&mut self) {
-        if let Some(scan) = &mut self.scan {
-            scan.end(&BodyEnd::Dropped);
+impl<R> Future for Peek<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Output = (Peeked, Response<AnswerBody<R>>);
+
+    /// # Panics
+    ///
+    /// If polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let travels = matches!(this.how, How::Error | How::Stream);
+        while this.how != How::Head {
+            let Poll::Ready(ahead) = this.answer().body_mut().poll_ahead(cx) else {
+                // the data was asked for first, so a slow reader cannot run this clock out
+                ready!(this.poll_timer(cx));
+                break;
+            };
+            let read = match ahead {
+                Ahead::Frame => this.frame(),
+                Ahead::End => this.ended(Ending::Truncated),
+                Ahead::Broke => this.ended(Ending::Broken),
+            };
+            if read == Read::Enough {
+                break;
+            }
         }
+        this.judge();
+        let mut answer = this
+            .answer
+            .take()
+            .expect("a future is not polled after it was ready");
+        let peeked = mem::replace(&mut this.peeked, Peeked::new(StatusCode::OK));
+        if travels || peeked.error.is_some() || peeked.ending.is_some() {
+            answer.extensions_mut().insert(peeked.clone());
+        }
+        Poll::Ready((peeked, answer))
     }
 }
 

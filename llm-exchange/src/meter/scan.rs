@@ -117,6 +117,12 @@ impl Scan {
     }
 }
 
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.end(&BodyEnd::Dropped);
+    }
+}
+
 /// How an answer's body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
