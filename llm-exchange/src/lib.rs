@@ -18,6 +18,7 @@ mod price;
 mod provider_error;
 mod splice;
 pub mod sse;
+pub mod stream;
 mod tokens;
 mod usage;
 mod user;

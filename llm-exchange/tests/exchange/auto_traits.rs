@@ -51,6 +51,10 @@ fn public_types_are_send_sync_and_unpin() {
     all::<sse::Encoder>();
     all::<sse::Event>();
     all::<sse::TooLarge>();
+    all::<stream::Collector>();
+    all::<stream::Delta>();
+    all::<stream::DeltaReader>();
+    all::<stream::StreamError>();
 }
 
 #[test]

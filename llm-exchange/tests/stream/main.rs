@@ -1,0 +1,9 @@
+//! What streams say: as deltas, put together, and taken apart.
+
+mod collected;
+mod deltas;
+mod expanded;
+mod limits;
+mod support;
+#[path = "../common/transcripts.rs"]
+mod transcripts;
