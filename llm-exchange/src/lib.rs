@@ -14,6 +14,7 @@ mod host;
 mod meter;
 mod payload;
 mod peek;
+mod plain_text;
 mod price;
 mod provider_error;
 mod splice;
@@ -40,6 +41,7 @@ pub use self::{
     meter::{Cut, End, FinishReason, Meter, UsageHidden},
     payload::{Payload, ReadPayload},
     peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
+    plain_text::ask_for_plain_text,
     price::{InvalidMoney, Money, Price, Purchase},
     provider_error::ProviderError,
     tokens::TokenEstimate,
