@@ -2,8 +2,8 @@
 
 use std::{future, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Either, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -14,12 +14,17 @@ use crate::{
     body::{Cut, FakeBody},
     conn::Line,
     control,
-    dialect::Dialect,
+    dialect::{self, Dialect},
     failure::Failure,
+    grpc::{self, GrpcBody},
     log::{Outcome, Received, Ticket},
+    route::{Route, To},
     state::{State, credential},
     writing,
 };
+
+/// The body of any answer.
+pub(crate) type AnyBody = Either<FakeBody, GrpcBody>;
 
 /// Longest request body: 16 MiB. A longer one gets a 413.
 const MOST_REQUEST_BYTES: usize = 16 << 20;
@@ -39,18 +44,25 @@ pub(crate) async fn answer(
     state: Arc<State>,
     line: Arc<Line>,
     request: Request<Incoming>,
-) -> Result<Response<FakeBody>, Cut> {
+) -> Result<Response<AnyBody>, Cut> {
     let (head, body) = request.into_parts();
     if let Some(response) = control::answer(&state, &head) {
-        return Ok(response);
+        return Ok(response.map(Either::Left));
     }
     let body = Limited::new(body, MOST_REQUEST_BYTES)
         .collect()
         .await
         .map(|body| body.to_bytes());
     let bytes = body.as_ref().cloned().unwrap_or_default();
+    let call = grpc::Call::of(&head, &bytes);
+    let route = Route::of(&head);
     let json: Option<Value> = serde_json::from_slice(&bytes).ok();
-    let model = json.as_ref().and_then(|json| json["model"].as_str());
+    let of_body = || json.as_ref().and_then(|json| json["model"].as_str());
+    let model = match &call {
+        Some(call) => Some(call.model()),
+        None => route.model.as_deref().or_else(of_body),
+    };
+    let model = model.map(str::to_owned);
     let ticket = state.log.add(Received {
         number: 0,
         connection: line.number,
@@ -59,13 +71,12 @@ pub(crate) async fn answer(
         query: head.uri.query().map(str::to_owned),
         headers: head.headers.clone(),
         body: bytes,
-        model: model.map(str::to_owned),
+        model: model.clone(),
         at: Instant::now(),
         status: None,
         outcome: Outcome::Open,
     });
-    let route = Route::of(&head);
-    let reply = Reply {
+    let mut reply = Reply {
         dialect: route.dialect,
         number: state.number(),
         ticket,
@@ -73,105 +84,46 @@ pub(crate) async fn answer(
     match body {
         Ok(_) => {}
         Err(error) if error.is::<LengthLimitError>() => {
-            return Ok(reply.failure(&Failure::status(413), &Behaviour::ok()));
+            let failure = Failure::status(413);
+            return Ok(reply.failure(&failure, &Behaviour::ok()).map(Either::Left));
         }
         // the upload broke off: the ticket says that the client is gone
         Err(_) => return Err(Cut),
     }
-    match route.to {
-        To::Models => Ok(reply.json(route.dialect.models(&MODELS))),
+    let chosen = || {
+        let behaviour = state
+            .choose(model.as_deref().unwrap_or_default(), &head.headers)
+            .map_err(|error| Box::new(Failure::invalid(format!("x-fake: {error}"))))?;
+        let allowed = [&state.key, &behaviour.key].into_iter().flatten();
+        let given = credential(&head.headers);
+        if allowed.into_iter().all(|key| given == Some(key.0.as_str())) {
+            Ok(behaviour)
+        } else {
+            Err(Box::new(Failure::missing_key()))
+        }
+    };
+    if let Some(call) = call {
+        let behaviour = chosen().unwrap_or_else(|failure| Behaviour::fails(*failure));
+        reply.before_the_head(&behaviour, &line).await?;
+        let response = grpc::answer(call, reply.number, behaviour, reply.ticket).await;
+        return Ok(response.map(Either::Right));
+    }
+    let response = match route.to {
+        To::Models => reply.json(route.dialect.models(&MODELS)),
         To::Nowhere => {
             let what = format!("Unknown request URL: {} {}.", head.method, head.uri.path());
-            Ok(reply.failure(&Failure::unknown_path(what), &Behaviour::ok()))
+            reply.failure(&Failure::unknown_path(what), &Behaviour::ok())
         }
-        To::Wrong => Ok(reply.failure(&Failure::status(405), &Behaviour::ok())),
-        To::Chat => {
-            let behaviour = match state.choose(model.unwrap_or_default(), &head.headers) {
-                Ok(behaviour) => behaviour,
-                Err(error) => {
-                    let failure = Failure::invalid(format!("x-fake: {error}"));
-                    return Ok(reply.failure(&failure, &Behaviour::ok()));
-                }
-            };
-            let allowed = [&state.key, &behaviour.key].into_iter().flatten();
-            let given = credential(&head.headers);
-            if !allowed.into_iter().all(|key| given == Some(key.0.as_str())) {
-                return Ok(reply.failure(&Failure::missing_key(), &behaviour));
+        To::Wrong => reply.failure(&Failure::status(405), &Behaviour::ok()),
+        To::Call => match chosen() {
+            Err(failure) => reply.failure(&failure, &Behaviour::ok()),
+            Ok(behaviour) => {
+                reply.before_the_head(&behaviour, &line).await?;
+                reply.call(&route, behaviour, json).await
             }
-            chat(reply, behaviour, json, &line).await
-        }
-    }
-}
-
-/// Where a request goes.
-struct Route {
-    dialect: Dialect,
-    to: To,
-}
-
-enum To {
-    Chat,
-    Models,
-    /// The path is known, the method is not.
-    Wrong,
-    Nowhere,
-}
-
-impl Route {
-    fn of(head: &Parts) -> Self {
-        let path = head.uri.path();
-        let of_anthropic = head.headers.contains_key("anthropic-version");
-        let told = if of_anthropic {
-            Dialect::Anthropic
-        } else {
-            Dialect::OpenAi
-        };
-        let (dialect, method, to) = if path.ends_with("/chat/completions") {
-            (Dialect::OpenAi, Method::POST, To::Chat)
-        } else if path.ends_with("/v1/messages") {
-            (Dialect::Anthropic, Method::POST, To::Chat)
-        } else if path.ends_with("/models") {
-            (told, Method::GET, To::Models)
-        } else {
-            return Self {
-                dialect: told,
-                to: To::Nowhere,
-            };
-        };
-        Self {
-            dialect,
-            to: if head.method == method { to } else { To::Wrong },
-        }
-    }
-}
-
-async fn chat(
-    mut reply: Reply,
-    behaviour: Behaviour,
-    json: Option<Value>,
-    line: &Line,
-) -> Result<Response<FakeBody>, Cut> {
-    sleep(behaviour.pace.head).await;
-    match &behaviour.fault {
-        Some(Fault::Close) => {
-            reply.ticket.settle(Outcome::Broken);
-            return Err(Cut);
-        }
-        Some(Fault::Reset) => {
-            reply.ticket.settle(Outcome::Broken);
-            line.reset();
-            return future::pending().await;
-        }
-        Some(Fault::Hang) => return future::pending().await,
-        Some(Fault::Fail(failure)) => return Ok(reply.failure(failure, &behaviour)),
-        Some(Fault::Body(..)) | None => {}
-    }
-    let json = json.ok_or_else(|| "The body is not valid JSON.".to_owned());
-    match json.and_then(|json| reply.dialect.read(&json)) {
-        Err(wrong) => Ok(reply.failure(&Failure::invalid(wrong), &behaviour)),
-        Ok(ask) if ask.stream => Ok(reply.streamed(ask, behaviour)),
-        Ok(ask) => Ok(reply.whole(ask, behaviour).await),
-    }
+        },
+    };
+    Ok(response.map(Either::Left))
 }
 
 /// An answer on its way.
@@ -182,8 +134,45 @@ struct Reply {
 }
 
 impl Reply {
+    /// Waits as long as the head is to take, or for ever; closes the connection if that is asked for.
+    async fn before_the_head(&mut self, behaviour: &Behaviour, line: &Line) -> Result<(), Cut> {
+        sleep(behaviour.pace.head).await;
+        match &behaviour.fault {
+            Some(Fault::Close) => {
+                self.ticket.settle(Outcome::Broken);
+                Err(Cut)
+            }
+            Some(Fault::Reset) => {
+                self.ticket.settle(Outcome::Broken);
+                line.reset();
+                future::pending().await
+            }
+            Some(Fault::Hang) => future::pending().await,
+            Some(Fault::Fail(_) | Fault::Body(..)) | None => Ok(()),
+        }
+    }
+
+    async fn call(
+        self,
+        route: &Route,
+        behaviour: Behaviour,
+        json: Option<Value>,
+    ) -> Response<FakeBody> {
+        if let Some(Fault::Fail(failure)) = &behaviour.fault {
+            return self.failure(failure, &behaviour);
+        }
+        let json = json.ok_or_else(|| "The body is not valid JSON.".to_owned());
+        match json.and_then(|json| self.dialect.read(route, &json)) {
+            Err(wrong) => self.failure(&Failure::invalid(wrong), &behaviour),
+            Ok(ask) if ask.stream => self.streamed(route, ask, behaviour),
+            Ok(ask) => self.whole(ask, behaviour).await,
+        }
+    }
+
     fn failure(self, failure: &Failure, behaviour: &Behaviour) -> Response<FakeBody> {
-        let (status, content_type, bytes) = self.dialect.failure(self.number, failure);
+        let shape = &behaviour.shape;
+        let (status, content_type, bytes) =
+            dialect::failure(self.dialect, self.number, failure, shape);
         let mut headers = HeaderMap::new();
         self.dialect.headers(self.number, false, &mut headers);
         failure
@@ -212,28 +201,34 @@ impl Reply {
         headers
     }
 
-    fn streamed(self, ask: Ask, behaviour: Behaviour) -> Response<FakeBody> {
+    fn streamed(self, route: &Route, ask: Ask, behaviour: Behaviour) -> Response<FakeBody> {
         let headers = self.healthy();
         let answer = ask.answer(self.number, &behaviour);
         let (dialect, number, segment) = (self.dialect, self.number, behaviour.shape.segment);
         let body = FakeBody::new(self.ticket, None, segment, |writer| {
             writing::stream(writer, dialect, number, answer, behaviour)
         });
-        response(
-            StatusCode::OK,
-            "text/event-stream; charset=utf-8",
-            headers,
-            body,
-        )
+        response(StatusCode::OK, dialect.stream_type(route), headers, body)
     }
 
     async fn whole(self, ask: Ask, behaviour: Behaviour) -> Response<FakeBody> {
         let answer = ask.answer(self.number, &behaviour);
         let deltas = u32::try_from(answer.deltas()).unwrap_or(u32::MAX);
-        sleep(behaviour.pace.think + behaviour.pace.delta.saturating_mul(deltas)).await;
+        let pause = behaviour.pace.think + behaviour.pace.delta.saturating_mul(deltas);
+        let blank = answer.server.before_json();
+        if blank.is_empty() {
+            sleep(pause).await;
+        }
         let headers = self.healthy();
         let json = self.dialect.json(&answer);
-        let body = writing::whole(self.dialect, self.number, self.ticket, json, &behaviour);
+        let body = writing::whole(
+            self.dialect,
+            self.number,
+            self.ticket,
+            json,
+            &behaviour,
+            (blank, pause),
+        );
         response(StatusCode::OK, "application/json", headers, body)
     }
 }

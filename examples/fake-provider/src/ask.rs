@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::behaviour::{At, Behaviour, Fault, MOST_DELTAS};
+use crate::{
+    behaviour::{At, Behaviour, Fault, MOST_DELTAS},
+    dialect::Server,
+};
 
 /// Words of the prompt that an answer repeats at most.
 const MOST_ECHOED: usize = 1_000;
@@ -13,6 +16,8 @@ pub(crate) struct Ask {
     pub(crate) model: String,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
+    /// On every chunk, what was used so far.
+    pub(crate) running_usage: bool,
     pub(crate) choices: usize,
     pub(crate) cap: Option<usize>,
     pub(crate) prompt_tokens: usize,
@@ -35,6 +40,8 @@ pub(crate) struct Answer {
     pub(crate) prompt_tokens: usize,
     pub(crate) usage: bool,
     pub(crate) include_usage: bool,
+    pub(crate) running_usage: bool,
+    pub(crate) server: Server,
 }
 
 impl Ask {
@@ -76,6 +83,8 @@ impl Ask {
             prompt_tokens: self.prompt_tokens,
             usage: !shape.no_usage,
             include_usage: self.include_usage,
+            running_usage: self.running_usage && !shape.no_usage,
+            server: shape.server,
         }
     }
 }
@@ -142,7 +151,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// Tokens, by the rule of this server: words.
-fn tokens(text: &str) -> usize {
+pub(crate) fn tokens(text: &str) -> usize {
     text.split_whitespace().count()
 }
 
@@ -161,12 +170,13 @@ fn text_of(content: &Value) -> String {
     }
 }
 
-/// Tokens of the messages, and the text of the last one of the user.
-pub(crate) fn prompt(messages: &[Value]) -> (usize, String) {
+/// Tokens of the messages, and the text of the last one of the user; `content` is the member with
+/// the text.
+pub(crate) fn prompt(messages: &[Value], content: &str) -> (usize, String) {
     let mut count = 0;
     let mut last_user = String::new();
     for message in messages {
-        let text = text_of(&message["content"]);
+        let text = text_of(&message[content]);
         count += tokens(&text);
         if message["role"] == "user" {
             last_user = text;

@@ -3,7 +3,8 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use crate::{
-    failure::{Failure, Hint, Kind},
+    dialect::Server,
+    failure::{Failure, Hint},
     secret::Secret,
 };
 
@@ -48,7 +49,7 @@ pub(crate) enum BodyFault {
     /// The body ends cleanly, but the answer is not complete.
     End,
     /// An error event, then a clean end. `None`: the dialect's usual one.
-    Error(Option<Kind>),
+    Error(Option<Box<Failure>>),
 }
 
 /// Where in a stream something goes wrong.
@@ -90,13 +91,14 @@ pub(crate) struct Shape {
     pub(crate) reasoning: usize,
     pub(crate) tool: bool,
     pub(crate) no_usage: bool,
-    pub(crate) line_end: LineEnd,
+    /// `None`: as the dialect does.
+    pub(crate) line_end: Option<LineEnd>,
     pub(crate) segment: Option<NonZeroUsize>,
+    pub(crate) server: Server,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LineEnd {
-    #[default]
     Lf,
     Cr,
     CrLf,
@@ -169,15 +171,16 @@ impl Behaviour {
     }
 
     /// An error event in the dialect's form after `at`, then the end: OpenAI's `server_error`,
-    /// Anthropic's `overloaded_error`. An answer that is not streamed becomes a 200 whose body is
+    /// Anthropic's `overloaded_error`, a status in gRPC's trailers. An answer that is not streamed becomes a 200 whose body is
     /// the error.
     pub fn error_at(self, at: impl Into<At>) -> Self {
         self.body_fault(at, BodyFault::Error(None))
     }
 
-    /// [`Behaviour::error_at`] with the error that `failure` would have as a body.
+    /// [`Behaviour::error_at`] with the error that `failure` would have as a body. In gRPC it is the
+    /// status in the trailers, with the hints of `failure`.
     pub fn error_like(self, at: impl Into<At>, failure: Failure) -> Self {
-        self.body_fault(at, BodyFault::Error(Some(failure.kind)))
+        self.body_fault(at, BodyFault::Error(Some(Box::new(failure))))
     }
 
     /// Time before the head, also of an error. Default: none.
@@ -207,7 +210,7 @@ impl Behaviour {
     }
 
     /// A ping before the first delta and after each `deltas`; `0` is none, the default.
-    /// Anthropic: `event: ping`; OpenAI: the comment `: keep-alive`.
+    /// Anthropic: `event: ping`; OpenAI: the comment `: keep-alive`; others have none.
     pub fn ping_every(mut self, deltas: usize) -> Self {
         self.pace.ping_every = NonZeroUsize::new(deltas);
         self
@@ -239,15 +242,21 @@ impl Behaviour {
         self
     }
 
-    /// Lines of a stream end in CR LF. Default: LF.
+    /// Lines of a stream end in CR LF. Default: LF, and CR LF from Gemini.
     pub fn crlf(mut self) -> Self {
-        self.shape.line_end = LineEnd::CrLf;
+        self.shape.line_end = Some(LineEnd::CrLf);
         self
     }
 
     /// Lines of a stream end in a bare CR.
     pub fn cr(mut self) -> Self {
-        self.shape.line_end = LineEnd::Cr;
+        self.shape.line_end = Some(LineEnd::Cr);
+        self
+    }
+
+    /// Chat completions as this server speaks them. Default: OpenAI.
+    pub fn like(mut self, server: Server) -> Self {
+        self.shape.server = server;
         self
     }
 
@@ -257,8 +266,8 @@ impl Behaviour {
         self
     }
 
-    /// Only requests with this credential (bearer, `x-api-key` or `api-key`) are answered, others
-    /// get a 401. Default: everybody is.
+    /// Only requests with this credential (bearer, `x-api-key`, `api-key` or `x-goog-api-key`) are
+    /// answered, others get a 401. Default: everybody is.
     pub fn require_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(Secret(key.into()));
         self

@@ -66,12 +66,13 @@ impl Failure {
         Self::new(Kind::RateLimited)
     }
 
-    /// A 429 that needs a human: OpenAI's `insufficient_quota`, Anthropic's spend limit.
+    /// A 429 that needs a human: OpenAI's `insufficient_quota`, Anthropic's spend limit, a quota per
+    /// day of Google.
     pub fn quota_exhausted() -> Self {
         Self::new(Kind::Quota)
     }
 
-    /// The provider is overloaded: 503 from OpenAI, 529 from Anthropic.
+    /// The provider is overloaded: 503 from OpenAI and Google, 529 from Anthropic.
     pub fn overloaded() -> Self {
         Self::new(Kind::Overloaded)
     }
@@ -160,6 +161,20 @@ pub enum Hint {
     AnthropicReset(i64),
     /// `x-should-retry`.
     ShouldRetry(bool),
+    /// Google's RetryInfo: in the details of a Gemini error, and in `grpc-status-details-bin`.
+    RetryInfo(Duration),
+    /// `grpc-retry-pushback-ms` with this very text: milliseconds, `-1`, garbage.
+    Pushback(String),
+}
+
+impl Failure {
+    /// The wait that Google's RetryInfo is to say.
+    pub(crate) fn retry_info(&self) -> Option<Duration> {
+        self.hints.iter().find_map(|hint| match hint {
+            Hint::RetryInfo(wait) => Some(*wait),
+            _ => None,
+        })
+    }
 }
 
 impl Hint {
@@ -192,6 +207,9 @@ impl Hint {
                 );
             }
             Self::ShouldRetry(yes) => set("x-should-retry", if *yes { "true" } else { "false" }),
+            // in the body, or in gRPC's details
+            Self::RetryInfo(_) => {}
+            Self::Pushback(text) => set("grpc-retry-pushback-ms", text),
         }
     }
 }

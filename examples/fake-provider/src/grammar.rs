@@ -7,12 +7,16 @@
 //! word   = name [ "-" digits ]     a name of WORDS; any other word is just a part of the name
 //! ```
 
-use std::{str::FromStr, time::Duration};
+mod value;
+
+use std::str::FromStr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use self::value::Value;
 use crate::{
-    behaviour::{At, Behaviour, BodyFault, Fault, MOST_DELTAS},
+    behaviour::{Behaviour, BodyFault, Fault, MOST_DELTAS},
+    dialect::Server,
     failure::{Failure, Hint, MOST_ERROR_BYTES},
     options::{OPTIONS, WORDS},
     script::Script,
@@ -131,6 +135,7 @@ impl Draft {
             "crlf" => read.none(behaviour.crlf())?,
             "cr" => read.none(behaviour.cr())?,
             "segment" => behaviour.segment(read.number(1, usize::MAX)?),
+            "like" => behaviour.like(read.one_of(&Server::ALL)?),
             "key" => behaviour.require_key(read.some()?),
             _ => {
                 self.behaviour = behaviour;
@@ -179,6 +184,8 @@ impl Draft {
             "reset-requests-ms" => Hint::ResetRequests(read.ms()?),
             "reset-tokens-ms" => Hint::ResetTokens(read.ms()?),
             "anthropic-reset" => Hint::AnthropicReset(read.parsed("a number of seconds")?),
+            "retry-info-ms" => Hint::RetryInfo(read.ms()?),
+            "pushback" => Hint::Pushback(read.some()?.to_owned()),
             "should-retry" => Hint::ShouldRetry(read.parsed("true or false")?),
             "times" => {
                 self.times = Some(read.number(0, u64::MAX)?);
@@ -217,10 +224,8 @@ impl Draft {
     }
 
     fn finish(mut self) -> Result<Option<Script>, Unreadable> {
-        let about_errors = !self.hints.is_empty()
-            || !self.headers.is_empty()
-            || self.error_bytes.is_some()
-            || self.html;
+        let said = !self.hints.is_empty() || !self.headers.is_empty();
+        let shaped = self.error_bytes.is_some() || self.html;
         match &mut self.fault {
             Some((Fault::Fail(failure), _)) => {
                 failure.hints = self.hints;
@@ -231,7 +236,15 @@ impl Draft {
                     (false, None) => failure.clone(),
                 };
             }
-            _ if about_errors => {
+            Some((Fault::Body(_, BodyFault::Error(error)), _))
+                if !shaped && (said || self.error_status.is_some()) =>
+            {
+                let mut failure = Failure::status(self.error_status.take().unwrap_or(503));
+                failure.hints = self.hints;
+                failure.headers.extend(self.headers);
+                *error = Some(Box::new(failure));
+            }
+            _ if said || shaped => {
                 let faults = "throttle, quota, fail, overloaded, context-length or status";
                 return Err(Unreadable(format!(
                     "what an error says needs one of {faults}"
@@ -239,12 +252,8 @@ impl Draft {
             }
             _ => {}
         }
-        match (&mut self.fault, self.error_status) {
-            (_, None) => {}
-            (Some((Fault::Body(_, BodyFault::Error(error)), _)), Some(status)) => {
-                *error = Some(Failure::status(status).kind);
-            }
-            _ => return Err(Unreadable("err-status needs err-at".into())),
+        if self.error_status.is_some() {
+            return Err(Unreadable("err-status needs err-at".into()));
         }
         if !self.any {
             return Ok(None);
@@ -276,174 +285,5 @@ fn value_needed(option: &str) -> bool {
         .any(|(name, value, _)| *name == option && value.starts_with('='))
 }
 
-struct Value<'a> {
-    name: &'a str,
-    text: Option<&'a str>,
-}
-
-impl<'a> Value<'a> {
-    fn not(&self, wanted: &str) -> Unreadable {
-        let got = self.text.unwrap_or("nothing");
-        Unreadable(format!("{} takes {wanted}, not {got:?}", self.name))
-    }
-
-    fn none<T>(&self, then: T) -> Result<T, Unreadable> {
-        if self.text.is_some() {
-            Err(self.not("no value"))
-        } else {
-            Ok(then)
-        }
-    }
-
-    fn some(&self) -> Result<&'a str, Unreadable> {
-        self.text
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| self.not("a value"))
-    }
-
-    fn parsed<T: FromStr>(&self, wanted: &str) -> Result<T, Unreadable> {
-        self.some()?.parse().map_err(|_| self.not(wanted))
-    }
-
-    fn number<T>(&self, least: T, most: T) -> Result<T, Unreadable>
-    where
-        T: FromStr + PartialOrd + std::fmt::Display,
-    {
-        let wanted = format!("a number of {least} to {most}");
-        let number = self.parsed(&wanted)?;
-        if (least..=most).contains(&number) {
-            Ok(number)
-        } else {
-            Err(self.not(&wanted))
-        }
-    }
-
-    /// Up to a day.
-    fn ms(&self) -> Result<Duration, Unreadable> {
-        self.number(0, 86_400_000).map(Duration::from_millis)
-    }
-
-    fn count(&self) -> Result<Option<u64>, Unreadable> {
-        self.text.map(|_| self.number(0, u64::MAX)).transpose()
-    }
-
-    fn at(&self) -> Result<At, Unreadable> {
-        match self.text {
-            Some("open") => Ok(At::Opened),
-            _ => self
-                .number(0, MOST_DELTAS)
-                .map(At::from)
-                .map_err(|_| self.not("0, open or K")),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn says(text: &str) -> String {
-        text.parse::<Script>().expect_err(text).to_string()
-    }
-
-    #[test]
-    fn the_header_and_the_code_say_the_same() {
-        let read: Script = "throttle=2, retry-after-ms = 200,delta-delay-ms=20,crlf"
-            .parse()
-            .unwrap();
-        let manners = Behaviour::ok()
-            .delta_delay(Duration::from_millis(20))
-            .crlf();
-        let throttled = Behaviour {
-            fault: Behaviour::throttled(Hint::RetryAfterMs(200)).fault,
-            ..manners.clone()
-        };
-        assert_eq!(
-            read,
-            Script::new()
-                .times(2, throttled)
-                .times(1, manners)
-                .start_over()
-        );
-    }
-
-    #[test]
-    fn every_option_can_be_read() {
-        for (name, value, _) in OPTIONS {
-            let value = match *value {
-                "" => "",
-                "=CODE" => "=503",
-                "=true|false" => "=true",
-                "=NAME:VALUE" => "=a: b",
-                "=AT" => "=open",
-                _ => "=3",
-            };
-            let base = match *name {
-                "err-status" => "err-at=1,",
-                "times" => "close,",
-                _ if format!("{name}{value}").parse::<Script>().is_err() => "status=500,",
-                _ => "",
-            };
-            let text = format!("{base}{name}{value}");
-            assert!(text.parse::<Script>().is_ok(), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_named() {
-        assert!(says("throtle=2").contains("\"throtle\" is no option; there are throttle, quota"));
-        assert_eq!(says("crlf=1"), "crlf takes no value, not \"1\"");
-        assert_eq!(
-            says("segment=0"),
-            format!("segment takes a number of 1 to {}, not \"0\"", usize::MAX)
-        );
-        assert_eq!(
-            says("stall-at=soon"),
-            "stall-at takes 0, open or K, not \"soon\""
-        );
-        assert_eq!(says("hang,close"), "close is a second fault; one at a time");
-        assert_eq!(says("err-status=429"), "err-status needs err-at");
-        assert!(says("retry-after=2").contains("needs one of throttle"));
-        assert!(says("times=2").contains("needs something to go wrong"));
-    }
-
-    #[test]
-    fn a_model_name_carries_behaviour() {
-        let of = |model: &str| script(model, None).unwrap();
-        assert_eq!(of("throttled-2"), Some("throttle=2".parse().unwrap()));
-        assert_eq!(of("vendor/stall-3"), Some("stall-at=3".parse().unwrap()));
-        assert_eq!(
-            of("gpt-4o+fail-1+slow-50"),
-            Some("fail=1,delta-delay-ms=50".parse().unwrap())
-        );
-        assert_eq!(of("hang"), Some("hang".parse().unwrap()));
-    }
-
-    #[test]
-    fn an_ordinary_model_name_carries_none() {
-        for name in [
-            "gpt-4o",
-            "claude-opus-5-5",
-            "",
-            "break",
-            "fail-x",
-            "-2",
-            "o3-mini-2026-01-01",
-        ] {
-            assert_eq!(script(name, None).unwrap(), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_header_is_stronger_than_the_name() {
-        let both = script("hang+slow-50", Some("close")).unwrap();
-        assert_eq!(both, Some("close,delta-delay-ms=50".parse().unwrap()));
-    }
-
-    #[test]
-    fn every_word_stands_for_an_option() {
-        for (word, option) in WORDS {
-            assert!(OPTIONS.iter().any(|(name, ..)| name == option), "{word}");
-        }
-    }
-}
+mod tests;

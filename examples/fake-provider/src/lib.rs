@@ -1,9 +1,10 @@
 //! A scriptable fake LLM server.
 //!
-//! It answers OpenAI chat completions (`POST .../chat/completions`) and Anthropic messages
-//! (`POST .../v1/messages`), as JSON and as streams, over HTTP/1.1 and HTTP/2 in clear text, and
-//! can be told to do everything that real providers do on bad days: throttle, fail, close before
-//! the head, hang, stall, break or err in the middle of a stream, send pings, tiny pieces, no usage.
+//! It speaks OpenAI (chat completions, also as ten other servers do, responses, completions,
+//! embeddings), Anthropic messages, Gemini, Ollama and Google's two gRPC services, over HTTP/1.1 and
+//! HTTP/2 in clear text, and can be told to do everything that real providers do on bad days:
+//! throttle, fail, close before the head, hang, stall, break or err in the middle of a stream, send
+//! pings, tiny pieces, no usage.
 //!
 //! # In a test
 //!
@@ -27,7 +28,7 @@
 //! throttle=2,retry-after-ms=200` say the same; [`OPTIONS`] and [`WORDS`] list what there is. Both
 //! are read by the parser behind `str::parse::<Script>()`. They count for each caller: by the header
 //! `x-fake-key`, else by the credential; after the healthy answer the count starts over. An `x-fake`
-//! that can't be read is answered with a 400 that says why. All this is about chat and messages; the
+//! that can't be read is answered with a 400 that says why. All this is about calls of a model; the
 //! list of models is always answered.
 //!
 //! # The healthy answer
@@ -45,7 +46,7 @@
 //! # What it does not do
 //!
 //! It checks of a request only what it needs (JSON, model, messages, the types of a few numbers),
-//! knows no other dialects, speaks no TLS, and its tokens are nobody's tokens.
+//! speaks no TLS, and its tokens are nobody's tokens.
 
 #![forbid(unsafe_code)]
 
@@ -59,8 +60,10 @@ mod control;
 mod dialect;
 mod failure;
 mod grammar;
+mod grpc;
 mod log;
 mod options;
+mod route;
 mod script;
 mod secret;
 mod server;
@@ -69,6 +72,7 @@ mod writing;
 
 pub use self::{
     behaviour::{At, Behaviour},
+    dialect::Server,
     failure::{Failure, Hint},
     grammar::Unreadable,
     log::{LOG_BODY_BYTES, LOG_ENTRIES, Outcome, Received},

@@ -10,13 +10,13 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
     (
         "quota",
         "[=N]",
-        "429 that needs a human: insufficient_quota, Anthropic's spend limit",
+        "429 that needs a human: insufficient_quota, Anthropic's spend limit, Google's quota per day",
     ),
     ("fail", "[=N]", "500"),
     (
         "overloaded",
         "[=N]",
-        "OpenAI 503, Anthropic 529 overloaded_error",
+        "OpenAI and Google 503, Anthropic 529 overloaded_error",
     ),
     (
         "context-length",
@@ -53,6 +53,16 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
         "anthropic-reset",
         "=SECONDS",
         "on an error: anthropic-ratelimit-input-tokens-*, remaining 0, RFC 3339",
+    ),
+    (
+        "retry-info-ms",
+        "=MS",
+        "on an error: Google's RetryInfo, in Gemini's JSON and in gRPC's details",
+    ),
+    (
+        "pushback",
+        "=TEXT",
+        "on an error: grpc-retry-pushback-ms (250, -1)",
     ),
     ("should-retry", "=true|false", "on an error: x-should-retry"),
     ("header", "=NAME:VALUE", "on an error: any further header"),
@@ -91,7 +101,7 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
     (
         "err-at",
         "=AT",
-        "an error event after AT (0: the very first event); unstreamed: 200 with an error",
+        "an error event after AT (0: the very first event); unstreamed: 200 with an error; gRPC: trailers",
     ),
     (
         "err-status",
@@ -116,6 +126,11 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
     ("reasoning", "=N", "N deltas of reasoning come first"),
     ("tool", "", "the answer is a tool call"),
     ("no-usage", "", "no usage anywhere"),
+    (
+        "like",
+        "=SERVER",
+        "chat completions as SERVER speaks them: groq, mistral, vllm, ... (see Server)",
+    ),
     ("crlf", "", "lines of a stream end in CR LF"),
     ("cr", "", "lines of a stream end in a bare CR"),
     ("segment", "=N", "the body is written N bytes at a time"),

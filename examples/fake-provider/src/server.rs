@@ -45,8 +45,8 @@ impl Builder {
         self
     }
 
-    /// Only requests with this credential (bearer, `x-api-key` or `api-key`) are answered, others
-    /// get a 401. Default: everybody is.
+    /// Only requests with this credential (bearer, `x-api-key`, `api-key` or `x-goog-api-key`) are
+    /// answered, others get a 401. Default: everybody is.
     pub fn require_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(Secret(key.into()));
         self

@@ -131,7 +131,7 @@ impl State {
 
 /// The credential of a request, however it is sent.
 pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
-    let plain = ["x-api-key", "api-key"]
+    let plain = ["x-api-key", "api-key", "x-goog-api-key"]
         .into_iter()
         .find_map(|name| headers.get(name));
     if let Some(key) = plain {

@@ -7,9 +7,9 @@ use tokio::time::sleep;
 
 use crate::{
     ask::Answer,
-    behaviour::{At, Behaviour, BodyFault, Fault, LineEnd},
+    behaviour::{At, Behaviour, BodyFault, Fault, LineEnd, Shape},
     body::{Cut, FakeBody, Writer},
-    dialect::Dialect,
+    dialect::{Dialect, in_200},
     log::Ticket,
 };
 
@@ -22,15 +22,25 @@ async fn cut() -> Result<(), Cut> {
     Err(Cut)
 }
 
-/// An answer that is not streamed.
+/// An answer that is not streamed, written after `blank`, which keeps the connection alive for
+/// `pause`.
 pub(crate) fn whole(
     dialect: Dialect,
     number: u64,
     ticket: Ticket,
     json: String,
     behaviour: &Behaviour,
+    (blank, pause): (&'static str, Duration),
 ) -> FakeBody {
     let segment = behaviour.shape.segment;
+    if !blank.is_empty() && behaviour.fault.is_none() {
+        return FakeBody::new(ticket, None, segment, move |mut writer| async move {
+            writer.write(Bytes::from_static(blank.as_bytes())).await;
+            sleep(pause).await;
+            writer.write(json.into()).await;
+            Ok(())
+        });
+    }
     let mut bytes = Bytes::from(json);
     let length = bytes.len() as u64;
     let Some(Fault::Body(at, fault)) = behaviour.fault.clone() else {
@@ -52,8 +62,8 @@ pub(crate) fn whole(
             Ok(())
         }),
         BodyFault::Error(error) => {
-            let error = Bytes::from(dialect.error_in_200(number, error.as_ref()));
-            FakeBody::cut_into(ticket, segment, error)
+            let error = in_200(dialect, number, error.as_deref(), &behaviour.shape);
+            FakeBody::cut_into(ticket, segment, error.body.into())
         }
     }
 }
@@ -66,19 +76,22 @@ pub(crate) async fn stream(
     answer: Answer,
     behaviour: Behaviour,
 ) -> Result<(), Cut> {
-    let (pace, end) = (behaviour.pace, behaviour.shape.line_end);
+    let (pace, shape) = (behaviour.pace, behaviour.shape);
+    let end = shape.line_end.unwrap_or(dialect.line_end());
     let (at, fault) = match behaviour.fault {
         Some(Fault::Body(at, fault)) => (Some(at), fault),
         _ => (None, BodyFault::End),
     };
+    let ping = || dialect.ping(&shape).map(|event| event.encode(end));
     let trouble = Trouble {
         dialect,
         number,
         fault,
+        shape: &shape,
         end,
     };
     if at == Some(At::First) {
-        return trouble.happen(&mut writer).await;
+        return trouble.happen(&mut writer, true).await;
     }
     let deltas = answer.deltas();
     let last = match at {
@@ -91,44 +104,50 @@ pub(crate) async fn stream(
         // an answer without a delta has been opened by its first event
         let opened = event.delta || (deltas == 0 && nth > 0);
         if last == Some(0) && opened {
-            return trouble.happen(&mut writer).await;
+            return trouble.happen(&mut writer, nth == 0).await;
         }
         if event.delta {
             if sent == 0 {
-                think(&mut writer, dialect, end, pace.think, pace.ping).await;
+                think(&mut writer, ping, pace.think, pace.ping).await;
             } else {
                 sleep(pace.delta).await;
             }
-            if pace.ping_every.is_some_and(|every| sent % every.get() == 0) {
-                writer.write(dialect.ping(end)).await;
+            if pace.ping_every.is_some_and(|every| sent % every.get() == 0)
+                && let Some(ping) = ping()
+            {
+                writer.write(ping).await;
             }
             sent += 1;
         }
+        let delta = event.delta;
         writer.write(event.encode(end)).await;
-        if event.delta && last == Some(sent) {
-            return trouble.happen(&mut writer).await;
+        if delta && last == Some(sent) {
+            return trouble.happen(&mut writer, false).await;
         }
     }
     Ok(())
 }
 
 /// What goes wrong in a stream.
-struct Trouble {
+struct Trouble<'s> {
     dialect: Dialect,
     number: u64,
     fault: BodyFault,
+    shape: &'s Shape,
     end: LineEnd,
 }
 
-impl Trouble {
-    async fn happen(&self, writer: &mut Writer) -> Result<(), Cut> {
+impl Trouble<'_> {
+    async fn happen(&self, writer: &mut Writer, first: bool) -> Result<(), Cut> {
         match &self.fault {
             BodyFault::Stall => future::pending().await,
             BodyFault::Break => cut().await,
             BodyFault::End => Ok(()),
             BodyFault::Error(error) => {
-                let event = self.dialect.error_event(self.number, error.as_ref());
-                writer.write(event.encode(self.end)).await;
+                let problem = in_200(self.dialect, self.number, error.as_deref(), self.shape);
+                for event in self.dialect.error_events(problem, first, self.shape) {
+                    writer.write(event.encode(self.end)).await;
+                }
                 Ok(())
             }
         }
@@ -137,19 +156,19 @@ impl Trouble {
 
 async fn think(
     writer: &mut Writer,
-    dialect: Dialect,
-    end: LineEnd,
+    sign_of_life: impl Fn() -> Option<Bytes>,
     time: Duration,
-    ping: Option<Duration>,
+    every: Option<Duration>,
 ) {
-    let Some(every) = ping else {
-        return sleep(time).await;
-    };
     let mut left = time;
-    while left > every {
-        sleep(every).await;
-        writer.write(dialect.ping(end)).await;
-        left -= every;
+    if let Some(every) = every {
+        while left > every {
+            sleep(every).await;
+            if let Some(ping) = sign_of_life() {
+                writer.write(ping).await;
+            }
+            left -= every;
+        }
     }
     sleep(left).await;
 }

@@ -1,37 +1,79 @@
 //! Anthropic messages.
 
+mod problem;
+
 use std::sync::Arc;
 
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{Event, Events, Problem, flag, model_and_messages, put, whole_number};
+use super::{Event, Events, Problem, Wire, flag, list, model, put, whole_number};
 use crate::{
     ask::{Answer, Ask, prompt, quoted, tokens_of},
+    behaviour::Shape,
     clock,
-    failure::Kind,
+    failure::Failure,
+    route::Route,
 };
 
 /// The signature of every thinking block.
 const SIGNATURE: &str = "ZmFrZQ==";
 
-pub(super) fn read(body: &Value) -> Result<Ask, String> {
-    let (model, messages) = model_and_messages(body)?;
-    let (tokens, last_user) = prompt(messages);
-    let cap = whole_number(body, "max_tokens")?;
-    if cap.is_none() {
-        return Err("max_tokens: Field required".to_owned());
+#[derive(Debug)]
+pub(crate) struct Anthropic;
+
+impl Wire for Anthropic {
+    fn read(&self, route: &Route, body: &Value) -> Result<Ask, String> {
+        let model = model(route, body)?;
+        let (tokens, last_user) = prompt(list(body, "messages")?, "content");
+        let cap = whole_number(body, "max_tokens")?;
+        if cap.is_none() {
+            return Err("max_tokens: Field required".to_owned());
+        }
+        Ok(Ask {
+            model,
+            stream: flag(body, "stream", route.stream.unwrap_or(false))?,
+            include_usage: true,
+            running_usage: false,
+            choices: 1,
+            cap,
+            prompt_tokens: tokens + tokens_of(&body["system"]),
+            last_user,
+            tool: body["tools"][0]["name"].as_str().map(str::to_owned),
+        })
     }
-    Ok(Ask {
-        model,
-        stream: flag(body, "stream")?,
-        include_usage: true,
-        choices: 1,
-        cap,
-        prompt_tokens: tokens + tokens_of(&body["system"]),
-        last_user,
-        tool: body["tools"][0]["name"].as_str().map(str::to_owned),
-    })
+
+    fn json(&self, answer: &Answer) -> String {
+        json(answer)
+    }
+
+    fn events(&self, answer: Answer) -> Events {
+        events(answer)
+    }
+
+    fn ping(&self, _: &Shape) -> Option<Event> {
+        Some(Event::named("ping", r#"{"type":"ping"}"#))
+    }
+
+    fn models(&self, names: &[&str]) -> String {
+        models(names)
+    }
+
+    fn headers(&self, number: u64, healthy: bool, into: &mut HeaderMap) {
+        headers(number, healthy, into);
+    }
+
+    fn problem(&self, number: u64, failure: &Failure, padding: &str, _: &Shape) -> Problem {
+        problem::problem(number, &failure.kind, padding)
+    }
+
+    fn usual_failure(&self) -> Failure {
+        Failure::overloaded()
+    }
+
+    fn error_events(&self, problem: Problem, _: bool, _: &Shape) -> Vec<Event> {
+        vec![Event::named("error", problem.body)]
+    }
 }
 
 fn stop_reason(answer: &Answer) -> &'static str {
@@ -71,7 +113,7 @@ fn tool_use(answer: &Answer, name: &str, input: &str) -> String {
     )
 }
 
-pub(super) fn json(answer: &Answer) -> String {
+fn json(answer: &Answer) -> String {
     let mut content = Vec::new();
     if !answer.reasoning.is_empty() {
         let thinking = quoted(&answer.reasoning.concat());
@@ -125,7 +167,7 @@ fn block(
         .chain(there.then(|| Event::named("content_block_stop", stop)))
 }
 
-pub(super) fn events(answer: Answer) -> Events {
+fn events(answer: Answer) -> Events {
     let answer = Arc::new(answer);
     let start = message(&answer, "", "null", 1);
     let start = Event::named(
@@ -181,7 +223,7 @@ pub(super) fn events(answer: Answer) -> Events {
     );
     let end = [
         Event::named("message_delta", end),
-        Event::named("message_stop", r#"{"type":"message_stop"}"#.into()),
+        Event::named("message_stop", r#"{"type":"message_stop"}"#),
     ];
     Box::new(
         std::iter::once(start)
@@ -195,7 +237,7 @@ fn request_id(number: u64) -> String {
     format!("req_fake_{number}")
 }
 
-pub(super) fn headers(number: u64, healthy: bool, headers: &mut HeaderMap) {
+fn headers(number: u64, healthy: bool, headers: &mut HeaderMap) {
     put(headers, "request-id", &request_id(number));
     put(headers, "anthropic-organization-id", "org_fake");
     if healthy {
@@ -220,7 +262,7 @@ pub(super) fn headers(number: u64, healthy: bool, headers: &mut HeaderMap) {
     }
 }
 
-pub(super) fn models(names: &[&str]) -> String {
+fn models(names: &[&str]) -> String {
     let all: Vec<_> = names
         .iter()
         .map(|id| {
@@ -234,53 +276,4 @@ pub(super) fn models(names: &[&str]) -> String {
         .collect();
     let (first, last) = (names.first(), names.last());
     json!({"data": all, "has_more": false, "first_id": first, "last_id": last}).to_string()
-}
-
-pub(super) fn problem(number: u64, kind: &Kind, padding: &str) -> Problem {
-    let rate_limit = "rate_limit_error";
-    let (status, error, message, details) = match kind {
-        Kind::RateLimited => (
-            429,
-            rate_limit,
-            "This request would exceed the input tokens per minute limit.",
-            "",
-        ),
-        Kind::Quota => (
-            429,
-            rate_limit,
-            "The organization has reached its monthly usage limit.",
-            r#","details":{"error_code":"enforced_spend_limit_reached"}"#,
-        ),
-        Kind::Overloaded => (529, "overloaded_error", "Overloaded", ""),
-        Kind::ContextTooLong => (
-            400,
-            "invalid_request_error",
-            "prompt is too long: 210021 tokens > 200000 maximum",
-            "",
-        ),
-        Kind::Invalid(message) => (400, "invalid_request_error", message.as_str(), ""),
-        Kind::MissingKey => (401, "authentication_error", "invalid x-api-key", ""),
-        Kind::UnknownPath(message) => (404, "not_found_error", message.as_str(), ""),
-        Kind::Status(status) => {
-            let (error, message) = match status {
-                401 => ("authentication_error", "invalid x-api-key"),
-                402 => ("billing_error", "Your credit balance is too low."),
-                403 => ("permission_error", "Not permitted."),
-                404 => ("not_found_error", "model: not found"),
-                409 => ("conflict_error", "Conflict."),
-                413 => ("request_too_large", "Request exceeds the maximum size"),
-                504 => ("timeout_error", "Timed out."),
-                503 | 529 => ("overloaded_error", "Overloaded"),
-                500.. => ("api_error", "Internal server error"),
-                _ => ("invalid_request_error", "The request was refused."),
-            };
-            (*status, error, message, "")
-        }
-    };
-    let body = format!(
-        r#"{{"type":"error","error":{{"type":"{error}","message":{}{details}}},"request_id":"{}"}}"#,
-        quoted(&format!("{message}{padding}")),
-        request_id(number),
-    );
-    Problem { status, body }
 }

@@ -2,9 +2,12 @@
 
 mod client;
 
+mod dialects;
 mod errors;
 mod faults;
+mod grpc;
 mod healthy;
 mod log;
 mod scripts;
+mod servers;
 mod streams;

@@ -87,8 +87,8 @@ pub struct Candidate {
     #[prost(int32, tag = "2")]
     pub finish_reason: i32,
     /// Which one it is.
-    #[prost(int32, optional, tag = "3")]
-    pub index: ::core::option::Option<i32>,
+    #[prost(int32, tag = "3")]
+    pub index: i32,
 }
 /// What was said about the prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
