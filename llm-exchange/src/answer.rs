@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use crate::{AnswerBody, Dialect};
+use crate::{AnswerBody, Dialect, stream::ending};
 
 /// An error answer shaped as the caller's provider would shape it, so that an official SDK on the
 /// other end understands it.
@@ -108,6 +108,13 @@ impl ErrorAnswer {
         };
         // strings always serialise
         json.unwrap_or_default().into()
+    }
+
+    /// The same error as the end of a stream that has begun: an error event, then what the dialect's
+    /// streams end with.
+    #[must_use]
+    pub fn in_stream(&self, dialect: Option<Dialect>) -> Bytes {
+        ending::by_error(dialect, &self.body(dialect))
     }
 
     /// The whole answer, in the dialect of the call.

@@ -29,6 +29,7 @@ struct State {
     deadline: Mutex<Option<Instant>>,
     claimed: AtomicBool,
     left_behind: Mutex<Vec<LeftBehind>>,
+    watched_output: Mutex<Vec<u64>>,
 }
 
 /// An attempt that was given up for another: retried, fallen back from, hedged.
@@ -44,6 +45,9 @@ pub struct LeftBehind {
     pub model: Option<Box<str>>,
 }
 
+/// The most numbers of tokens that are watched for in one call.
+const MOST_WATCHED: usize = 16;
+
 /// The most attempts of one call that are remembered. More is no sensible setting.
 const MOST_LEFT_BEHIND: usize = 64;
 
@@ -55,6 +59,7 @@ impl Default for State {
             deadline: Mutex::new(None),
             claimed: AtomicBool::new(false),
             left_behind: Mutex::default(),
+            watched_output: Mutex::default(),
         }
     }
 }
@@ -139,6 +144,21 @@ impl Attempts {
     #[must_use]
     pub fn left_behind(&self) -> Vec<LeftBehind> {
         lock(&self.0.left_behind).clone()
+    }
+
+    /// Lets the meter of each further answer of this call note where it reaches so many output
+    /// tokens, to the event: for whoever ends a stream there
+    /// ([`Meter::reached`](crate::Meter::reached)). To be called before the call is sent; at most 16
+    /// numbers are noted.
+    pub fn watch_output(&self, tokens: u64) {
+        let mut watched = lock(&self.0.watched_output);
+        if watched.len() < MOST_WATCHED {
+            watched.push(tokens);
+        }
+    }
+
+    pub(crate) fn watched_output(&self) -> Vec<u64> {
+        lock(&self.0.watched_output).clone()
     }
 
     /// True for the first layer that asks: the outermost of those that send calls again. It alone

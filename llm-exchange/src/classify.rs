@@ -2,7 +2,7 @@
 
 use std::{any::Any, error::Error, io};
 
-use crate::{BoxError, Peeked, Verdict};
+use crate::{BoxError, Cut, CutShort, Peeked, Verdict};
 
 /// Decides what an outcome means for resilience. Each layer asks its own, so that an app's
 /// classifier is never bypassed by a layer further in.
@@ -36,7 +36,7 @@ pub trait Classify<E> {
 /// The classification of any error type.
 ///
 /// An error in whose chain of causes a timeout is found is [`Verdict::TimedOut`], every other is
-/// [`Verdict::Failed`]. Found are `std::io::Error` and tokio's `Elapsed`, and behind the features
+/// [`Verdict::Failed`]. Found are `std::io::Error`, tokio's `Elapsed`, [`CutShort`], and behind the features
 /// `hyper-util`, `reqwest` and `tonic` those crates' own. The chain can be walked where the error
 /// type is `BoxError`, `io::Error` or one of those crates'; of any other type nothing is known but
 /// that the call failed.
@@ -95,6 +95,9 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<Verdict> {
             Some(verdict) if verdict != Verdict::Failed => Some(verdict),
             _ => (error.kind() == io::ErrorKind::TimedOut).then_some(Verdict::TimedOut),
         };
+    }
+    if let Some(short) = error.downcast_ref::<CutShort>() {
+        return (short.cut() == Cut::Clock).then_some(Verdict::TimedOut);
     }
     if error.is::<tokio::time::error::Elapsed>() {
         return Some(Verdict::TimedOut);

@@ -7,6 +7,7 @@ mod call;
 mod classify;
 mod clock;
 mod credential;
+mod cut_short;
 mod dialect;
 mod from_cache;
 mod hints;
@@ -34,11 +35,12 @@ pub use self::{
     classify::{Classify, Standard},
     clock::WallClock,
     credential::{Credential, InvalidCredential, remove_credentials},
+    cut_short::CutShort,
     dialect::Dialect,
     from_cache::FromCache,
     hints::{Delay, Hints},
     host::{Host, InvalidHost, NotRedirected},
-    meter::{Cut, End, FinishReason, Meter, UsageHidden},
+    meter::{Cut, End, FinishReason, Meter, Reached, UsageHidden},
     payload::{Payload, ReadPayload},
     peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
     plain_text::ask_for_plain_text,

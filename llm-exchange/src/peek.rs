@@ -15,7 +15,7 @@ use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
-    AnswerBody, BoxError, Call, Dialect, Hints, Meter, ProviderError, Verdict, WallClock,
+    AnswerBody, BoxError, Call, Cut, Dialect, End, Hints, Meter, ProviderError, Verdict, WallClock,
     body::Ahead,
     meter::{Format, is_encoded, is_error},
 };
@@ -40,6 +40,8 @@ pub enum Ending {
     Truncated,
     /// The connection broke.
     Broken,
+    /// A clock of a layer further in ran out.
+    TimedOut,
 }
 
 /// The facts of an answer so far. Made by [`peek`]; where more than the head was read for it, it
@@ -125,7 +127,11 @@ impl Peeked {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match Verdict::of(self.status, self.error()) {
-            Verdict::Ok if self.ending.is_some() => Verdict::Failed,
+            Verdict::Ok => match self.ending {
+                None => Verdict::Ok,
+                Some(Ending::TimedOut) => Verdict::TimedOut,
+                Some(Ending::Truncated | Ending::Broken) => Verdict::Failed,
+            },
             verdict => verdict,
         }
     }
@@ -330,7 +336,10 @@ impl<R> Peek<R> {
             How::Stream => self.stream() == Read::On,
         };
         if unsaid {
-            self.peeked.ending = Some(ending);
+            // a layer that waits no longer may end a stream in order, and says so to the meter
+            let end = self.meter().and_then(Meter::end);
+            let timed_out = matches!(end, Some(End::TimedOut | End::Cut(Cut::Clock)));
+            self.peeked.ending = Some(if timed_out { Ending::TimedOut } else { ending });
         }
         self.peeked.depth = Depth::FirstContent;
         Read::Enough

@@ -60,6 +60,8 @@ pub(super) fn facts(body: &[u8]) -> serde_json::Result<Facts> {
 struct Event<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,
+    #[serde(default)]
+    index: MaybeCount,
     #[serde(borrow)]
     delta: Option<Delta<'a>>,
     #[serde(borrow)]
@@ -265,6 +267,7 @@ pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
             }
         }
         Some("content_block_start") => {
+            reading.begin_block(event.index.0.unwrap_or(0));
             if let Some(block) = &event.content_block {
                 block.read(&mut spoken, reading);
             }
@@ -277,6 +280,7 @@ pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
                 spoken.other(delta.citation);
             }
         }
+        Some("content_block_stop") => reading.end_block(event.index.0.unwrap_or(0)),
         Some("message_delta") => {
             if let Some(usage) = &event.usage {
                 usage.merge(reading);

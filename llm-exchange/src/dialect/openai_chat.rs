@@ -73,6 +73,8 @@ struct Chunk<'a> {
     model: Option<Text<'a>>,
     #[serde(borrow)]
     service_tier: Option<Text<'a>>,
+    #[serde(default)]
+    created: MaybeCount,
     #[serde(borrow, default)]
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
@@ -246,6 +248,7 @@ impl<'a> Chunk<'a> {
                 set(reading, &value.0);
             }
         }
+        reading.created = self.created.0.or(reading.created);
         for choice in self.choices.as_deref().unwrap_or_default() {
             let index = choice.index.0.unwrap_or(0);
             reading.choice(index);

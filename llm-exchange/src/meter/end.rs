@@ -30,6 +30,8 @@ pub enum Cut {
     Limit,
     /// A clock ran out.
     Clock,
+    /// The model said the same thing again and again.
+    Repeating,
 }
 
 /// Why a provider ended a choice, in one vocabulary. Ordered: the later, the less of an answer it

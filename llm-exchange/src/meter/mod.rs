@@ -3,7 +3,9 @@
 mod answer_scan;
 mod end;
 mod offsets;
+mod reached;
 mod reading;
+mod repeats;
 mod scan;
 mod stream_scan;
 mod template;
@@ -23,10 +25,12 @@ use tokio::time::Instant;
 
 pub use self::{
     end::{Cut, End, FinishReason},
+    reached::Reached,
     usage_hidden::UsageHidden,
 };
 pub(crate) use self::{
     offsets::Hidden,
+    reached::{Mark, Marks, Open},
     reading::{Reading, StreamEvent, UsageParts},
     scan::{Format, Scan, is_encoded, is_error},
     template::Holes,
@@ -66,6 +70,7 @@ struct Shared {
     scanned: AtomicU64,
     boundary: AtomicU64,
     events: AtomicU64,
+    repeats: AtomicU64,
     /// an end that the provider wrote: a finish reason for each choice, the terminator, an error
     over: AtomicBool,
     reading: Mutex<Reading>,
@@ -88,6 +93,7 @@ impl Meter {
             scanned: AtomicU64::new(0),
             boundary: AtomicU64::new(0),
             events: AtomicU64::new(0),
+            repeats: AtomicU64::new(0),
             over: AtomicBool::new(false),
             reading: Mutex::default(),
             cut: OnceLock::new(),
@@ -247,6 +253,13 @@ impl Meter {
         self.0.events.load(Relaxed)
     }
 
+    /// How many of a stream's last pieces of content were the same text, one after the other: a model
+    /// in a loop says the same for ever. A text over 1 KiB counts as none.
+    #[must_use]
+    pub fn repeats(&self) -> u64 {
+        self.0.repeats.load(Relaxed)
+    }
+
     /// How many bytes of the answer's body were read so far.
     #[must_use]
     pub fn scanned(&self) -> u64 {
@@ -277,7 +290,7 @@ impl Meter {
             Some(End::Truncated | End::Broken) => Verdict::Failed,
             Some(End::TimedOut | End::Cut(Cut::Clock)) => Verdict::TimedOut,
             Some(End::Dropped) => Verdict::CallerGone,
-            Some(End::Errored) => Verdict::Failed,
+            Some(End::Errored | End::Cut(Cut::Repeating)) => Verdict::Failed,
         }
     }
 

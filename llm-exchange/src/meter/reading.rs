@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{End, Hidden};
+use super::{End, Hidden, Mark, Open};
 use crate::{Dialect, ProviderError, TokenEstimate, Tokens, Usage};
 
 /// More choices than any API gives.
@@ -32,6 +32,7 @@ pub(crate) struct Reading {
     pub(crate) tier: Option<Box<str>>,
     pub(crate) speed: Option<Box<str>>,
     pub(crate) geo: Option<Box<str>>,
+    pub(crate) created: Option<u64>,
     pub(crate) error: Option<Arc<ProviderError>>,
     /// The terminator came (`[DONE]`, `message_stop`).
     pub(crate) done: bool,
@@ -45,6 +46,10 @@ pub(crate) struct Reading {
     text: TokenEstimate,
     /// By index: seen, and why it ended.
     choices: Vec<Choice>,
+    /// Content blocks that have begun and not ended.
+    blocks: Vec<u64>,
+    /// Where numbers of tokens were reached.
+    pub(crate) marks: Vec<Mark>,
 }
 
 #[derive(Default)]
@@ -121,6 +126,31 @@ impl Reading {
         }
     }
 
+    /// A content block has begun.
+    pub(crate) fn begin_block(&mut self, index: u64) {
+        if !self.blocks.contains(&index) && self.blocks.len() < MOST_CHOICES {
+            self.blocks.push(index);
+        }
+    }
+
+    /// A content block has ended.
+    pub(crate) fn end_block(&mut self, index: u64) {
+        self.blocks.retain(|open| *open != index);
+    }
+
+    /// What is open now.
+    pub(crate) fn open(&self) -> Open {
+        let choices = self.choices.iter().zip(0..);
+        let open = choices.filter(|(choice, _)| choice.seen && choice.finish.is_none());
+        Open {
+            id: self.id.clone(),
+            model: self.model.clone(),
+            created: self.created,
+            choices: open.map(|(_, index)| index).collect(),
+            blocks: self.blocks.clone(),
+        }
+    }
+
     fn at(&mut self, index: u64) -> Option<&mut Choice> {
         let index = usize::try_from(index)
             .ok()
@@ -145,6 +175,11 @@ impl Reading {
 
     pub(crate) fn is_finished(&self) -> bool {
         self.done || self.all_finished()
+    }
+
+    /// Whether the provider said that it is over, one way or the other.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_finished() || self.error.is_some()
     }
 
     pub(crate) const fn usage(&self) -> Option<Usage> {

@@ -28,7 +28,7 @@ enum Kind {
 impl Scan {
     pub(crate) fn new(parts: &response::Parts, call: &Call) -> Self {
         let kind = match Format::of(parts.status, &parts.headers) {
-            Format::Stream => Kind::Stream(StreamScan::new(call.dialect())),
+            Format::Stream => Kind::Stream(StreamScan::new(call)),
             Format::Json => Kind::Answer(AnswerScan::new(call.dialect(), parts.status)),
             Format::Opaque => Kind::Opaque,
         };
@@ -93,10 +93,10 @@ impl Scan {
         if let Kind::Stream(scan) = &self.kind {
             shared.boundary.store(scan.boundary(), super::Relaxed);
             shared.events.store(scan.events(), super::Relaxed);
+            shared.repeats.store(scan.repeats(), super::Relaxed);
         }
         shared.output.store(reading.output().0, super::Relaxed);
-        let over = reading.is_finished() || reading.error.is_some();
-        shared.over.store(over, super::Relaxed);
+        shared.over.store(reading.is_over(), super::Relaxed);
     }
 
     /// The body is over. The first end stays.

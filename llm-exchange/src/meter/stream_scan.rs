@@ -4,14 +4,16 @@ use std::{borrow::Cow, ops::Range};
 
 use bytes::Bytes;
 
-use super::{Holes, Reading, StreamEvent, template::Templates};
-use crate::{Dialect, dialect::Seen, sse};
+use super::{Holes, Marks, Reading, StreamEvent, repeats::Repeats, template::Templates};
+use crate::{Call, Dialect, dialect::Seen, sse};
 
 /// Decodes a stream and lets the dialect read its events.
 pub(crate) struct StreamScan {
     dialect: Dialect,
     decoder: sse::Decoder,
     templates: Templates,
+    marks: Marks,
+    repeats: Repeats,
     /// bytes pushed, and up to where they were whole events
     scanned: u64,
     boundary: u64,
@@ -21,11 +23,13 @@ pub(crate) struct StreamScan {
 }
 
 impl StreamScan {
-    pub(crate) fn new(dialect: Dialect) -> Self {
+    pub(crate) fn new(call: &Call) -> Self {
         Self {
-            dialect,
+            dialect: call.dialect(),
             decoder: sse::Decoder::new(),
             templates: Templates::default(),
+            marks: Marks::of(call.attempts()),
+            repeats: Repeats::default(),
             scanned: 0,
             boundary: 0,
             events: 0,
@@ -56,8 +60,10 @@ impl StreamScan {
                 if !found.text.is_empty() {
                     contents += 1;
                     found.count(reading);
+                    self.repeats.said(found.text);
                 }
                 self.decoder.skip(found.length);
+                self.mark(reading);
             }
             let Some(event) = self.decoder.next_event() else {
                 break;
@@ -68,9 +74,19 @@ impl StreamScan {
             {
                 contents += 1;
             }
+            self.mark(reading);
         }
         self.boundary = self.scanned - self.decoder.unread_len() as u64;
         contents
+    }
+
+    /// An event was read.
+    #[inline]
+    fn mark(&mut self, reading: &mut Reading) {
+        if self.marks.is_reached(reading) {
+            let at = self.scanned - self.decoder.unread_len() as u64;
+            self.marks.note(at, reading);
+        }
     }
 
     fn event(&mut self, event: &sse::Event, reading: &mut Reading) -> StreamEvent {
@@ -87,6 +103,13 @@ impl StreamScan {
             },
         };
         let raw = event.raw();
+        if seen.event == StreamEvent::Content {
+            let text = seen
+                .holes
+                .as_ref()
+                .and_then(|holes| data.get(holes.text.clone()));
+            self.repeats.said(text.unwrap_or_default());
+        }
         if let Some(holes) = seen.holes.and_then(|holes| within(raw, &data, &holes)) {
             self.templates.learn(raw, &holes);
         }
@@ -115,6 +138,10 @@ impl StreamScan {
 
     pub(crate) const fn boundary(&self) -> u64 {
         self.boundary
+    }
+
+    pub(crate) const fn repeats(&self) -> u64 {
+        self.repeats.count()
     }
 
     /// Events so far; comments are none.

@@ -12,6 +12,7 @@
 mod anthropic;
 mod collect;
 mod delta;
+pub(crate) mod ending;
 mod error;
 mod openai_chat;
 mod partial;

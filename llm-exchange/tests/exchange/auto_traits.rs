@@ -19,6 +19,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<Call>();
     all::<Cut>();
     all::<Delay>();
+    all::<CutShort>();
     all::<Depth>();
     all::<Dialect>();
     all::<End>();
@@ -36,6 +37,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<PeekLimits>();
     all::<ProviderError>();
     all::<ReadPayload>();
+    all::<Reached>();
     all::<Refusal>();
     all::<Standard>();
     all::<TokenEstimate>();

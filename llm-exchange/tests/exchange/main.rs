@@ -8,6 +8,7 @@ mod meter_ends;
 mod meters;
 mod payloads;
 mod peeks;
+mod reached;
 #[path = "../common/transcripts.rs"]
 mod transcripts;
 mod usages;

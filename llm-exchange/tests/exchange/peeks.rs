@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use crate::{calls::call, transcripts};
 
-type Body_ = ScriptedBody<BoxError>;
+pub(crate) type Body_ = ScriptedBody<BoxError>;
 
-async fn look(body: Body_, dialect: Dialect) -> (Peeked, Response<AnswerBody<Body_>>) {
+pub(crate) async fn look(body: Body_, dialect: Dialect) -> (Peeked, Response<AnswerBody<Body_>>) {
     let response = Response::builder()
         .header("content-type", "text/event-stream")
         .body(body)
