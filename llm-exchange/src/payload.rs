@@ -468,6 +468,7 @@ impl ReadPayload {
     /// # Errors
     ///
     /// The future itself, to be polled.
+    #[inline]
     #[allow(clippy::result_large_err, reason = "the other way is as large")]
     pub fn now(self) -> Result<Request<Payload>, Self> {
         match self.0 {

@@ -10,14 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
     AnswerBody, BoxError, Call, Cut, Dialect, End, Hints, Meter, ProviderError, Verdict, WallClock,
     body::Ahead,
-    meter::{Format, is_encoded, is_error},
+    meter::{Format, is_error},
 };
 
 /// How deep an answer was read.
@@ -203,11 +203,12 @@ where
         Some(known) => (known.clone(), How::Head),
         None => {
             let mut peeked = Peeked::new(status);
-            peeked.encoded = is_encoded(headers);
             if is_error(status) {
                 peeked.hints = Hints::read(headers, clock);
             }
-            (peeked, How::of(status, headers))
+            let format = Format::of(status, headers);
+            peeked.encoded = format == Format::Encoded;
+            (peeked, How::of(status, format))
         }
     };
     let answer = if how == How::Stream {
@@ -238,12 +239,12 @@ enum How {
 }
 
 impl How {
-    fn of(status: StatusCode, headers: &HeaderMap) -> Self {
-        match Format::of(status, headers) {
+    fn of(status: StatusCode, format: Format) -> Self {
+        match format {
             Format::Json if is_error(status) => Self::Error,
             Format::Json => Self::Json,
             Format::Stream => Self::Stream,
-            Format::Opaque => Self::Head,
+            Format::Encoded | Format::Other => Self::Head,
         }
     }
 }

@@ -1,10 +1,16 @@
 //! The request as it is sent again.
 
+use std::time::Duration;
+
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use llm_exchange::Payload;
 
+use crate::deadline;
+
 /// On the request, from the second attempt on: its number.
 const ATTEMPT: HeaderName = HeaderName::from_static("x-llm-attempt");
+
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("identity");
 
 /// What is kept of a request to send it again.
 pub(crate) struct Again {
@@ -25,6 +31,16 @@ impl Again {
             extensions: request.extensions().clone(),
             body: request.body().try_clone()?,
         })
+    }
+
+    /// Whether the caller named encodings; the kept request names none but `identity`.
+    pub(crate) const fn names_encoding(&self) -> bool {
+        self.head.names_encoding
+    }
+
+    /// The caller's own time limit.
+    pub(crate) const fn grpc_timeout(&self) -> Option<Duration> {
+        self.head.grpc_timeout
     }
 
     /// The request of a further attempt; this can be sent again.
@@ -56,6 +72,9 @@ struct PackedHead {
     /// name, then the headers.
     text: Vec<u8>,
     headers: usize,
+    // seen on the way; looking each up in the map would cost as much as three headers
+    names_encoding: bool,
+    grpc_timeout: Option<Duration>,
 }
 
 /// Bytes of most pieces, their lengths included; a guess that saves measuring them first.
@@ -74,7 +93,18 @@ impl PackedHead {
         ] {
             push(&mut text, b"", part.as_bytes(), false)?;
         }
+        let (mut names_encoding, mut grpc_timeout) = (false, None);
         for (name, value) in headers {
+            match name.as_str() {
+                "accept-encoding" => {
+                    names_encoding = true;
+                    continue;
+                }
+                "grpc-timeout" => {
+                    grpc_timeout = grpc_timeout.or_else(|| deadline::grpc_timeout(value))
+                }
+                _ => {}
+            }
             push(
                 &mut text,
                 name.as_str().as_bytes(),
@@ -85,6 +115,8 @@ impl PackedHead {
         Some(Self {
             text,
             headers: headers.len(),
+            names_encoding,
+            grpc_timeout,
         })
     }
 
@@ -116,6 +148,9 @@ impl PackedHead {
             let mut value = HeaderValue::from_bytes(value).ok()?;
             value.set_sensitive(sensitive);
             headers.append(HeaderName::from_bytes(name).ok()?, value);
+        }
+        if self.names_encoding {
+            headers.insert(header::ACCEPT_ENCODING, PLAIN_TEXT);
         }
         headers.insert(ATTEMPT, attempt.into());
 
@@ -157,10 +192,7 @@ fn pop<'t>(text: &mut &'t [u8]) -> Option<(&'t [u8], &'t [u8], bool)> {
 pub(crate) fn ask_for_plain_text(headers: &mut HeaderMap) {
     // every line of it, if there are several
     if headers.contains_key(header::ACCEPT_ENCODING) {
-        headers.insert(
-            header::ACCEPT_ENCODING,
-            HeaderValue::from_static("identity"),
-        );
+        headers.insert(header::ACCEPT_ENCODING, PLAIN_TEXT);
     }
 }
 

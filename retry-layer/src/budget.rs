@@ -10,7 +10,7 @@ use std::{
 
 use foldhash::quality::RandomState;
 use http::Request;
-use llm_exchange::{Call, Payload};
+use llm_exchange::Payload;
 use tokio::time::Instant;
 
 /// Seconds that are "recent".
@@ -105,7 +105,12 @@ impl Budgets {
     }
 
     /// Books a call and returns its key.
-    pub(crate) fn call(&self, request: &Request<Payload>, now: Instant) -> u64 {
+    pub(crate) fn call(
+        &self,
+        request: &Request<Payload>,
+        model: Option<&str>,
+        now: Instant,
+    ) -> u64 {
         let key = match &self.rule.key {
             Some(key) => key(request, &self.hasher),
             None => {
@@ -113,7 +118,6 @@ impl Budgets {
                     .uri()
                     .authority()
                     .map_or("", |authority| authority.as_str());
-                let model = Call::of(request).and_then(|call| call.model());
                 self.hasher.hash_one((authority, model))
             }
         };
@@ -268,7 +272,7 @@ mod tests {
             let request = Request::get(format!("/{junk}"))
                 .body(Payload::new(String::new()))
                 .unwrap();
-            budgets.call(&request, Instant::now());
+            budgets.call(&request, None, Instant::now());
         }
         assert_eq!(budgets.keys.lock().unwrap().len(), MAX_KEYS);
     }

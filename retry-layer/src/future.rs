@@ -21,7 +21,6 @@ use tower_service::Service;
 use crate::{
     GaveUp, OnRetry, Retried, RetryBody, Retrying,
     again::{Again, ask_for_plain_text},
-    deadline::grpc_timeout,
     hook,
     layer::Settings,
     stats::Settle,
@@ -168,11 +167,20 @@ impl<C, H: OnRetry> Shared<C, H> {
             return None;
         }
         let call = Arc::clone(Call::of(request)?);
-        ask_for_plain_text(request.headers_mut());
+        let again = match self.settings.policy.most_retries() {
+            0 => None,
+            _ => Again::keep(request),
+        };
+        if again.as_ref().is_none_or(Again::names_encoding) {
+            ask_for_plain_text(request.headers_mut());
+        }
         // a deadline beyond the end of time is none
         let end_of = |after| self.began.checked_add(after);
         let own = self.settings.deadline.and_then(end_of);
-        let asked = grpc_timeout(request.headers()).and_then(end_of);
+        let asked = again
+            .as_ref()
+            .and_then(Again::grpc_timeout)
+            .and_then(end_of);
         let outermost = call.attempts().claim();
         let shared = match own {
             Some(own) if outermost => Some(call.attempts().end_by(own)),
@@ -181,11 +189,8 @@ impl<C, H: OnRetry> Shared<C, H> {
         let deadline = [own, asked, shared].into_iter().flatten().min();
         self.settings.counters.request();
         let budgets = self.settings.budgets.as_ref();
-        let budget_key = budgets.map_or(0, |budgets| budgets.call(request, self.began));
-        let again = match self.settings.policy.most_retries() {
-            0 => None,
-            _ => Again::keep(request),
-        };
+        let budget_key =
+            budgets.map_or(0, |budgets| budgets.call(request, call.model(), self.began));
         Some(CallState {
             call,
             outermost,

@@ -32,7 +32,7 @@ pub(crate) use self::{
     offsets::Hidden,
     reached::{Mark, Marks, Open},
     reading::{Reading, StreamEvent, UsageParts},
-    scan::{Format, Scan, is_encoded, is_error},
+    scan::{Format, Scan, is_error},
     template::Holes,
 };
 use crate::{

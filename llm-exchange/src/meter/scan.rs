@@ -30,7 +30,7 @@ impl Scan {
         let kind = match Format::of(parts.status, &parts.headers) {
             Format::Stream => Kind::Stream(StreamScan::new(call)),
             Format::Json => Kind::Answer(AnswerScan::new(call.dialect(), parts.status)),
-            Format::Opaque => Kind::Opaque,
+            Format::Encoded | Format::Other => Kind::Opaque,
         };
         let is_stream = matches!(kind, Kind::Stream(_));
         let meter = Meter::new(parts.status, is_stream, call);
@@ -129,13 +129,14 @@ pub(crate) enum Format {
     Stream,
     /// One JSON text, or an error's body, which may be anything.
     Json,
-    Opaque,
+    Encoded,
+    Other,
 }
 
 impl Format {
     pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
         if is_encoded(headers) {
-            return Self::Opaque;
+            return Self::Encoded;
         }
         if is_error(status) {
             return Self::Json;
@@ -144,13 +145,13 @@ impl Format {
             .get(header::CONTENT_TYPE)
             .map_or(&b""[..], |value| value.as_bytes().trim_ascii_start());
         if !status.is_success() {
-            Self::Opaque
+            Self::Other
         } else if starts_with_ignoring_case(media_type, b"text/event-stream") {
             Self::Stream
         } else if starts_with_ignoring_case(media_type, b"application/json") {
             Self::Json
         } else {
-            Self::Opaque
+            Self::Other
         }
     }
 }
@@ -159,7 +160,7 @@ pub(crate) fn is_error(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
-pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
+fn is_encoded(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_ENCODING)
         .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
