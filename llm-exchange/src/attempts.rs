@@ -84,10 +84,7 @@ impl Attempts {
     ///
     /// [`NoMoreAttempts`]: then nothing may be sent, and nothing was taken.
     pub fn again(&self) -> Result<u32, NoMoreAttempts> {
-        if self
-            .deadline()
-            .is_some_and(|deadline| Instant::now() >= deadline)
-        {
+        if self.is_late() {
             return Err(NoMoreAttempts(()));
         }
         let limit = self.0.limit.load(Ordering::Relaxed);
@@ -98,6 +95,18 @@ impl Attempts {
             })
             .map(|before| before + 1)
             .map_err(|_| NoMoreAttempts(()))
+    }
+
+    /// Whether [`again`](Self::again) would grant an attempt now. Nothing is taken: ask so before
+    /// a wait, and for the attempt itself after it.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        !self.is_late() && self.count() < self.0.limit.load(Ordering::Relaxed)
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// How many attempts were begun so far, at least 1.
@@ -203,6 +212,7 @@ mod tests {
         let attempts = Attempts::default();
         attempts.limit_to(100);
         attempts.limit_to(200);
+        assert!(attempts.may_go_on());
         let granted: usize = thread::scope(|scope| {
             let workers: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| (0..50).filter(|_| attempts.again().is_ok()).count()))
@@ -213,6 +223,7 @@ mod tests {
                 .sum()
         });
         assert_eq!(granted, 99);
+        assert!(!attempts.may_go_on());
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,8 +233,10 @@ mod tests {
         attempts.end_by(start + Duration::from_secs(2));
         attempts.end_by(start + Duration::from_secs(9));
         assert_eq!(attempts.deadline(), Some(start + Duration::from_secs(2)));
+        assert!(attempts.may_go_on());
         assert_eq!(attempts.again(), Ok(2));
         tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!attempts.may_go_on());
         assert!(attempts.again().is_err());
         assert_eq!(attempts.count(), 2);
     }

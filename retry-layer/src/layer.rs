@@ -5,7 +5,7 @@ use tower_layer::Layer;
 
 use crate::{
     Backoff, OnRetry, Retry, RetryBudget, RetryHandle, Retrying, budget::Budgets, policy::Policy,
-    stats::Counters,
+    stats::Counters, stop::Stop,
 };
 
 /// Sends LLM calls again; see the [crate](crate) for what it does.
@@ -31,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) peek: PeekLimits,
     pub(crate) clock: WallClock,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) stop: Arc<Stop>,
 }
 
 impl Default for RetryLayer {
@@ -53,6 +54,7 @@ impl RetryLayer {
                 peek: PeekLimits::default(),
                 clock: WallClock::default(),
                 counters: Arc::default(),
+                stop: Arc::default(),
             },
             classify: Standard,
             hook: (),
@@ -193,10 +195,13 @@ impl<C, H> RetryLayer<C, H> {
         }
     }
 
-    /// The layer's statistics, to be taken before the layer is stacked.
+    /// The layer's statistics and its end, to be taken before the layer is stacked.
     #[must_use]
     pub fn handle(&self) -> RetryHandle {
-        RetryHandle(Arc::clone(&self.settings.counters))
+        RetryHandle::new(
+            Arc::clone(&self.settings.counters),
+            Arc::clone(&self.settings.stop),
+        )
     }
 }
 

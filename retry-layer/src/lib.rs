@@ -3,6 +3,7 @@
 mod again;
 mod backoff;
 mod budget;
+mod call;
 mod deadline;
 mod future;
 mod hook;
@@ -11,6 +12,7 @@ mod policy;
 mod retried;
 mod service;
 mod stats;
+mod stop;
 
 pub use self::{
     backoff::{Backoff, InvalidBackoff},

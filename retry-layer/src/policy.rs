@@ -21,6 +21,8 @@ pub enum GaveUp {
     Deadline,
     /// Too many of the recent calls were retried already.
     Budget,
+    /// The app stopped all retrying: [`RetryHandle::stop_retrying`](crate::RetryHandle::stop_retrying).
+    Stopped,
 }
 
 impl GaveUp {
@@ -33,6 +35,7 @@ impl GaveUp {
             Self::DelayTooLong(_) => "delay_too_long",
             Self::Deadline => "deadline",
             Self::Budget => "budget",
+            Self::Stopped => "stopped",
         }
     }
 }

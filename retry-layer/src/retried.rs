@@ -23,4 +23,17 @@ impl Retried {
     pub fn of<B>(response: &Response<B>) -> Option<&Self> {
         response.extensions().get()
     }
+
+    /// Whether an SDK in front is not to start all over. What is the caller's own doing goes back as
+    /// the provider sent it, and another instance may serve what this one was stopped from.
+    pub(crate) fn says_not_again(&self) -> bool {
+        match self.gave_up {
+            None | Some(GaveUp::Stopped) => false,
+            Some(GaveUp::NotRetryable) => !matches!(
+                self.verdict,
+                Verdict::CallersFault | Verdict::CallerGone | Verdict::Filtered
+            ),
+            Some(_) => true,
+        }
+    }
 }

@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use llm_exchange::{BodyEnd, Observe, Verdict};
+use llm_exchange::{BodyEnd, Meter, Observe, Verdict};
+
+use crate::stop::Stop;
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -48,18 +50,33 @@ impl Counters {
     }
 }
 
-/// A view of a [`RetryLayer`](crate::RetryLayer)'s statistics, taken with
+/// A [`RetryLayer`](crate::RetryLayer)'s statistics and its end, taken with
 /// [`handle`](crate::RetryLayer::handle) before the layer is stacked. It covers every service made
 /// from the layer and its clones.
 #[derive(Clone)]
-pub struct RetryHandle(pub(crate) Arc<Counters>);
+pub struct RetryHandle {
+    counters: Arc<Counters>,
+    stop: Arc<Stop>,
+}
 
 impl RetryHandle {
+    pub(crate) const fn new(counters: Arc<Counters>, stop: Arc<Stop>) -> Self {
+        Self { counters, stop }
+    }
+
+    /// Lets nothing be sent again from now on, for a shutdown in order. Running attempts go on, and
+    /// what they fail with goes back as it is; a call in the pause before its next attempt is
+    /// answered with a 503 at once, without `x-should-retry: false`, as another instance may serve
+    /// it. There is no way back.
+    pub fn stop_retrying(&self) {
+        self.stop.stop();
+    }
+
     /// The counts so far. They are read one after the other while calls go on, so they may differ
     /// by the calls of that instant.
     #[must_use]
     pub fn stats(&self) -> RetryStats {
-        let counters = &*self.0;
+        let counters = &*self.counters;
         RetryStats {
             requests: counters.requests.load(Relaxed),
             retries: counters.retries.load(Relaxed),
@@ -85,13 +102,13 @@ pub struct RetryStats {
     /// Further attempts.
     pub retries: u64,
     /// Calls that failed in the end: whose last outcome was neither a success nor the caller's
-    /// doing, and answers whose connection broke after they were handed on. An error event in a
-    /// stream after its first content is not seen here.
+    /// doing, and answers that failed after they were handed on, by an error event in the stream, a
+    /// missing end or a broken connection.
     pub errors: u64,
     /// Attempts that were throttled.
     pub rate_limited: u64,
-    /// Calls whose retries ended without a success: used up, too long a delay, the deadline or the
-    /// retry budget.
+    /// Calls whose retries ended without a success: used up, too long a delay, the deadline, the
+    /// retry budget or [`stop_retrying`](RetryHandle::stop_retrying).
     pub gave_up: u64,
 }
 
@@ -117,14 +134,33 @@ fn rate(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// Watches a successful answer's body: a connection that breaks there is an error of the call.
+/// Watches the body of an answer that began well: one that fails after it was handed on is an error
+/// of the call.
 #[derive(Debug)]
-pub struct Settle(pub(crate) Arc<Counters>);
+pub struct Settle {
+    counters: Arc<Counters>,
+    /// of a stream
+    meter: Option<Meter>,
+}
+
+impl Settle {
+    pub(crate) const fn new(counters: Arc<Counters>, meter: Option<Meter>) -> Self {
+        Self { counters, meter }
+    }
+}
 
 impl Observe for Settle {
+    fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
+    }
+
     fn end(&mut self, end: BodyEnd<'_>) {
-        if let BodyEnd::Failed(_) = end {
-            self.0.failed(Verdict::Failed, false);
-        }
+        let verdict = match (&self.meter, end) {
+            (Some(meter), _) => meter.verdict(),
+            (None, BodyEnd::Failed(_)) => Verdict::Failed,
+            (None, _) => return,
+        };
+        self.counters.outcome(verdict);
+        self.counters.failed(verdict, false);
     }
 }

@@ -4,6 +4,10 @@
 mod common;
 mod drops;
 mod hints;
+mod limits;
+mod passing;
 mod readiness;
 mod retries;
+mod stopping;
 mod streams;
+mod telling;
