@@ -17,6 +17,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use retry_layer::{RetryHandle, RetryLayer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -55,6 +56,7 @@ pub struct Gateway {
     addr: SocketAddr,
     stop: watch::Sender<Option<Duration>>,
     accepting: JoinHandle<bool>,
+    retries: Option<RetryHandle>,
 }
 
 /// Why a gateway does not start.
@@ -117,6 +119,7 @@ impl Gateway {
                 );
             }
         }
+        let retries = config.retry.as_ref().map(RetryLayer::handle);
         let tls = upstream::public_roots().map_err(StartError::Tls)?;
         let proxy = Proxy {
             stack: stack::build(&config, upstream::client(tls)),
@@ -137,6 +140,7 @@ impl Gateway {
             addr,
             stop,
             accepting,
+            retries,
         })
     }
 
@@ -153,8 +157,13 @@ impl Gateway {
     }
 
     /// Closes the port and lets running answers end, for as long as `limit`; idle connections are
-    /// closed at once. What still runs then is cut. True if nothing had to be.
+    /// closed at once, and nothing is sent again any more. What still runs then is cut. True if
+    /// nothing had to be.
     pub async fn shutdown(mut self, limit: Duration) -> bool {
+        // a provider may have asked for a longer pause than the limit
+        if let Some(retries) = &self.retries {
+            retries.stop_retrying();
+        }
         self.stop.send_replace(Some(limit));
         (&mut self.accepting).await.unwrap_or(false)
     }

@@ -1,10 +1,14 @@
 //! Connections: HTTP/2, callers that go away, and the end of the gateway.
 
-use fake_provider::{Behaviour, Outcome};
+use fake_provider::{Behaviour, Hint, Outcome};
 use http::Version;
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Instant, sleep},
+};
 
 use crate::common::{
     Answer, CHAT, MESSAGES, SECOND, chat, house, house_with, read_until, streamed, until_closed,
@@ -94,6 +98,26 @@ async fn a_running_stream_ends_in_peace_when_the_gateway_stops() {
     assert!(rest.ends_with(b"data: [DONE]\n\n"));
     assert!(stopping.await.unwrap());
     assert!(TcpStream::connect(addr).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_in_the_pause_before_a_retry_is_answered_at_once_when_the_gateway_stops() {
+    let house = house().await;
+    let hint = Hint::RetryAfter("40".into());
+    house.fake.on("m", Behaviour::throttled(hint));
+    let call = house.caller.request(house.post(CHAT, chat("m")));
+    let call = tokio::spawn(call);
+    sleep(SECOND).await;
+    assert_eq!(house.fake.log()[0].outcome, Outcome::Whole);
+    let start = Instant::now();
+    assert!(house.gateway.shutdown(30 * SECOND).await);
+    assert!(start.elapsed() < SECOND);
+    let answer = Answer::of(call.await.unwrap().unwrap()).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["error"]["code"], "retries_stopped");
+    // another instance may serve it
+    assert_eq!(answer.header("x-should-retry"), None);
+    assert_eq!(house.fake.log().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
