@@ -199,6 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn full_jitter_spreads_over_everything_from_100_ms() {
+        let backoff = Backoff::new().full_jitter();
+        assert_eq!(backoff.delay(2, 0.0), SHORTEST);
+        assert_eq!(backoff.delay(2, 1.0), SECOND * 2);
+        assert_eq!(backoff.delay(2, 0.5), Duration::from_millis(1050));
+        // what was asked for is not shortened by it
+        assert_eq!(backoff.asked(SECOND * 10, 0.0), SECOND * 10);
+        assert_eq!(backoff.asked(SECOND * 10, 1.0), SECOND * 11);
+    }
+
+    #[test]
     fn the_longest_wait_is_spread_below_itself() {
         let backoff = Backoff::new();
         assert_eq!(backoff.delay(30, 1.0), SECOND * 60);

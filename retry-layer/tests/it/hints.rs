@@ -174,3 +174,20 @@ async fn a_crowd_that_was_told_one_moment_comes_back_later_and_not_at_once() {
     moments.dedup();
     assert!(moments.len() > 10, "{moments:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_of_an_error_inside_a_200_is_obeyed() {
+    let in_header = Answer::sse([ROLE, SERVER_ERROR]).header("retry-after", "7");
+    let retry_info = r#"{"error":{"code":503,"status":"UNAVAILABLE","message":"m","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"9s"}]}}"#;
+    let script = Script::new()
+        .then(in_header)
+        .then(Answer::sse([format!("data: {retry_info}\n\n")]))
+        .then(Answer::json(200, retry_info))
+        .then(answered());
+    exact()
+        .layer(script.clone())
+        .oneshot(openai())
+        .await
+        .unwrap();
+    assert_eq!(waits(&script), [7.0, 16.0, 25.0]);
+}

@@ -276,3 +276,70 @@ async fn an_allowance_that_is_used_up_during_the_wait_ends_the_call_unsent() {
     assert_eq!(gave_up, Some(GaveUp::Exhausted));
     assert_eq!(layer.handle().stats().retries, 0);
 }
+
+/// How many of so many calls at once were sent again, each throttled for good.
+async fn retries_of(layer: RetryLayer, services: usize, calls: usize) -> u64 {
+    let layer = layer.max_retries(1);
+    let running: Vec<_> = (0..services)
+        .flat_map(|_| {
+            // as axum does, for each route and method
+            let service = layer.clone().layer(Script::new().then_always(throttled));
+            (0..calls).map(move |_| tokio::spawn(service.clone().oneshot(openai())))
+        })
+        .collect();
+    for call in running {
+        call.await.unwrap().unwrap();
+    }
+    let stats = layer.handle().stats();
+    assert_eq!(stats.requests, (services * calls) as u64);
+    stats.retries
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_services_of_one_layer_share_its_budget_and_its_statistics() {
+    let ten = RetryBudget::new().percent(0).per_second(1);
+    assert_eq!(retries_of(exact().budget(ten.clone()), 4, 20).await, 10);
+    assert_eq!(retries_of(exact().no_budget(), 4, 20).await, 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_app_says_which_calls_share_a_budget() {
+    let ten_each = RetryBudget::new()
+        .percent(0)
+        .per_second(1)
+        .key(|request| request.headers().get("x-tenant").cloned());
+    let layer = exact().max_retries(1).budget(ten_each);
+    let service = layer.layer(Script::new().then_always(throttled));
+    for tenant in ["a", "b"] {
+        for _ in 0..20 {
+            let mut request = openai();
+            let headers = request.headers_mut();
+            headers.insert("x-tenant", tenant.parse().unwrap());
+            tokio::spawn(service.clone().oneshot(request));
+        }
+    }
+    tokio::time::sleep(SECOND * 2).await;
+    assert_eq!(layer.handle().stats().retries, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_of_nothing_lets_the_first_attempt_run() {
+    let script = Script::new().then(throttled());
+    let layer = exact().deadline(Duration::ZERO);
+    let response = layer.layer(script).oneshot(openai()).await.unwrap();
+    assert_eq!(response.status(), 429);
+    let gave_up = Retried::of(&response).unwrap().gave_up;
+    assert_eq!(gave_up, Some(GaveUp::Deadline));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_another_layer_shortened_is_obeyed() {
+    let attempts = Attempts::default();
+    let mut request = openai();
+    request.extensions_mut().insert(attempts.clone());
+    attempts.end_by(Instant::now() + SECOND * 2);
+    let script = Script::new().then_always(throttled);
+    let service = exact().layer(script.clone());
+    service.oneshot(request).await.unwrap();
+    assert_eq!(waits(&script), [1.0]);
+}

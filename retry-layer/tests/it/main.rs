@@ -8,6 +8,7 @@ mod limits;
 mod passing;
 mod readiness;
 mod retries;
+mod signals;
 mod stopping;
 mod streams;
 mod telling;

@@ -85,26 +85,26 @@ async fn an_upload_in_many_pieces_is_sent_whole_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_are_asked_for_uncompressed() {
-    let script = Script::new().then(answered()).then(answered());
-    let mut request = openai();
-    request
-        .headers_mut()
-        .insert("accept-encoding", "gzip".parse().unwrap());
-    request
-        .headers_mut()
-        .append("accept-encoding", "br".parse().unwrap());
-    let layer = exact();
-    layer.layer(script.clone()).oneshot(request).await.unwrap();
-    layer.layer(script.clone()).oneshot(openai()).await.unwrap();
-    let asked: Vec<_> = script.seen()[0]
-        .headers
-        .get_all("accept-encoding")
-        .iter()
-        .cloned()
-        .collect();
-    assert_eq!(asked, ["identity"]);
-    assert_eq!(script.seen()[1].headers.get("accept-encoding"), None);
+async fn answers_are_asked_for_uncompressed_in_every_attempt() {
+    for retries in [0, 1, 2] {
+        let script = Script::new().then_always(throttled);
+        let service = exact().max_retries(retries).layer(script.clone());
+        let mut request = openai();
+        let headers = request.headers_mut();
+        headers.insert("accept-encoding", "gzip".parse().unwrap());
+        headers.append("accept-encoding", "br".parse().unwrap());
+        service.clone().oneshot(request).await.unwrap();
+        assert_eq!(script.calls(), retries as usize + 1);
+        for call in script.seen() {
+            let asked: Vec<_> = call.headers.get_all("accept-encoding").iter().collect();
+            assert_eq!(asked, ["identity"]);
+        }
+        // who names none is sent nothing compressed
+        service.oneshot(openai()).await.unwrap();
+        for call in &script.seen()[retries as usize + 1..] {
+            assert_eq!(call.headers.get("accept-encoding"), None);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
