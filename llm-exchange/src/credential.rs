@@ -142,6 +142,42 @@ pub fn remove_credentials<B>(request: &mut Request<B>) {
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
 }
 
+/// Whatever in a request says who pays: the headers that [`remove_credentials`] removes and the keys
+/// in its query, each with its value as written, and a name and password in its address.
+///
+/// The order is that of the names, and of one name's values as they stand. For a layer that keeps
+/// something apart for each credential: hash them with a key, never keep or show them.
+pub fn credentials<B>(request: &Request<B>) -> Vec<(&str, &[u8])> {
+    let headers = request.headers().iter();
+    let mut found: Vec<_> = headers
+        .filter(|(name, value)| is_credential(name, value))
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    let query = request.uri().query().unwrap_or_default();
+    let keys = query.split('&').filter(|pair| is_key(pair));
+    found.extend(keys.map(|pair| ("?", pair.as_bytes())));
+    if let Some((user, _)) = request
+        .uri()
+        .authority()
+        .and_then(|authority| authority.as_str().rsplit_once('@'))
+    {
+        found.push(("@", user.as_bytes()));
+    }
+    found.sort_by_key(|(name, _)| *name);
+    found
+}
+
+/// The query of an address without the keys in it.
+#[must_use]
+pub fn query_without_credentials(uri: &Uri) -> Cow<'_, str> {
+    without_keys(uri.query().unwrap_or_default())
+}
+
+fn is_credential(name: &HeaderName, value: &HeaderValue) -> bool {
+    let name = name.as_str();
+    value.is_sensitive() || name.starts_with(AWS) || CREDENTIALS.binary_search(&name).is_ok()
+}
+
 pub(crate) fn remove_headers(headers: &mut HeaderMap) {
     for name in CREDENTIALS {
         headers.remove(name);
@@ -158,17 +194,18 @@ pub(crate) fn remove_headers(headers: &mut HeaderMap) {
 
 /// A query without the parameters that carry a key. Owned if there were any.
 pub(crate) fn without_keys(query: &str) -> Cow<'_, str> {
-    let is_key = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        let name = decoded(name).to_ascii_lowercase();
-        QUERY_CREDENTIALS.contains(&&*name) || name.starts_with(AWS.as_bytes())
-    };
-    if query.split('&').any(|pair| is_key(&pair)) {
+    if query.split('&').any(is_key) {
         let kept: Vec<_> = query.split('&').filter(|pair| !is_key(pair)).collect();
         kept.join("&").into()
     } else {
         query.into()
     }
+}
+
+fn is_key(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    let name = decoded(name).to_ascii_lowercase();
+    QUERY_CREDENTIALS.contains(&&*name) || name.starts_with(AWS.as_bytes())
 }
 
 /// Percent-decodes; what is no escape stays.
@@ -254,6 +291,26 @@ mod tests {
         ];
         assert_eq!(left.len(), stay.len());
         assert!(stay.iter().all(|name| left.contains(name)), "{left:?}");
+    }
+
+    #[test]
+    fn whatever_is_removed_is_a_credential_in_an_order_of_its_own() {
+        let two = [("x-api-key", "b"), ("authorization", "a"), ("accept", "c")];
+        let asked = "https://n:p@h/p?key=d&alt=sse";
+        let there = request(asked, &two);
+        let found = credentials(&there);
+        let expected: [(&str, &[u8]); 4] = [
+            ("?", b"key=d"),
+            ("@", b"n:p"),
+            ("authorization", b"a"),
+            ("x-api-key", b"b"),
+        ];
+        assert_eq!(found, expected);
+        let turned = request(asked, &[two[1], two[2], two[0]]);
+        assert_eq!(credentials(&turned), expected);
+        assert_eq!(query_without_credentials(there.uri()), "alt=sse");
+        assert!(CREDENTIALS.is_sorted());
+        assert_eq!(credentials(&request("/p", &[("accept", "c")])), []);
     }
 
     #[test]

@@ -34,7 +34,9 @@ pub use self::{
     call::{Call, NotRewritten, Unreadable},
     classify::{Classify, Standard},
     clock::WallClock,
-    credential::{Credential, InvalidCredential, remove_credentials},
+    credential::{
+        Credential, InvalidCredential, credentials, query_without_credentials, remove_credentials,
+    },
     cut_short::CutShort,
     dialect::Dialect,
     from_cache::FromCache,

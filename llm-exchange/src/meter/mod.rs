@@ -13,6 +13,7 @@ mod usage_hidden;
 
 use std::{
     fmt,
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -52,7 +53,14 @@ use crate::{
 /// What is known is of the bytes that came from upstream. A layer that holds bytes back knows more
 /// than its caller has seen.
 #[derive(Clone)]
-pub struct Meter(Arc<Shared>);
+pub struct Meter(Arc<Shared>, Option<Arc<Ending>>);
+
+/// An end of its own, of one of several readers of one answer.
+#[derive(Default)]
+struct Ending {
+    cut: OnceLock<Cut>,
+    end: OnceLock<End>,
+}
 
 /// Written by one scan, read by every layer. Each value stands alone, so relaxed order is enough.
 struct Shared {
@@ -74,13 +82,12 @@ struct Shared {
     /// an end that the provider wrote: a finish reason for each choice, the terminator, an error
     over: AtomicBool,
     reading: Mutex<Reading>,
-    cut: OnceLock<Cut>,
-    end: OnceLock<End>,
+    ending: Ending,
 }
 
 impl Meter {
     fn new(status: StatusCode, is_stream: bool, call: &Call) -> Self {
-        Self(Arc::new(Shared {
+        let shared = Shared {
             dialect: call.dialect(),
             asked_model: call.shared_model(),
             status,
@@ -96,9 +103,16 @@ impl Meter {
             repeats: AtomicU64::new(0),
             over: AtomicBool::new(false),
             reading: Mutex::default(),
-            cut: OnceLock::new(),
-            end: OnceLock::new(),
-        }))
+            ending: Ending::default(),
+        };
+        Self(Arc::new(shared), None)
+    }
+
+    /// The same readings for one of several readers that share one answer: its end and its cut are
+    /// this reader's alone, so that one who leaves ends nothing for the others.
+    #[must_use]
+    pub fn for_reader(&self) -> Self {
+        Self(Arc::clone(&self.0), Some(Arc::default()))
     }
 
     /// The meter of an answer that a layer further in reads already.
@@ -273,10 +287,17 @@ impl Meter {
         self.0.boundary.load(Relaxed)
     }
 
+    /// Where in the bytes [`scanned`](Self::scanned) events stand that are nothing but the usage, as
+    /// OpenAI sends it to who asks for it: what [`UsageHidden`] takes out.
+    #[must_use]
+    pub fn usage_events(&self) -> Vec<Range<u64>> {
+        self.reading().usage_only.ranges().to_vec()
+    }
+
     /// How the answer ended. `None`: it has not.
     #[must_use]
     pub fn end(&self) -> Option<End> {
-        self.0.end.get().copied()
+        self.ending().end.get().copied()
     }
 
     /// What the answer came to; before its end, what it has come to so far.
@@ -297,7 +318,7 @@ impl Meter {
     /// Says that a layer of ours ends the answer here; to be called before it drops the body. What
     /// comes later is not the caller's doing.
     pub fn cut(&self, why: Cut) {
-        let _ = self.0.cut.set(why);
+        let _ = self.ending().cut.set(why);
     }
 
     /// Notes the end that a body further out saw. The first end stays.
@@ -314,18 +335,23 @@ impl Meter {
     }
 
     fn whole(&self) -> End {
-        if let Some(cut) = self.0.cut.get() {
+        if let Some(cut) = self.ending().cut.get() {
             return End::Cut(*cut);
         }
         self.reading().whole(self.0.dialect, self.0.is_stream)
     }
 
     fn dropped(&self) -> End {
-        self.0.cut.get().map_or(End::Dropped, |cut| End::Cut(*cut))
+        let cut = self.ending().cut.get();
+        cut.map_or(End::Dropped, |cut| End::Cut(*cut))
     }
 
     fn set_end(&self, end: End) {
-        let _ = self.0.end.set(end);
+        let _ = self.ending().end.set(end);
+    }
+
+    fn ending(&self) -> &Ending {
+        self.1.as_deref().unwrap_or(&self.0.ending)
     }
 
     fn reading(&self) -> MutexGuard<'_, Reading> {

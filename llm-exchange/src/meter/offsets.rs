@@ -33,6 +33,11 @@ impl Hidden {
             .filter(|part| !part.is_empty())
     }
 
+    /// All of them, in their order.
+    pub(crate) fn ranges(&self) -> &[Range<u64>] {
+        &self.0
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -235,3 +235,30 @@ async fn what_is_held_back_comes_before_the_error_that_cut_it_off() {
     assert_eq!(error.to_string(), "reset");
     assert!(body.frame().await.is_none());
 }
+
+#[tokio::test]
+async fn one_of_several_readers_who_leaves_ends_nothing_for_the_others() {
+    let body = ScriptedBody::chunks([ONE, STOP, USAGE, DONE]);
+    let (meter, response) = Meter::attach(stream(body), &call(Dialect::OpenAiChat));
+    let (leaves, stays) = (meter.for_reader(), meter.for_reader());
+    struct Reader(Meter);
+    impl Observe for Reader {
+        fn meter(&self) -> Option<&Meter> {
+            Some(&self.0)
+        }
+        fn end(&mut self, _: BodyEnd<'_>) {}
+    }
+    drop(Watch::new(Chunks::new().data("a"), Reader(leaves.clone())));
+    assert_eq!(leaves.end(), Some(End::Dropped));
+    assert_eq!(leaves.verdict(), Verdict::CallerGone);
+    assert_eq!((meter.end(), stays.end()), (None, None));
+
+    response.into_body().collect().await.unwrap();
+    assert_eq!(meter.end(), Some(End::Complete));
+    let whole = Watch::new(Chunks::new(), Reader(stays.clone()));
+    whole.collect().await.unwrap();
+    assert_eq!(stays.end(), Some(End::Complete));
+    assert_eq!(stays.usage(), meter.usage());
+    let start = (ONE.len() + STOP.len()) as u64;
+    assert_eq!(meter.usage_events(), [start..start + USAGE.len() as u64]);
+}
