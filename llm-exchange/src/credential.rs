@@ -54,10 +54,10 @@ const QUERY_CREDENTIALS: [&[u8]; 6] = [
 /// assert_eq!(request.uri().query(), None);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Credential(Kind);
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Kind {
     Key {
         bearer: HeaderValue,
