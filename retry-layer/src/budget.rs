@@ -255,6 +255,15 @@ mod tests {
     }
 
     #[test]
+    fn a_call_of_an_earlier_second_that_comes_late_erases_nothing() {
+        let mut window = Window::default();
+        (0..100).for_each(|_| window.call(13));
+        window.call(3);
+        let granted = (0..100).filter(|_| window.try_retry(13, 20, 0)).count();
+        assert_eq!(granted, 20);
+    }
+
+    #[test]
     fn a_key_without_traffic_still_has_its_reserve() {
         let mut window = Window::default();
         assert_eq!(

@@ -97,7 +97,6 @@ async fn two_stacked_layers_share_one_deadline_and_only_the_outer_says_not_again
     let inner = exact().max_retries(1).layer(script.clone());
     let outer = exact().max_retries(1).layer(inner);
     let response = outer.oneshot(openai()).await.unwrap();
-    // had the inner layer said "not again", the outer one would have obeyed
     assert_eq!(script.calls(), 4);
     assert_eq!(header(&response, "x-llm-attempts"), Some("4"));
     assert_eq!(header(&response, "x-should-retry"), Some("false"));
@@ -115,6 +114,23 @@ async fn two_stacked_layers_share_one_deadline_and_only_the_outer_says_not_again
             Some("4".parse().unwrap())
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inner_layer_that_gives_up_does_not_keep_the_outer_one_from_going_on() {
+    // had it said "not again" on its 504, the outer one would have obeyed
+    let script = Script::new().then_always(Answer::hang);
+    let inner = exact().max_retries(0).attempt_timeout(SECOND);
+    let outer = exact().max_retries(1).layer(inner.layer(script.clone()));
+    let response = outer.oneshot(openai()).await.unwrap();
+    assert_eq!((script.calls(), response.status().as_u16()), (2, 504));
+    assert_eq!(header(&response, "x-should-retry"), Some("false"));
+
+    // what the provider says itself is for both
+    let script = Script::new().then(Answer::status(500).header("x-should-retry", "false"));
+    let outer = exact().layer(exact().layer(script.clone()));
+    outer.oneshot(openai()).await.unwrap();
+    assert_eq!(script.calls(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,8 +354,22 @@ async fn a_deadline_that_another_layer_shortened_is_obeyed() {
     let mut request = openai();
     request.extensions_mut().insert(attempts.clone());
     attempts.end_by(Instant::now() + SECOND * 2);
+    let start = Instant::now();
     let script = Script::new().then_always(throttled);
     let service = exact().layer(script.clone());
-    service.oneshot(request).await.unwrap();
-    assert_eq!(waits(&script), [1.0]);
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!((script.calls(), start.elapsed()), (2, SECOND));
+    let gave_up = Retried::of(&response).unwrap().gave_up;
+    assert_eq!(gave_up, Some(GaveUp::Deadline));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_would_start_at_the_deadline_is_not_waited_for() {
+    let script = Script::new().then_always(throttled);
+    let start = Instant::now();
+    let service = exact().deadline(SECOND * 3).layer(script);
+    let response = service.oneshot(openai()).await.unwrap();
+    // it would be due after 1 s + 2 s
+    assert_eq!(start.elapsed(), SECOND);
+    assert_eq!(response.status(), 429);
 }

@@ -8,7 +8,6 @@ mod limits;
 mod passing;
 mod readiness;
 mod retries;
-mod signals;
 mod stopping;
 mod streams;
 mod telling;

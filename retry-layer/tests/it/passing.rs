@@ -7,7 +7,7 @@ use std::{
 
 use crate::common::*;
 use http::Request;
-use http_body_util::{Full, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use retry_layer::Retried;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -120,7 +120,7 @@ async fn a_compressed_error_is_judged_by_its_status_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_with_several_values_and_extensions_survive_a_retry() {
+async fn all_of_a_head_survives_a_retry_headers_with_several_values_and_extensions_too() {
     #[derive(Clone, PartialEq, Debug)]
     struct Tenant(u8);
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -132,9 +132,9 @@ async fn headers_with_several_values_and_extensions_survive_a_retry() {
             .iter()
             .cloned()
             .collect();
-        log.lock()
-            .unwrap()
-            .push((betas, request.extensions().get::<Tenant>().cloned()));
+        let line = (request.method().clone(), request.version());
+        let tenant = request.extensions().get::<Tenant>().cloned();
+        log.lock().unwrap().push((betas, line, tenant));
         async { Err::<http::Response<Full<bytes::Bytes>>, _>(io::Error::other("reset")) }
     });
     let mut request = anthropic();
@@ -145,6 +145,7 @@ async fn headers_with_several_values_and_extensions_survive_a_retry() {
         .headers_mut()
         .append("anthropic-beta", "b".parse().unwrap());
     request.extensions_mut().insert(Tenant(7));
+    *request.version_mut() = http::Version::HTTP_10;
     let error = exact()
         .max_retries(2)
         .layer(inner)
@@ -182,4 +183,21 @@ async fn a_throttled_call_is_sent_again_byte_for_byte_with_its_number() {
             .map(|value| value.to_str().unwrap());
         assert_eq!(number, [None, Some("2"), Some("3")][index]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_attempt_has_the_only_copy_of_the_body() {
+    let only = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&only);
+    let inner = service_fn(move |request: Request<llm_exchange::Payload>| {
+        let log = Arc::clone(&log);
+        async move {
+            let body = request.into_body().collect().await?.to_bytes();
+            log.lock().unwrap().push(body.is_unique());
+            Err::<http::Response<Full<bytes::Bytes>>, BoxError>("reset".into())
+        }
+    });
+    let service = exact().max_retries(2).layer(inner);
+    service.oneshot(openai()).await.unwrap_err();
+    assert_eq!(*only.lock().unwrap(), [false, false, true]);
 }

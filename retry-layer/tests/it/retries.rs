@@ -99,13 +99,16 @@ async fn a_used_up_quota_is_not_retried_though_it_is_a_429_and_sdks_are_told() {
 
 #[tokio::test(start_paused = true)]
 async fn the_callers_own_fault_goes_back_as_the_provider_sent_it() {
-    let script = Script::new().then(Answer::json(400, r#"{"error":{"message":"bad"}}"#));
-    let response = exact().layer(script).oneshot(openai()).await.unwrap();
-    assert_eq!(header(&response, "x-should-retry"), None);
-    assert_eq!(
-        Retried::of(&response).unwrap().gave_up,
-        Some(GaveUp::NotRetryable)
-    );
+    let filtered = r#"{"error":{"message":"no","type":null,"code":"content_filter"}}"#;
+    for body in [r#"{"error":{"message":"bad"}}"#, filtered] {
+        let script = Script::new().then(Answer::json(400, body));
+        let response = exact().layer(script).oneshot(openai()).await.unwrap();
+        assert_eq!(header(&response, "x-should-retry"), None);
+        assert_eq!(
+            Retried::of(&response).unwrap().gave_up,
+            Some(GaveUp::NotRetryable)
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,6 +224,35 @@ async fn retries_can_be_set_for_each_kind_of_outcome() {
     let script = Script::new().then_always(throttled);
     layer.layer(script.clone()).oneshot(openai()).await.unwrap();
     assert_eq!(script.calls(), 6);
+
+    // more than of any other kind, and the latest setting counts
+    let layer = exact()
+        .max_retries(0)
+        .max_retries_on(Verdict::Overloaded, 1)
+        .max_retries_on(Verdict::Overloaded, 2);
+    let script = Script::new().then_always(|| Answer::status(529));
+    layer.layer(script.clone()).oneshot(openai()).await.unwrap();
+    assert_eq!(script.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_retried_for_who_is_gone_whatever_the_settings_say() {
+    #[derive(Clone)]
+    struct Gone;
+    impl<E> Classify<E> for Gone {
+        fn error(&self, _: &E) -> Verdict {
+            Verdict::CallerGone
+        }
+        fn answer(&self, _: &Peeked) -> Verdict {
+            Verdict::CallerGone
+        }
+    }
+    let script = Script::new().then(Answer::status(500).header("x-should-retry", "true"));
+    let layer = exact()
+        .classify(Gone)
+        .max_retries_on(Verdict::CallerGone, 5);
+    layer.layer(script.clone()).oneshot(openai()).await.unwrap();
+    assert_eq!((script.calls(), layer.handle().stats().errors), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

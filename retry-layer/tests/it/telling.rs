@@ -90,6 +90,10 @@ async fn an_answer_that_fails_after_its_first_content_is_an_error_in_the_statist
         assert_eq!(stats.errors, 1, "{frames:?}");
         assert_eq!((stats.retries, stats.gave_up), (0, 0));
     }
+    // all of it here when it is handed on
+    let all = ScriptedBody::new().data([ROLE, HELLO, SERVER_ERROR].concat());
+    let all = Answer::stream(all.eager_end());
+    assert_eq!(stats_after(all).await.errors, 1);
     let broken = ScriptedBody::new().data(HELLO).error("reset");
     assert_eq!(stats_after(Answer::stream(broken)).await.errors, 1);
     let broken = ScriptedBody::new().data("{\"id\":").error("reset");

@@ -1,11 +1,19 @@
 //! Log events and metrics, and that nothing private is in them.
+//!
+//! A binary of its own: which events are listened to is decided once for the whole process.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[allow(dead_code, unused_imports, reason = "shared with the other tests")]
+#[path = "it/common.rs"]
+mod common;
 
 use std::{
+    cell::RefCell,
     fmt::{self, Write},
-    sync::{Arc, Mutex},
+    sync::Once,
 };
 
-use crate::common::*;
+use common::*;
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 use tracing::{
@@ -17,9 +25,13 @@ use tracing::{
 /// Stands in prompt, credential, query and the provider's message.
 const CANARY: &str = "canary-4711";
 
-/// Writes the events of the crate down, one line each.
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<(Level, String)>>>);
+thread_local! {
+    /// What was logged by this test.
+    static LOGGED: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Writes the events of the crate down.
+struct Events;
 
 impl Subscriber for Events {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -40,14 +52,20 @@ impl Subscriber for Events {
         let mut line = Line(String::new());
         event.record(&mut line);
         let level = *event.metadata().level();
-        self.0.lock().unwrap().push((level, line.0));
+        LOGGED.with_borrow_mut(|logged| logged.push((level, line.0)));
     }
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
 }
 
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing::subscriber::set_global_default(Events).unwrap());
+}
+
 /// Throttled, overloaded inside of a 200, and out of retries.
 async fn a_call_that_fails() -> String {
+    listen();
     let says_it = |answer: &str| answer.replace("slow down", CANARY).replace("oops", CANARY);
     let script = Script::new()
         .then(Answer::json(429, says_it(RATE_LIMITED)))
@@ -70,12 +88,9 @@ async fn a_call_that_fails() -> String {
 
 #[tokio::test(start_paused = true)]
 async fn each_retry_and_the_end_are_logged_and_nothing_private_is_shown_anywhere() {
-    let events = Events::default();
-    let guard = tracing::subscriber::set_default(events.clone());
     let shown = a_call_that_fails().await;
-    drop(guard);
     assert!(!shown.contains(CANARY), "{shown}");
-    let events = events.0.lock().unwrap();
+    let events = LOGGED.take();
     let [(first, one), (_, two), (last, end)] = &events[..] else {
         panic!("{events:?}");
     };
@@ -88,13 +103,12 @@ async fn each_retry_and_the_end_are_logged_and_nothing_private_is_shown_anywhere
 
 #[tokio::test(start_paused = true)]
 async fn a_success_and_the_callers_own_fault_are_not_worth_a_line() {
-    let events = Events::default();
-    let _guard = tracing::subscriber::set_default(events.clone());
+    listen();
     let script = Script::new().then(answered()).then(Answer::status(400));
     let service = exact().layer(script);
     service.clone().oneshot(openai()).await.unwrap();
     service.oneshot(openai()).await.unwrap();
-    assert!(events.0.lock().unwrap().is_empty());
+    assert!(LOGGED.take().is_empty());
 }
 
 #[cfg(feature = "metrics")]
