@@ -2,6 +2,7 @@
 
 use std::{future, sync::Arc};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Either, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -28,6 +29,8 @@ pub(crate) type AnyBody = Either<FakeBody, GrpcBody>;
 
 /// Longest request body: 16 MiB. A longer one gets a 413.
 const MOST_REQUEST_BYTES: usize = 16 << 20;
+/// So much more is read of it, so that the client gets to see its 413: 256 MiB.
+const MOST_DISCARDED_BYTES: usize = 256 << 20;
 
 /// What the list of models names.
 const MODELS: [&str; 6] = [
@@ -45,14 +48,15 @@ pub(crate) async fn answer(
     line: Arc<Line>,
     request: Request<Incoming>,
 ) -> Result<Response<AnyBody>, Cut> {
-    let (head, body) = request.into_parts();
+    let (head, mut upload) = request.into_parts();
     if let Some(response) = control::answer(&state, &head) {
         return Ok(response.map(Either::Left));
     }
-    let body = Limited::new(body, MOST_REQUEST_BYTES)
+    let body = Limited::new(&mut upload, MOST_REQUEST_BYTES)
         .collect()
         .await
         .map(|body| body.to_bytes());
+    discard(upload).await;
     let bytes = body.as_ref().cloned().unwrap_or_default();
     let call = grpc::Call::of(&head, &bytes);
     let route = Route::of(&head);
@@ -124,6 +128,19 @@ pub(crate) async fn answer(
         },
     };
     Ok(response.map(Either::Left))
+}
+
+/// Reads what is left. A connection that is closed with something unread is reset, and takes the
+/// answer with it.
+async fn discard(mut upload: Incoming) {
+    let mut left = MOST_DISCARDED_BYTES;
+    while let Some(Ok(frame)) = upload.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
 }
 
 /// An answer on its way.
