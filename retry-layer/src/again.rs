@@ -10,8 +10,6 @@ use crate::deadline;
 /// On the request, from the second attempt on: its number.
 const ATTEMPT: HeaderName = HeaderName::from_static("x-llm-attempt");
 
-const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("identity");
-
 /// What is kept of a request to send it again.
 pub(crate) struct Again {
     method: Method,
@@ -33,7 +31,8 @@ impl Again {
         })
     }
 
-    /// Whether the caller named encodings; the kept request names none but `identity`.
+    /// Whether the caller named encodings. They are not kept: as `ask_for_plain_text` does with the
+    /// request that is sent first, the kept one names none but `identity`.
     pub(crate) const fn names_encoding(&self) -> bool {
         self.head.names_encoding
     }
@@ -150,7 +149,8 @@ impl PackedHead {
             headers.append(HeaderName::from_bytes(name).ok()?, value);
         }
         if self.names_encoding {
-            headers.insert(header::ACCEPT_ENCODING, PLAIN_TEXT);
+            let identity = HeaderValue::from_static("identity");
+            headers.insert(header::ACCEPT_ENCODING, identity);
         }
         headers.insert(ATTEMPT, attempt.into());
 
@@ -185,15 +185,6 @@ fn pop<'t>(text: &mut &'t [u8]) -> Option<(&'t [u8], &'t [u8], bool)> {
     let (value, after) = after.split_at_checked((marked & !SENSITIVE) as usize)?;
     *text = after;
     Some((name, value, marked & SENSITIVE != 0))
-}
-
-/// Asks for an answer that can be read. A caller who named no encoding is left as it is: providers
-/// compress only where they are told that they may.
-pub(crate) fn ask_for_plain_text(headers: &mut HeaderMap) {
-    // every line of it, if there are several
-    if headers.contains_key(header::ACCEPT_ENCODING) {
-        headers.insert(header::ACCEPT_ENCODING, PLAIN_TEXT);
-    }
 }
 
 #[cfg(test)]

@@ -7,15 +7,12 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use llm_exchange::{
     AnswerBody, BoxError, Call, Classify, ErrorAnswer, Hints, Meter, Payload, Peeked, Verdict,
-    Watch,
+    Watch, ask_for_plain_text,
 };
 use tokio::time::Instant;
 
 use crate::{
-    GaveUp, OnRetry, Retried, RetryBody, Retrying,
-    again::{Again, ask_for_plain_text},
-    hook,
-    layer::Settings,
+    GaveUp, OnRetry, Retried, RetryBody, Retrying, again::Again, hook, layer::Settings,
     stats::Settle,
 };
 

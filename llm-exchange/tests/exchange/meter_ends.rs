@@ -260,5 +260,8 @@ async fn one_of_several_readers_who_leaves_ends_nothing_for_the_others() {
     assert_eq!(stays.end(), Some(End::Complete));
     assert_eq!(stays.usage(), meter.usage());
     let start = (ONE.len() + STOP.len()) as u64;
-    assert_eq!(meter.usage_events(), vec![start..start + USAGE.len() as u64]);
+    assert_eq!(
+        meter.usage_events(),
+        vec![start..start + USAGE.len() as u64]
+    );
 }
