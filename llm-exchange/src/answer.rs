@@ -3,16 +3,21 @@
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use percent_encoding::{AsciiSet, CONTROLS};
 
-use crate::{AnswerBody, Dialect, stream::ending};
+use crate::{AnswerBody, Dialect, dialect::Problem, provider_error};
+
+/// What gRPC encodes in `grpc-message`: all but printable ASCII, and the sign itself.
+const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
 /// An error answer shaped as the caller's provider would shape it, so that an official SDK on the
 /// other end understands it.
 ///
 /// OpenAI's shape is `{"error":{"message","type","param":null,"code"}}`, Anthropic's
-/// `{"type":"error","error":{"type","message"}}`. Where the dialect is unknown, OpenAI's is used.
+/// `{"type":"error","error":{"type","message"}}`, Google's `{"error":{"code","message","status"}}`,
+/// Ollama's `{"error":"text"}`, Amazon's `{"message"}`; gRPC's is a status in a head without a body.
+/// Where the dialect is unknown, OpenAI's is used.
 ///
 /// ```
 /// use http::StatusCode;
@@ -53,73 +58,48 @@ impl ErrorAnswer {
         self
     }
 
-    /// The JSON of the answer.
+    /// The JSON of the answer. gRPC has none; there it is what Google's JSON would be.
     #[must_use]
     pub fn body(&self, dialect: Option<Dialect>) -> Bytes {
-        #[derive(Serialize)]
-        struct OpenAi<'a> {
-            error: OpenAiError<'a>,
-        }
+        let dialect = dialect.unwrap_or(Dialect::OpenAiChat);
+        (dialect.wire().error)(&self.problem()).into()
+    }
 
-        #[derive(Serialize)]
-        struct OpenAiError<'a> {
-            message: &'a str,
-            r#type: &'a str,
-            param: Option<&'a str>,
-            code: &'a str,
+    /// The answer as a gRPC status: the trailers of a call, or all of an answer that has only them.
+    #[must_use]
+    pub fn trailers(&self) -> HeaderMap {
+        let mut trailers = HeaderMap::new();
+        let code = provider_error::code_of(self.status.as_u16());
+        trailers.insert(HeaderName::from_static("grpc-status"), code.into());
+        let message = percent_encoding::utf8_percent_encode(&self.message, GRPC_MESSAGE);
+        if let Ok(message) = HeaderValue::try_from(message.to_string()) {
+            trailers.insert(HeaderName::from_static("grpc-message"), message);
         }
-
-        #[derive(Serialize)]
-        struct Anthropic<'a> {
-            r#type: &'a str,
-            error: AnthropicError<'a>,
+        if let Some(millis) = self.millis() {
+            // it counts in 31 bits; who is asked to wait for weeks had better not come back
+            let text = i32::try_from(millis).map_or_else(|_| "-1".into(), |ms| ms.to_string());
+            if let Ok(text) = HeaderValue::try_from(text) {
+                trailers.insert(HeaderName::from_static("grpc-retry-pushback-ms"), text);
+            }
         }
-
-        #[derive(Serialize)]
-        struct AnthropicError<'a> {
-            r#type: &'a str,
-            message: &'a str,
-            details: Details<'a>,
-        }
-
-        #[derive(Serialize)]
-        struct Details<'a> {
-            error_code: &'a str,
-        }
-
-        let (status, message, code) = (self.status.as_u16(), &*self.message, self.code);
-        let json = match dialect {
-            Some(Dialect::AnthropicMessages) => serde_json::to_vec(&Anthropic {
-                r#type: "error",
-                error: AnthropicError {
-                    r#type: anthropic_type(status),
-                    message,
-                    details: Details { error_code: code },
-                },
-            }),
-            Some(Dialect::OpenAiChat) | None => serde_json::to_vec(&OpenAi {
-                error: OpenAiError {
-                    message,
-                    r#type: openai_type(status),
-                    param: None,
-                    code,
-                },
-            }),
-        };
-        // strings always serialise
-        json.unwrap_or_default().into()
+        trailers
     }
 
     /// The same error as the end of a stream that has begun: an error event, then what the dialect's
-    /// streams end with.
+    /// streams end with. Nothing in gRPC, whose end is in the [`trailers`](Self::trailers), and of
+    /// Amazon's binary event stream, which is not written here.
     #[must_use]
     pub fn in_stream(&self, dialect: Option<Dialect>) -> Bytes {
-        ending::by_error(dialect, &self.body(dialect))
+        let dialect = dialect.unwrap_or(Dialect::OpenAiChat);
+        (dialect.wire().ended_by_error)(&self.problem())
     }
 
     /// The whole answer, in the dialect of the call.
     #[must_use]
     pub fn into_response<R>(self, dialect: Option<Dialect>) -> Response<AnswerBody<R>> {
+        if dialect.is_some_and(Dialect::is_grpc) {
+            return self.only_trailers();
+        }
         let body = self.body(dialect);
         let length = body.len();
         let mut response = Response::new(AnswerBody::own(body));
@@ -130,37 +110,34 @@ impl ErrorAnswer {
             HeaderValue::from_static("application/json"),
         );
         headers.insert(header::CONTENT_LENGTH, length.into());
-        if let Some(delay) = self.retry_after {
-            let millis = u64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        if let Some(millis) = self.millis() {
             headers.insert(header::RETRY_AFTER, millis.div_ceil(1000).into());
             headers.insert(HeaderName::from_static("retry-after-ms"), millis.into());
         }
         response
     }
-}
 
-const fn openai_type(status: u16) -> &'static str {
-    match status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        429 => "rate_limit_error",
-        500.. => "server_error",
-        _ => "invalid_request_error",
+    fn only_trailers<R>(&self) -> Response<AnswerBody<R>> {
+        let mut response = Response::new(AnswerBody::own(Bytes::new()));
+        *response.headers_mut() = self.trailers();
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/grpc"),
+        );
+        response
     }
-}
 
-const fn anthropic_type(status: u16) -> &'static str {
-    match status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        503 | 529 => "overloaded_error",
-        504 => "timeout_error",
-        500.. => "api_error",
-        _ => "invalid_request_error",
+    fn problem(&self) -> Problem<'_> {
+        Problem {
+            status: self.status.as_u16(),
+            code: self.code,
+            message: &self.message,
+        }
+    }
+
+    fn millis(&self) -> Option<u64> {
+        let delay = self.retry_after?;
+        Some(u64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{BoxError, meter::Scan, payload::add};
@@ -75,6 +76,10 @@ impl Front {
     fn len(&self) -> u64 {
         let first = self.first.as_ref().map_or(0, |data| data.len() as u64);
         first + self.more.as_ref().map_or(0, |more| more.bytes)
+    }
+
+    fn trailers(&self) -> Option<&HeaderMap> {
+        self.more.as_ref()?.frames.back()?.trailers_ref()
     }
 
     fn concat(&self) -> Cow<'_, [u8]> {
@@ -162,6 +167,11 @@ impl<R> AnswerBody<R> {
     /// The data that was read ahead, in one piece; copied only where it came in several.
     pub(crate) fn data_ahead(&self) -> Cow<'_, [u8]> {
         self.front.concat()
+    }
+
+    /// The trailers, if they were read ahead.
+    pub(crate) fn trailers_ahead(&self) -> Option<&HeaderMap> {
+        self.front.trailers()
     }
 
     /// Whether all of it is here already, so that nothing can go wrong with it any more.

@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Uri, header};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, header};
 
-use crate::{Attempts, Dialect, Payload, splice};
+use crate::{Attempts, Dialect, Payload, route::Route, splice};
 
 mod parameters;
+mod rewrite;
 
 /// What the JSON of a request says, in any dialect.
 #[derive(Clone, Default)]
@@ -41,6 +41,8 @@ pub(crate) struct Media {
 #[derive(Clone)]
 pub struct Call {
     dialect: Dialect,
+    /// What of the path the facts are of: the model's name as it stands there, and the verb.
+    path: (Option<Box<str>>, Option<bool>),
     facts: Facts,
     unreadable: Option<Unreadable>,
     attempts: Attempts,
@@ -50,7 +52,7 @@ pub struct Call {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unreadable {
-    /// The body is no JSON.
+    /// The body is no JSON; over gRPC, it is not one whole message.
     Syntax,
     /// A known field stands twice, or has a type that the API does not take.
     Fields,
@@ -65,7 +67,7 @@ pub enum Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Syntax => "the request body is not JSON",
+            Self::Syntax => "the request body is not JSON, or no message",
             Self::Fields => {
                 "a field of the request body stands twice or has a type that the API does not take"
             }
@@ -100,39 +102,67 @@ impl fmt::Display for NotRewritten {
 impl std::error::Error for NotRewritten {}
 
 impl Call {
-    pub(crate) fn read(dialect: Dialect, body: &[u8], attempts: Attempts) -> Self {
-        match dialect.facts(body) {
-            Ok(facts) => Self {
-                dialect,
-                facts,
-                unreadable: None,
-                attempts,
-            },
-            Err(why) => Self::unreadable_because(dialect, why, attempts),
+    /// Reads the body of a request that went to `path`. Of a gRPC call that is its one message, with
+    /// what stands before it.
+    pub(crate) fn read(route: &Route, path: &str, body: &[u8], attempts: Attempts) -> Self {
+        let wire = route.dialect.wire();
+        let facts = if route.dialect.is_grpc() {
+            rewrite::only_message(body).and_then(wire.facts)
+        } else {
+            (wire.facts)(body)
+        };
+        let mut facts = match facts {
+            Ok(facts) => facts,
+            Err(why) => return Self::unreadable_because(route, path, why, attempts),
+        };
+        if route.model.is_some() {
+            facts.model = route.model_in(path).map(|model| (*model).into());
+        }
+        facts.stream = route.stream.unwrap_or(facts.stream);
+        if !wire.usage_on_request {
+            facts.asks_usage = facts.stream;
+        }
+        Self {
+            facts,
+            unreadable: None,
+            ..Self::unreadable_because(route, path, Unreadable::Syntax, attempts)
         }
     }
 
     pub(crate) fn unreadable_because(
-        dialect: Dialect,
+        route: &Route,
+        path: &str,
         why: Unreadable,
         attempts: Attempts,
     ) -> Self {
         Self {
-            dialect,
+            dialect: route.dialect,
+            path: of_path(route, path),
             facts: Facts::default(),
             unreadable: Some(why),
             attempts,
         }
     }
 
+    /// Whether a request that goes there asks for what was read.
+    pub(crate) fn is_of(&self, method: &Method, uri: &Uri) -> bool {
+        Route::of_request(method, uri).is_some_and(|route| {
+            let model = route.model.clone().and_then(|at| uri.path().get(at));
+            route.dialect == self.dialect
+                && model == self.path.0.as_deref()
+                && route.stream == self.path.1
+        })
+    }
+
     /// The facts of a request that was read with [`Payload::read`].
     ///
     /// `None` for what is no LLM call, and where the request's method or path was changed since to
-    /// one of another dialect. Clone the `Arc` to keep the facts when the request is sent.
+    /// one of another dialect, or of another model where the path names it. Clone the `Arc` to keep
+    /// the facts when the request is sent.
     #[must_use]
     pub fn of(request: &Request<Payload>) -> Option<&Arc<Self>> {
         let call = request.body().call()?;
-        (Dialect::of(request.method(), request.uri()) == Some(call.dialect)).then_some(call)
+        call.is_of(request.method(), request.uri()).then_some(call)
     }
 
     /// The wire format.
@@ -147,7 +177,8 @@ impl Call {
         self.unreadable
     }
 
-    /// The model asked for, as written.
+    /// The model asked for, as written: in the body, or in the path (decoded), which for Azure is
+    /// the name of a deployment. Over gRPC it is the last segment of a resource's name.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.facts.model.as_deref()
@@ -210,72 +241,38 @@ impl Call {
         &self.attempts
     }
 
-    /// Asks for another model: the value is spliced into the body, every other byte stays as it is,
-    /// and `content-length` is corrected.
-    ///
-    /// # Errors
-    ///
-    /// [`NotRewritten`]; the request is unchanged then.
-    pub fn set_model(request: &mut Request<Payload>, model: &str) -> Result<(), NotRewritten> {
-        rewrite(request, |body| splice::set_string(body, "model", model))
-    }
-
     /// Asks for the provider's token counts in a streamed answer, where the dialect has them only on
     /// request: `stream_options.include_usage` is spliced in. `true`: it was not asked for before, by
     /// the caller or a layer further out. The layer that is told so takes the extra event out again,
     /// with [`UsageHidden`](crate::UsageHidden).
     ///
-    /// Mistral's API sends the counts unasked and takes no such field: it is not asked.
+    /// Mistral and OpenRouter send the counts unasked: they are not asked.
     ///
     /// # Errors
     ///
     /// [`NotRewritten`]; the request is unchanged then, and the answer's usage will be estimated.
     pub fn ask_usage(request: &mut Request<Payload>) -> Result<bool, NotRewritten> {
         let call = Self::of(request).ok_or(NotRewritten::NotRead)?;
-        let unasked = !call.dialect.has_usage_on_request() || sends_usage_unasked(request.uri());
+        let unasked = !call.dialect.wire().usage_on_request || sends_usage_unasked(request.uri());
         if !call.is_stream() || call.asks_usage() || unasked {
             return Ok(false);
         }
-        rewrite(request, |body| {
+        rewrite::body(request, |body| {
             splice::set_within(body, "stream_options", "include_usage", "true")
         })?;
         Ok(true)
     }
 }
 
-fn readable(request: &Request<Payload>) -> Result<&Bytes, NotRewritten> {
-    let call = Call::of(request).ok_or(NotRewritten::NotRead)?;
-    if call.unreadable.is_some() {
-        return Err(NotRewritten::NotRead);
-    }
-    if is_signed(request.headers()) {
-        return Err(NotRewritten::Signed);
-    }
-    request.body().whole().ok_or(NotRewritten::NotRead)
-}
-
-/// Changes the body, and reads the facts of the call anew.
-fn rewrite(
-    request: &mut Request<Payload>,
-    change: impl FnOnce(&Bytes) -> Option<Bytes>,
-) -> Result<(), NotRewritten> {
-    let body = change(readable(request)?).ok_or(NotRewritten::NotRead)?;
-    let call = Call::of(request).ok_or(NotRewritten::NotRead)?;
-    let call = Call::read(call.dialect, &body, call.attempts.clone());
-    if call.unreadable.is_some() {
-        return Err(NotRewritten::NotRead);
-    }
-    let length = body.len();
-    request.body_mut().replace(body, call);
-    if let Some(value) = request.headers_mut().get_mut(header::CONTENT_LENGTH) {
-        *value = length.into();
-    }
-    Ok(())
-}
-
 fn sends_usage_unasked(uri: &Uri) -> bool {
-    uri.host()
-        .is_some_and(|host| host == "api.mistral.ai" || host.ends_with(".mistral.ai"))
+    uri.host().is_some_and(|host| {
+        host.ends_with(".mistral.ai") || host == "openrouter.ai" || host.ends_with(".openrouter.ai")
+    })
+}
+
+fn of_path(route: &Route, path: &str) -> (Option<Box<str>>, Option<bool>) {
+    let model = route.model.clone().and_then(|at| path.get(at));
+    (model.map(Into::into), route.stream)
 }
 
 fn is_signed(headers: &HeaderMap) -> bool {

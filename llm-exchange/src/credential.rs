@@ -79,8 +79,8 @@ impl fmt::Display for InvalidCredential {
 impl std::error::Error for InvalidCredential {}
 
 impl Credential {
-    /// A key, put where the dialect of the request has it: `x-api-key` in Anthropic's, else
-    /// `authorization: Bearer`.
+    /// A key, put where the dialect of the request has it: `x-api-key` in Anthropic's,
+    /// `x-goog-api-key` in Gemini's, else `authorization: Bearer`.
     ///
     /// # Errors
     ///
@@ -106,12 +106,28 @@ impl Credential {
         remove_credentials(request);
         let (name, value) = match &self.0 {
             Kind::Header(name, value) => (name.clone(), value),
-            Kind::Key { bearer, plain } => match Dialect::of(request.method(), request.uri()) {
-                Some(Dialect::AnthropicMessages) => (HeaderName::from_static("x-api-key"), plain),
-                Some(Dialect::OpenAiChat) | None => (header::AUTHORIZATION, bearer),
+            Kind::Key { bearer, plain } => match header_of_key(request) {
+                header::AUTHORIZATION => (header::AUTHORIZATION, bearer),
+                name => (name, plain),
             },
         };
         request.headers_mut().insert(name, value.clone());
+    }
+}
+
+/// Where the API of a request has its key. Vertex AI and Bedrock, which speak others' formats under
+/// paths of their own, have a bearer token.
+fn header_of_key<B>(request: &Request<B>) -> HeaderName {
+    let path = request.uri().path();
+    match Dialect::of(request.method(), request.uri()) {
+        Some(Dialect::AnthropicMessages) if path.trim_end_matches('/').ends_with("/messages") => {
+            HeaderName::from_static("x-api-key")
+        }
+        Some(Dialect::Gemini) if !path.contains("/projects/") => {
+            HeaderName::from_static("x-goog-api-key")
+        }
+        Some(Dialect::GeminiGrpc) => HeaderName::from_static("x-goog-api-key"),
+        _ => header::AUTHORIZATION,
     }
 }
 

@@ -152,9 +152,31 @@ impl Host {
     fn path(&self, dialect: Option<Dialect>, asked: &str) -> String {
         let whole = match dialect {
             Some(Dialect::OpenAiChat) => "/v1/chat/completions",
-            Some(Dialect::AnthropicMessages) => "/v1/messages",
-            None => asked,
+            Some(Dialect::OpenAiResponses) => "/v1/responses",
+            Some(Dialect::OpenAiCompletions) => "/v1/completions",
+            Some(Dialect::OpenAiEmbeddings) => "/v1/embeddings",
+            Some(Dialect::AnthropicMessages) if asked.ends_with("/v1/messages") => "/v1/messages",
+            // the path names the model, and what stands before its version is a proxy's
+            Some(Dialect::Gemini | Dialect::AnthropicMessages) => from_version(asked),
+            Some(Dialect::Ollama) => asked.rfind("/api/").map_or(asked, |at| &asked[at..]),
+            Some(
+                Dialect::BedrockConverse
+                | Dialect::GeminiGrpc
+                | Dialect::VertexGrpc
+                | Dialect::KServeGrpc,
+            )
+            | None => asked,
         };
+        if let Some(Dialect::Gemini) = dialect {
+            let version = whole.split('/').nth(1).unwrap_or_default();
+            let has_it = self.path.ends_with(&format!("/{version}"));
+            let own = if has_it {
+                &whole[version.len() + 1..]
+            } else {
+                whole
+            };
+            return format!("{}{own}", self.path);
+        }
         let has_version = match dialect {
             // it is recognised by its `/v1/messages`
             Some(Dialect::AnthropicMessages) => self.path.ends_with("/v1"),
@@ -178,6 +200,19 @@ impl Host {
         parts.path_and_query = Some(PathAndQuery::try_from(&*text).ok()?);
         Uri::from_parts(parts).ok()
     }
+}
+
+/// A path from the segment on that is a version.
+fn from_version(path: &str) -> &str {
+    let mut at = 0usize;
+    for segment in path.split_inclusive('/') {
+        if is_version(segment.trim_end_matches('/')) {
+            // with the slash before it
+            return &path[at.saturating_sub(1)..];
+        }
+        at += segment.len();
+    }
+    path
 }
 
 /// `v1`, `v2`, `v1beta`, `v1alpha1`.

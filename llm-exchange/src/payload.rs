@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, header, request};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::{Attempts, BoxError, Call, Dialect, Unreadable};
+use crate::{Attempts, BoxError, Call, Dialect, Unreadable, meter, route::Route};
 
 /// A request body: whole bytes that can be sent again at no cost, or a stream that passes through
 /// once.
@@ -69,7 +69,8 @@ impl Payload {
     /// Reads the request's body whole if it is an LLM call, and what the call asks for.
     ///
     /// Read whole are the bodies of requests of a known [`Dialect`] with a JSON content type (or
-    /// none), up to `max_bytes`. Everything else passes through as it comes, as one stream. The
+    /// none), or gRPC's, up to `max_bytes`. Everything else passes through as it comes, as one
+    /// stream. The
     /// future never fails: if the caller's upload breaks, what was read and the error go on to the
     /// inner service, and [`upload_broke`](Self::upload_broke) remembers it.
     ///
@@ -79,12 +80,13 @@ impl Payload {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let dialect = Dialect::of(request.method(), request.uri());
+        let route = Route::of_request(request.method(), request.uri());
         let request = request.map(Self::new);
-        let known = request.body().call.as_ref().map(|call| call.dialect());
-        ReadPayload(match dialect {
-            Some(dialect) if known != Some(dialect) && is_json(request.headers()) => {
-                ReadState::Collecting(Box::new(Collect::new(request, dialect, max_bytes)))
+        let known = |call: &Arc<Call>| call.is_of(request.method(), request.uri());
+        let known = request.body().call.as_ref().is_some_and(known);
+        ReadPayload(match route {
+            Some(route) if !known && is_readable(route.dialect, request.headers()) => {
+                ReadState::Collecting(Box::new(Collect::new(request, route, max_bytes)))
             }
             _ => ReadState::Ready(Some(request)),
         })
@@ -161,9 +163,10 @@ impl Payload {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether the body is of the type that the dialect has.
+fn is_readable(dialect: Dialect, headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return true;
+        return !dialect.is_grpc();
     };
     let value = value.as_bytes();
     let media_type = value
@@ -175,6 +178,9 @@ fn is_json(headers: &HeaderMap) -> bool {
         let start = media_type.len().checked_sub(end.len());
         start.is_some_and(|start| media_type[start..].eq_ignore_ascii_case(end))
     };
+    if dialect.is_grpc() {
+        return meter::is_grpc(media_type);
+    }
     media_type.eq_ignore_ascii_case(b"application/json") || ends(b"+json")
 }
 
@@ -325,7 +331,7 @@ struct Collect {
     /// Taken when the request is whole.
     parts: Option<request::Parts>,
     body: Payload,
-    dialect: Dialect,
+    route: Route,
     encoded: bool,
     max_bytes: usize,
     /// The first frame stays as it came: most bodies have only that one.
@@ -338,13 +344,13 @@ struct Collect {
 const MOST_RESERVED: usize = 1 << 20;
 
 impl Collect {
-    fn new(request: Request<Payload>, dialect: Dialect, max_bytes: usize) -> Self {
+    fn new(request: Request<Payload>, route: Route, max_bytes: usize) -> Self {
         let encoded = is_encoded(request.headers());
         let (parts, body) = request.into_parts();
         Self {
             parts: Some(parts),
             body,
-            dialect,
+            route,
             encoded,
             max_bytes,
             first: Bytes::new(),
@@ -430,8 +436,8 @@ impl Collect {
             read
         };
         let call = match read {
-            Ok(()) => Call::read(self.dialect, &bytes, attempts),
-            Err(why) => Call::unreadable_because(self.dialect, why, attempts),
+            Ok(()) => Call::read(&self.route, parts.uri.path(), &bytes, attempts),
+            Err(why) => Call::unreadable_because(&self.route, parts.uri.path(), why, attempts),
         };
         let content = match (read, error) {
             (Err(Unreadable::TooLarge), _) => {

@@ -206,7 +206,7 @@ where
             if is_error(status) {
                 peeked.hints = Hints::read(headers, clock);
             }
-            let format = Format::of(status, headers);
+            let format = Format::of(status, headers, call);
             peeked.encoded = format == Format::Encoded;
             (peeked, How::of(status, format))
         }
@@ -243,7 +243,7 @@ impl How {
         match format {
             Format::Json if is_error(status) => Self::Error,
             Format::Json => Self::Json,
-            Format::Stream => Self::Stream,
+            Format::Events(_) => Self::Stream,
             Format::Encoded | Format::Other => Self::Head,
         }
     }
@@ -292,17 +292,19 @@ impl<R> Peek<R> {
         let read = match self.how {
             How::Head => Read::Enough,
             How::Error => Read::On,
-            How::Json => match dialect.looks_like_error(&self.answer().body().data_ahead()) {
-                None => Read::On,
-                Some(true) => {
-                    self.how = How::Error;
-                    Read::On
+            How::Json => {
+                match (dialect.wire().looks_like_error)(&self.answer().body().data_ahead()) {
+                    None => Read::On,
+                    Some(true) => {
+                        self.how = How::Error;
+                        Read::On
+                    }
+                    Some(false) => {
+                        self.peeked.depth = Depth::FirstContent;
+                        Read::Enough
+                    }
                 }
-                Some(false) => {
-                    self.peeked.depth = Depth::FirstContent;
-                    Read::Enough
-                }
-            },
+            }
             How::Stream => self.stream(),
         };
         if read == Read::On && self.answer().body().bytes_ahead() >= self.limits.max_bytes {
@@ -352,7 +354,9 @@ impl<R> Peek<R> {
             How::Head | How::Json => None,
             // a body that is too long, or does not come to its end, tells by its beginning
             How::Error => {
-                ProviderError::from_body(&self.answer().body().data_ahead()).map(Arc::new)
+                let answer = self.answer();
+                let kind = ProviderError::amazon_kind(answer.headers());
+                ProviderError::of_answer(kind, &answer.body().data_ahead()).map(Arc::new)
             }
             // content before it was handed on with it
             How::Stream => self
@@ -364,7 +368,10 @@ impl<R> Peek<R> {
             if !is_error(self.peeked.status)
                 && let Some(answer) = &self.answer
             {
-                self.peeked.hints = Hints::read(answer.headers(), &self.clock);
+                // gRPC says in its trailers when to come back
+                let headers = answer.body().trailers_ahead();
+                let headers = headers.unwrap_or(answer.headers());
+                self.peeked.hints = Hints::read(headers, &self.clock);
             }
             self.peeked.fail(error);
         }

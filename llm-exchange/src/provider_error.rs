@@ -1,14 +1,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use self::body::Node;
 use self::scan::scan;
 
 mod body;
+mod grpc;
 mod scan;
 mod status;
+
+pub(crate) use self::grpc::{code_of, google_name};
 
 /// The error that a provider reports, in whichever of the known JSON shapes: as the body of an
 /// error answer, as the body of a "successful" one, or as the data of an event in a stream.
@@ -57,6 +60,48 @@ impl ProviderError {
         let mut body = Node::default();
         scan(bytes, &mut body);
         body.into_error()
+    }
+
+    /// An error that is only a text.
+    pub(crate) fn from_text(text: &str) -> Self {
+        Self {
+            detail_code: None,
+            code: None,
+            inner_code: None,
+            kind: None,
+            number: None,
+            message: Some(scan::cut(text, scan::MAX_TEXT).into()),
+            status: None,
+            retry_info: None,
+            per_day: false,
+            limit_source: None,
+        }
+    }
+
+    /// The error of an answer's body; `kind` is Amazon's, from the head.
+    pub(crate) fn of_answer(kind: Option<&str>, body: &[u8]) -> Option<Self> {
+        match kind {
+            Some(kind) => Some(Self::from_amazon(kind, body)),
+            None => Self::from_body(body),
+        }
+    }
+
+    pub(crate) fn amazon_kind(headers: &HeaderMap) -> Option<&str> {
+        headers.get("x-amzn-errortype")?.to_str().ok()
+    }
+
+    /// An error of Amazon's, which names its kind beside the body: in the header `x-amzn-errortype`,
+    /// or in the frame of a stream.
+    pub(crate) fn from_amazon(kind: &str, body: &[u8]) -> Self {
+        // "ThrottlingException:http://..."
+        let kind = kind.split(':').next().unwrap_or_default();
+        let kind: Box<str> = scan::cut(kind, body::MAX_NAME).into();
+        let mut error = Self::from_body(body).unwrap_or_else(|| Self::from_text(""));
+        error.status = status::status_of(&kind)
+            .and_then(|status| StatusCode::from_u16(status).ok())
+            .or(error.status);
+        error.kind = Some(kind);
+        error
     }
 
     /// The most specific code: `details.error_code`, else `code`, else `type`, else `status`. A

@@ -45,6 +45,11 @@ pub(crate) fn set(text: &Bytes, name: &str, json: &str) -> Option<Bytes> {
     }
 }
 
+/// Whether the outermost object has a member. `None`: the text is no JSON object, or has it twice.
+pub(crate) fn has(text: &[u8], name: &str) -> Option<bool> {
+    Some(find_member(text, name)?.is_some())
+}
+
 /// Takes a member out of the outermost object, with the comma that sets it off; the text itself if
 /// it isn't there.
 ///

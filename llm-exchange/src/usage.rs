@@ -63,6 +63,26 @@ impl Usage {
     pub const fn total(&self) -> u64 {
         self.input().saturating_add(self.output())
     }
+
+    /// The usage of both together. A stated cost stays only where both have one.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            uncached: self.uncached.saturating_add(other.uncached),
+            cached: self.cached.saturating_add(other.cached),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_long: self.cache_write_long.saturating_add(other.cache_write_long),
+            audio_input: self.audio_input.saturating_add(other.audio_input),
+            visible: self.visible.saturating_add(other.visible),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            audio_output: self.audio_output.saturating_add(other.audio_output),
+            web_searches: self.web_searches.saturating_add(other.web_searches),
+            stated_pico_usd: self
+                .stated_pico_usd
+                .zip(other.stated_pico_usd)
+                .map(|(one, other)| one.saturating_add(other)),
+        }
+    }
 }
 
 /// The best that is known of an answer's tokens so far: the provider's numbers where it gave them,

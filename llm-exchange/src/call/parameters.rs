@@ -3,7 +3,7 @@
 use http::Request;
 use serde::de::IgnoredAny;
 
-use super::{Call, NotRewritten, readable, rewrite};
+use super::{Call, NotRewritten, rewrite};
 use crate::{Payload, splice};
 
 impl Call {
@@ -13,7 +13,7 @@ impl Call {
     ///
     /// [`NotRewritten`]: why not.
     pub fn can_be_rewritten(request: &Request<Payload>) -> Result<(), NotRewritten> {
-        readable(request).map(drop)
+        rewrite::readable(request).map(drop)
     }
 
     /// Sets a parameter of the request's JSON, a member of its outermost object, to this JSON; adds
@@ -32,7 +32,7 @@ impl Call {
         if serde_json::from_str::<IgnoredAny>(json).is_err() {
             return Err(NotRewritten::NotRead);
         }
-        rewrite(request, |body| splice::set(body, name, json))
+        rewrite::body(request, |body| splice::set(body, name, json))
     }
 
     /// Takes a parameter out of the request's JSON, if it is there, as
@@ -45,7 +45,7 @@ impl Call {
         request: &mut Request<Payload>,
         name: &str,
     ) -> Result<(), NotRewritten> {
-        rewrite(request, |body| splice::remove(body, name))
+        rewrite::body(request, |body| splice::remove(body, name))
     }
 }
 

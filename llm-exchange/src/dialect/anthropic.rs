@@ -1,17 +1,38 @@
 //! Anthropic messages.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    Seen,
-    json::{Count, MaybeCount, Spoken, Text, media, range_within},
+    anthropic_usage::{self, Counts},
+    json::{self, Count, MaybeCount, Spoken, Text, bytes_of, media, range_within},
+    json_start,
+    wire::{Framing, Place, Problem, Seen, Wire},
 };
 use crate::{
-    Usage,
-    call::Facts,
-    meter::{Holes, Reading, StreamEvent, UsageParts},
+    call::{Facts, Unreadable},
+    meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
+    sse,
+    stream::ending,
+};
+
+pub(super) const WIRE: Wire = Wire {
+    name: "anthropic_messages",
+    framing: Framing::Sse,
+    facts,
+    model: Place::Member("model"),
+    output_cap: &[Place::Member("max_tokens")],
+    // usage is in every stream, asked for or not
+    usage_on_request: false,
+    read_event,
+    read_answer,
+    usage: ("usage", anthropic_usage::read),
+    is_complete: |reading| reading.done,
+    looks_like_error,
+    error,
+    ended_by_error: |problem| sse::Event::named("error", error(problem)).raw().clone(),
+    ended_by_limit: ending::anthropic,
 };
 
 #[derive(Deserialize)]
@@ -36,22 +57,20 @@ struct Metadata<'a> {
     user_id: Option<Text<'a>>,
 }
 
-pub(super) fn facts(body: &[u8]) -> serde_json::Result<Facts> {
-    let request: Request<'_> = serde_json::from_slice(body)?;
+fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
+    let request: Request<'_> = json::request(body)?;
     let prompt = [request.system, request.tools, request.messages];
-    let stream = request.stream.unwrap_or(false);
     Ok(Facts {
         model: request.model.map(|model| model.0.into()),
         end_user: request
             .metadata
             .and_then(|metadata| metadata.user_id)
             .map(|user| user.0.into()),
-        stream,
-        // usage is in every Anthropic stream, asked for or not
-        asks_usage: stream,
+        stream: request.stream.unwrap_or(false),
+        asks_usage: false,
         output_cap: request.max_tokens.map(|cap| cap.0),
         choices: 1,
-        prompt_bytes: prompt.iter().flatten().map(|raw| raw.get().len()).sum(),
+        prompt_bytes: bytes_of(&prompt),
         media: media(&prompt),
     })
 }
@@ -68,7 +87,8 @@ struct Event<'a> {
     content_block: Option<Block<'a>>,
     #[serde(borrow)]
     message: Option<Message<'a>>,
-    usage: Option<Wire>,
+    #[serde(borrow)]
+    usage: Option<Counts<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -126,7 +146,8 @@ struct Message<'a> {
     content: Option<Vec<Block<'a>>>,
     #[serde(borrow)]
     stop_reason: Option<Text<'a>>,
-    usage: Option<Wire>,
+    #[serde(borrow)]
+    usage: Option<Counts<'a>>,
 }
 
 impl<'a> Message<'a> {
@@ -150,102 +171,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Three counts of the prompt beside each other. In a stream they come in parts: each field that is
-/// there replaces its last value, as all are cumulative.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Wire {
-    input_tokens: MaybeCount,
-    cache_creation_input_tokens: MaybeCount,
-    cache_read_input_tokens: MaybeCount,
-    cache_creation: Option<Creation>,
-    output_tokens: MaybeCount,
-    output_tokens_details: Option<OutputDetails>,
-    server_tool_use: Option<ServerTools>,
-    service_tier: Option<String>,
-    speed: Option<String>,
-    inference_geo: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Creation {
-    ephemeral_1h_input_tokens: MaybeCount,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    thinking_tokens: MaybeCount,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ServerTools {
-    web_search_requests: MaybeCount,
-}
-
-impl Wire {
-    fn merge(&self, reading: &mut Reading) {
-        let parts = &mut reading.parts;
-        let creation = self.cache_creation.as_ref();
-        let details = self.output_tokens_details.as_ref();
-        let tools = self.server_tool_use.as_ref();
-        for (part, new) in [
-            (&mut parts.input, self.input_tokens),
-            (&mut parts.cached, self.cache_read_input_tokens),
-            (&mut parts.cache_write, self.cache_creation_input_tokens),
-            (
-                &mut parts.cache_write_long,
-                creation.map_or(MaybeCount(None), |of| of.ephemeral_1h_input_tokens),
-            ),
-            (&mut parts.output, self.output_tokens),
-            (
-                &mut parts.reasoning,
-                details.map_or(MaybeCount(None), |of| of.thinking_tokens),
-            ),
-            (
-                &mut parts.web_searches,
-                tools.map_or(MaybeCount(None), |of| of.web_search_requests),
-            ),
-        ] {
-            *part = new.0.or(*part);
-        }
-        if let Some(usage) = usage(parts) {
-            reading.set_usage(usage);
-        }
-        if let Some(tier) = &self.service_tier {
-            reading.set_tier(tier);
-        }
-        if let Some(speed) = &self.speed {
-            reading.set_speed(speed);
-        }
-        if let Some(geo) = &self.inference_geo {
-            reading.set_geo(geo);
-        }
-    }
-}
-
-fn usage(parts: &UsageParts) -> Option<Usage> {
-    if parts.input.is_none() && parts.output.is_none() {
-        return None;
-    }
-    let output = parts.output.unwrap_or(0);
-    let reasoning = parts.reasoning.unwrap_or(0).min(output);
-    let long = parts.cache_write_long.unwrap_or(0);
-    Some(Usage {
-        uncached: parts.input.unwrap_or(0),
-        cached: parts.cached.unwrap_or(0),
-        cache_write: parts.cache_write.unwrap_or(0).saturating_sub(long),
-        cache_write_long: long,
-        visible: output - reasoning,
-        reasoning,
-        web_searches: parts.web_searches.unwrap_or(0),
-        ..Usage::default()
-    })
-}
-
-pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
+fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
         return StreamEvent::Nothing.into();
     };
@@ -253,13 +179,7 @@ pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     let mut spoken = Spoken::default();
     match kind {
         Some("error") => {
-            return match ProviderError::from_body(data) {
-                Some(error) => {
-                    reading.fail(error);
-                    StreamEvent::Error.into()
-                }
-                None => StreamEvent::Nothing.into(),
-            };
+            return Seen::error(data, reading);
         }
         Some("message_start") => {
             if let Some(message) = &event.message {
@@ -317,7 +237,7 @@ pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     }
 }
 
-pub(super) fn read_answer(body: &[u8], reading: &mut Reading) {
+fn read_answer(body: &[u8], reading: &mut Reading) {
     let Ok(answer) = serde_json::from_slice::<Message<'_>>(body) else {
         return;
     };
@@ -328,14 +248,56 @@ pub(super) fn read_answer(body: &[u8], reading: &mut Reading) {
     }
 }
 
-/// The usage at the start of the bytes.
-pub(super) fn read_usage(json: &[u8], reading: &mut Reading) {
-    let mut values = serde_json::Deserializer::from_slice(json).into_iter::<Wire>();
-    if let Some(Ok(usage)) = values.next() {
-        usage.merge(reading);
+/// Vertex AI may answer in Google's shape.
+fn looks_like_error(start: &[u8]) -> Option<bool> {
+    match json_start::starts_with_member(start, b"error", None)? {
+        true => Some(true),
+        false => json_start::starts_with_member(start, b"type", Some(b"error")),
     }
 }
 
-pub(super) fn is_complete(reading: &Reading) -> bool {
-    reading.done
+/// `{"type":"error","error":{"type","message","details":{"error_code"}}}`.
+fn error(problem: &Problem<'_>) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        r#type: &'a str,
+        error: Error<'a>,
+    }
+
+    #[derive(Serialize)]
+    struct Error<'a> {
+        r#type: &'a str,
+        message: &'a str,
+        details: Details<'a>,
+    }
+
+    #[derive(Serialize)]
+    struct Details<'a> {
+        error_code: &'a str,
+    }
+
+    json::written(&Body {
+        r#type: "error",
+        error: Error {
+            r#type: error_type(problem.status),
+            message: problem.message,
+            details: Details {
+                error_code: problem.code,
+            },
+        },
+    })
+}
+
+const fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        504 => "timeout_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    }
 }

@@ -4,12 +4,33 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use memchr::memmem;
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{self, DeserializeSeed},
 };
-use serde_json::value::RawValue;
+use serde_json::{error::Category, value::RawValue};
 
-use crate::{call::Media, meter::Reading};
+use crate::{
+    call::{Media, Unreadable},
+    meter::Reading,
+};
+
+/// Reads a request's JSON.
+pub(super) fn request<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        Category::Data => Unreadable::Fields,
+        Category::Syntax | Category::Eof | Category::Io => Unreadable::Syntax,
+    })
+}
+
+/// JSON of ours, of texts and numbers, which always serialises.
+pub(super) fn written(json: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(json).unwrap_or_default()
+}
+
+/// The bytes of the parts of a prompt.
+pub(super) fn bytes_of(prompt: &[Option<&RawValue>]) -> usize {
+    prompt.iter().flatten().map(|raw| raw.get().len()).sum()
+}
 
 /// A string that is borrowed from the body unless it has escapes.
 ///
@@ -226,60 +247,9 @@ pub(super) fn media(prompt: &[Option<&RawValue>]) -> Media {
     media
 }
 
-/// Whether an object's first member has this name (and this string value): `None` means that more
-/// bytes are needed. Keep-alive blank lines before the object are passed over.
-pub(super) fn starts_with_member(start: &[u8], name: &[u8], value: Option<&[u8]>) -> Option<bool> {
-    let mut rest = start;
-    if !take(&mut rest, b"{")? || !take_string(&mut rest, name)? {
-        return Some(false);
-    }
-    match value {
-        None => Some(true),
-        Some(value) => Some(take(&mut rest, b":")? && take_string(&mut rest, value)?),
-    }
-}
-
-fn take_string(rest: &mut &[u8], text: &[u8]) -> Option<bool> {
-    Some(take(rest, b"\"")? && take_exact(rest, text)? && take_exact(rest, b"\"")?)
-}
-
-fn take(rest: &mut &[u8], token: &[u8]) -> Option<bool> {
-    *rest = rest.trim_ascii_start();
-    take_exact(rest, token)
-}
-
-fn take_exact(rest: &mut &[u8], token: &[u8]) -> Option<bool> {
-    if let Some(after) = rest.strip_prefix(token) {
-        *rest = after;
-        return Some(true);
-    }
-    // too short to tell
-    if token.starts_with(rest) {
-        None
-    } else {
-        Some(false)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_member_is_known_as_soon_as_its_name_is_there() {
-        let openai = |text: &[u8]| starts_with_member(text, b"error", None);
-        assert_eq!(openai(b""), None);
-        assert_eq!(openai(b" \r\n"), None);
-        assert_eq!(openai(b"{ \"err"), None);
-        assert_eq!(openai(b"{ \"error\""), Some(true));
-        assert_eq!(openai(b"{\"errors\""), Some(false));
-        assert_eq!(openai(b"{\"id\""), Some(false));
-        assert_eq!(openai(b"[]"), Some(false));
-        let anthropic = |text: &[u8]| starts_with_member(text, b"type", Some(b"error"));
-        assert_eq!(anthropic(b"{\"type\":"), None);
-        assert_eq!(anthropic(b"{\"type\": \"error\""), Some(true));
-        assert_eq!(anthropic(b"{\"type\":\"message\""), Some(false));
-    }
 
     #[test]
     fn a_count_may_be_a_whole_float_but_nothing_else() {

@@ -1,24 +1,45 @@
-//! Which wire format a call speaks. One file per dialect; this one says who can do what.
+//! Which wire format a call speaks. One file per dialect, each with its row of the table; the table
+//! is [`Dialect::wire`].
 
 mod anthropic;
+mod anthropic_usage;
+mod bedrock;
+mod gemini;
+mod gemini_usage;
+mod google_grpc;
 mod json;
+mod json_start;
+mod kserve;
+mod ollama;
 mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
+mod openai_error;
+mod openai_responses;
+mod openai_said;
 mod openai_usage;
+mod wire;
 
 use http::{Method, Uri};
-use serde_json::error::Category;
 
-use crate::{
-    call::{Facts, Unreadable},
-    meter::{Holes, Reading, StreamEvent},
-};
+pub(crate) use self::wire::{Framing, Place, Problem, Seen, Wire};
+use crate::route::Route;
 
 /// The wire format of a call, known from its method and path.
 ///
-/// | dialect | recognised as |
+/// | dialect | recognised as `POST` of a path that ends in |
 /// |---|---|
-/// | [`OpenAiChat`](Dialect::OpenAiChat) | `POST`, a path that ends in `/chat/completions` |
-/// | [`AnthropicMessages`](Dialect::AnthropicMessages) | `POST`, a path that ends in `/v1/messages` |
+/// | [`OpenAiChat`](Dialect::OpenAiChat) | `/chat/completions`; Azure's `/openai/deployments/NAME/chat/completions` |
+/// | [`OpenAiResponses`](Dialect::OpenAiResponses) | `/responses` |
+/// | [`OpenAiCompletions`](Dialect::OpenAiCompletions) | `/completions` |
+/// | [`OpenAiEmbeddings`](Dialect::OpenAiEmbeddings) | `/embeddings` |
+/// | [`AnthropicMessages`](Dialect::AnthropicMessages) | `/v1/messages`; Vertex AI's `/publishers/anthropic/models/NAME:rawPredict` and `:streamRawPredict`; Bedrock's `/model/NAME/invoke` and `/invoke-with-response-stream`, where the name has `anthropic` in it |
+/// | [`Gemini`](Dialect::Gemini) | `/models/NAME:generateContent` and `:streamGenerateContent`, also after `tunedModels` and `endpoints` |
+/// | [`Ollama`](Dialect::Ollama) | `/api/chat`, `/api/generate` |
+/// | [`BedrockConverse`](Dialect::BedrockConverse) | `/model/NAME/converse`, `/model/NAME/converse-stream` |
+/// | [`GeminiGrpc`](Dialect::GeminiGrpc) | `google.ai.generativelanguage.v1beta.GenerativeService`, `GenerateContent` and `StreamGenerateContent` |
+/// | [`VertexGrpc`](Dialect::VertexGrpc) | `google.cloud.aiplatform.v1.PredictionService`, the same |
+/// | [`KServeGrpc`](Dialect::KServeGrpc) | `inference.GRPCInferenceService/ModelInfer` |
 ///
 /// Whatever comes before that end of the path is a prefix of the provider's or of a proxy
 /// (`/openai/v1/chat/completions`). A call of no known dialect passes through every layer untouched.
@@ -27,114 +48,61 @@ use crate::{
 pub enum Dialect {
     /// OpenAI chat completions, which most other providers and local servers speak too.
     OpenAiChat,
-    /// Anthropic messages.
+    /// OpenAI responses.
+    OpenAiResponses,
+    /// OpenAI's old completions.
+    OpenAiCompletions,
+    /// OpenAI embeddings.
+    OpenAiEmbeddings,
+    /// Anthropic messages, also on Vertex AI and Bedrock.
     AnthropicMessages,
-}
-
-/// What a dialect's reader saw in one event of a stream, beside what it wrote down.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) event: StreamEvent,
-    /// Where its text stands, if an event that differs in nothing else says nothing else.
-    pub(crate) holes: Option<Holes>,
-    /// Nothing but the answer's usage, as OpenAI sends it to who asks for it.
-    pub(crate) usage_only: bool,
-}
-
-impl From<StreamEvent> for Seen {
-    fn from(event: StreamEvent) -> Self {
-        Self {
-            event,
-            ..Self::default()
-        }
-    }
+    /// Gemini's `generateContent`, also on Vertex AI.
+    Gemini,
+    /// Ollama's own API.
+    Ollama,
+    /// Amazon Bedrock's Converse.
+    BedrockConverse,
+    /// The Gemini API over gRPC.
+    GeminiGrpc,
+    /// Vertex AI over gRPC.
+    VertexGrpc,
+    /// KServe's open inference protocol over gRPC, as Triton speaks it: no tokens are counted in it.
+    KServeGrpc,
 }
 
 impl Dialect {
     /// The dialect of a request, if it is an LLM call that this crate can read.
     #[must_use]
     pub fn of(method: &Method, uri: &Uri) -> Option<Self> {
-        if method != Method::POST {
-            return None;
-        }
-        let path = uri.path();
-        let path = path.strip_suffix('/').unwrap_or(path);
-        if path.ends_with("/chat/completions") {
-            Some(Self::OpenAiChat)
-        } else if path.ends_with("/v1/messages") {
-            Some(Self::AnthropicMessages)
-        } else {
-            None
-        }
+        Some(Route::of_request(method, uri)?.dialect)
     }
 
     /// A short name for labels and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAiChat => "openai_chat",
-            Self::AnthropicMessages => "anthropic_messages",
-        }
+        self.wire().name
     }
 
-    /// What the request's JSON asks for.
-    pub(crate) fn facts(self, body: &[u8]) -> Result<Facts, Unreadable> {
-        match self {
-            Self::OpenAiChat => openai_chat::facts(body),
-            Self::AnthropicMessages => anthropic::facts(body),
-        }
-        .map_err(|error| match error.classify() {
-            Category::Data => Unreadable::Fields,
-            Category::Syntax | Category::Eof | Category::Io => Unreadable::Syntax,
-        })
+    /// Whether it is a gRPC service: its status is in the trailers, and its messages are protobuf.
+    #[must_use]
+    pub const fn is_grpc(self) -> bool {
+        matches!(self.wire().framing, Framing::Grpc)
     }
 
-    /// Reads the data of one event of a stream.
-    pub(crate) fn read_event(self, data: &[u8], reading: &mut Reading) -> Seen {
+    /// The table: what is known of each format, and who reads it.
+    pub(crate) const fn wire(self) -> &'static Wire {
         match self {
-            Self::OpenAiChat => openai_chat::read_event(data, reading),
-            Self::AnthropicMessages => anthropic::read_event(data, reading),
-        }
-    }
-
-    /// Reads the JSON of an unstreamed answer.
-    pub(crate) fn read_answer(self, body: &[u8], reading: &mut Reading) {
-        match self {
-            Self::OpenAiChat => openai_chat::read_answer(body, reading),
-            Self::AnthropicMessages => anthropic::read_answer(body, reading),
-        }
-    }
-
-    /// Reads the usage object at the start of the bytes.
-    pub(crate) fn read_usage(self, json: &[u8], reading: &mut Reading) {
-        match self {
-            Self::OpenAiChat => {
-                if let Some(usage) = openai_usage::of(json) {
-                    reading.set_usage(usage);
-                }
-            }
-            Self::AnthropicMessages => anthropic::read_usage(json, reading),
-        }
-    }
-
-    /// Whether a stream that ended in order has all the marks of its protocol's end.
-    pub(crate) fn is_complete(self, reading: &Reading) -> bool {
-        match self {
-            Self::OpenAiChat => openai_chat::is_complete(reading),
-            Self::AnthropicMessages => anthropic::is_complete(reading),
-        }
-    }
-
-    /// Whether a streamed answer has the provider's usage only if the request asks for it.
-    pub(crate) const fn has_usage_on_request(self) -> bool {
-        matches!(self, Self::OpenAiChat)
-    }
-
-    /// Whether the JSON of a 200 may be an error: `None` as long as too little of it is here to tell.
-    pub(crate) fn looks_like_error(self, start: &[u8]) -> Option<bool> {
-        match self {
-            Self::OpenAiChat => json::starts_with_member(start, b"error", None),
-            Self::AnthropicMessages => json::starts_with_member(start, b"type", Some(b"error")),
+            Self::OpenAiChat => &openai_chat::WIRE,
+            Self::OpenAiResponses => &openai_responses::WIRE,
+            Self::OpenAiCompletions => &openai_completions::WIRE,
+            Self::OpenAiEmbeddings => &openai_embeddings::WIRE,
+            Self::AnthropicMessages => &anthropic::WIRE,
+            Self::Gemini => &gemini::WIRE,
+            Self::Ollama => &ollama::WIRE,
+            Self::BedrockConverse => &bedrock::WIRE,
+            Self::GeminiGrpc => &google_grpc::GEMINI,
+            Self::VertexGrpc => &google_grpc::VERTEX,
+            Self::KServeGrpc => &kserve::WIRE,
         }
     }
 }

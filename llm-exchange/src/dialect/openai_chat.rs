@@ -4,14 +4,37 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Seen,
-    json::{Count, MaybeCount, Spoken, Text, media, range_within},
+    json::{self, Count, MaybeCount, Spoken, Text, bytes_of, media, range_within},
+    json_start, openai_error,
+    openai_said::Said,
     openai_usage,
+    wire::{Framing, Place, Seen, Wire},
 };
 use crate::{
-    call::Facts,
+    call::{Facts, Unreadable},
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
+    stream::ending,
+};
+
+pub(super) const WIRE: Wire = Wire {
+    name: "openai_chat",
+    framing: Framing::Sse,
+    facts,
+    model: Place::Member("model"),
+    output_cap: &[
+        Place::Member("max_completion_tokens"),
+        Place::Member("max_tokens"),
+    ],
+    usage_on_request: true,
+    read_event,
+    read_answer,
+    usage: ("usage", openai_usage::read),
+    is_complete,
+    looks_like_error,
+    error: openai_error::error,
+    ended_by_error: openai_error::ended_by_error,
+    ended_by_limit: ending::openai_chat,
 };
 
 #[derive(Deserialize)]
@@ -34,23 +57,32 @@ struct Request<'a> {
 }
 
 #[derive(Deserialize)]
-struct StreamOptions {
+pub(super) struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-pub(super) fn facts(body: &[u8]) -> serde_json::Result<Facts> {
-    let request: Request<'_> = serde_json::from_slice(body)?;
+impl StreamOptions {
+    pub(super) fn asks_usage(this: Option<Self>) -> bool {
+        this.is_some_and(|options| options.include_usage.unwrap_or(false))
+    }
+}
+
+/// The end user under its new name or its old one.
+pub(super) fn end_user(
+    safety_identifier: Option<Text<'_>>,
+    user: Option<Text<'_>>,
+) -> Option<Box<str>> {
+    safety_identifier.or(user).map(|user| user.0.into())
+}
+
+fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
+    let request: Request<'_> = json::request(body)?;
     let prompt = [request.messages, request.tools];
     Ok(Facts {
         model: request.model.map(|model| model.0.into()),
-        end_user: request
-            .safety_identifier
-            .or(request.user)
-            .map(|user| user.0.into()),
+        end_user: end_user(request.safety_identifier, request.user),
         stream: request.stream.unwrap_or(false),
-        asks_usage: request
-            .stream_options
-            .is_some_and(|options| options.include_usage.unwrap_or(false)),
+        asks_usage: StreamOptions::asks_usage(request.stream_options),
         // the larger, where both stand: which one a server obeys differs
         output_cap: request
             .max_completion_tokens
@@ -59,7 +91,7 @@ pub(super) fn facts(body: &[u8]) -> serde_json::Result<Facts> {
         choices: request
             .n
             .map_or(1, |n| u32::try_from(n.0).unwrap_or(u32::MAX)),
-        prompt_bytes: prompt.iter().flatten().map(|raw| raw.get().len()).sum(),
+        prompt_bytes: bytes_of(&prompt),
         media: media(&prompt),
     })
 }
@@ -91,6 +123,9 @@ struct Chunk<'a> {
 struct Groq<'a> {
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    /// A text: the stream was stopped early.
+    #[serde(borrow)]
+    error: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -101,77 +136,11 @@ struct Choice<'a> {
     delta: Option<Said<'a>>,
     #[serde(borrow)]
     message: Option<Said<'a>>,
+    /// The old completions have this alone.
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
     #[serde(borrow)]
     finish_reason: Option<Text<'a>>,
-}
-
-/// A delta, or a whole message.
-#[derive(Deserialize)]
-struct Said<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function_call: Option<&'a RawValue>,
-    #[serde(borrow)]
-    audio: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ToolCall<'a> {
-    #[serde(borrow)]
-    function: Option<Function<'a>>,
-    #[serde(borrow)]
-    custom: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Function<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-}
-
-impl<'a> Said<'a> {
-    fn read(&self, spoken: &mut Spoken<'a>, reading: &mut Reading) {
-        spoken.say(self.content, reading);
-        spoken.say(self.refusal, reading);
-        // servers that send both names send the same text twice
-        spoken.say(self.reasoning_content.or(self.reasoning), reading);
-        if let Some(calls) = self.tool_calls {
-            match serde_json::from_str::<Vec<ToolCall<'a>>>(calls.get()) {
-                Ok(calls) => {
-                    for call in calls {
-                        // a call without a name and arguments is still one
-                        spoken.silently();
-                        let parts = call.function.iter().chain(&call.custom);
-                        parts.for_each(|function| function.read(spoken, reading));
-                    }
-                }
-                Err(_) => spoken.say(Some(calls), reading),
-            }
-        }
-        spoken.say(self.function_call, reading);
-        spoken.other(self.audio);
-    }
-}
-
-impl<'a> Function<'a> {
-    fn read(&self, spoken: &mut Spoken<'a>, reading: &mut Reading) {
-        spoken.say(self.name, reading);
-        spoken.say(self.arguments, reading);
-        spoken.say(self.input, reading);
-    }
 }
 
 pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
@@ -181,20 +150,18 @@ pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     }
     let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
         // not a chunk: perhaps a server's flat error
-        return match ProviderError::from_body(data) {
-            Some(error) => {
-                reading.fail(error);
-                StreamEvent::Error.into()
-            }
-            None => StreamEvent::Nothing.into(),
-        };
+        return Seen::error(data, reading);
     };
     let choices = chunk.choices.as_deref().unwrap_or_default();
     let mut spoken = Spoken::default();
     chunk.read(&mut spoken, reading);
-    if let Some(error) = chunk.error.and_then(|_| ProviderError::from_body(data)) {
+    if let Some(error) = chunk.error(data) {
         reading.fail(error);
         return StreamEvent::Error.into();
+    }
+    // a chunk that is none: a flat error, which Mistral writes
+    if chunk.choices.is_none() && chunk.usage.is_none() {
+        return Seen::error(data, reading);
     }
     let finished = choices.iter().any(Choice::is_finished);
     let usage = chunk
@@ -232,12 +199,20 @@ pub(super) fn read_answer(body: &[u8], reading: &mut Reading) {
     };
     reading.done = true;
     answer.read(&mut Spoken::default(), reading);
-    if let Some(error) = answer.error.and_then(|_| ProviderError::from_body(body)) {
+    if let Some(error) = answer.error(body) {
         reading.fail(error);
     }
 }
 
 impl<'a> Chunk<'a> {
+    fn error(&self, data: &[u8]) -> Option<ProviderError> {
+        let groq = self.x_groq.as_ref().and_then(|groq| groq.error.as_ref());
+        match groq {
+            Some(text) => Some(ProviderError::from_text(&text.0)),
+            None => self.error.and_then(|_| ProviderError::from_body(data)),
+        }
+    }
+
     fn read(&self, spoken: &mut Spoken<'a>, reading: &mut Reading) {
         for (value, set) in [
             (&self.id, Reading::set_id as fn(&mut Reading, &str)),
@@ -254,6 +229,7 @@ impl<'a> Chunk<'a> {
             reading.choice(index);
             let said = choice.delta.iter().chain(&choice.message);
             said.for_each(|said| said.read(spoken, reading));
+            spoken.say(choice.text, reading);
             if let Some(reason) = choice
                 .finish_reason
                 .as_ref()
@@ -264,9 +240,7 @@ impl<'a> Chunk<'a> {
         }
         let groq = self.x_groq.as_ref().and_then(|groq| groq.usage);
         for usage in groq.iter().chain(&self.usage) {
-            if let Some(usage) = openai_usage::of(usage.get().as_bytes()) {
-                reading.set_usage(usage);
-            }
+            openai_usage::read(usage.get().as_bytes(), reading);
         }
     }
 }
@@ -281,4 +255,8 @@ impl Choice<'_> {
 
 pub(super) fn is_complete(reading: &Reading) -> bool {
     reading.done && reading.all_finished()
+}
+
+pub(super) fn looks_like_error(start: &[u8]) -> Option<bool> {
+    json_start::starts_with_member(start, b"error", None)
 }

@@ -1,10 +1,10 @@
-//! Usage as OpenAI chat completions write it, and the servers that speak them.
+//! Usage as OpenAI writes it, in two vocabularies, and the servers that speak its formats.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::MaybeCount;
-use crate::Usage;
+use crate::{Usage, meter::Reading};
 
 #[derive(Deserialize)]
 struct Wire<'a> {
@@ -12,8 +12,15 @@ struct Wire<'a> {
     prompt_tokens: MaybeCount,
     #[serde(default)]
     completion_tokens: MaybeCount,
+    /// The same in responses. Some servers write both.
+    #[serde(default)]
+    input_tokens: MaybeCount,
+    #[serde(default)]
+    output_tokens: MaybeCount,
     #[serde(default)]
     total_tokens: MaybeCount,
+    input_tokens_details: Option<PromptDetails>,
+    output_tokens_details: Option<CompletionDetails>,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
     /// Mistral writes the same number under three names.
@@ -33,7 +40,14 @@ struct Wire<'a> {
 struct PromptDetails {
     cached_tokens: MaybeCount,
     cache_write_tokens: MaybeCount,
+    cache_write_tokens_details: Option<WriteDetails>,
     audio_tokens: MaybeCount,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WriteDetails {
+    ttl_12h_tokens: MaybeCount,
 }
 
 #[derive(Default, Deserialize)]
@@ -53,10 +67,13 @@ pub(super) fn of(json: &[u8]) -> Option<Usage> {
         .into_iter()
         .next()?
         .ok()?;
-    if wire.prompt_tokens.0.is_none() && wire.completion_tokens.0.is_none() {
+    let prompt = wire.prompt_tokens.0.or(wire.input_tokens.0);
+    let completion = wire.completion_tokens.0.or(wire.output_tokens.0);
+    if prompt.is_none() && completion.is_none() {
         return None;
     }
-    let details = wire.prompt_tokens_details.unwrap_or_default();
+    let details = wire.prompt_tokens_details.or(wire.input_tokens_details);
+    let details = details.unwrap_or_default();
     let more = wire.prompt_token_details.unwrap_or_default();
     let cached = details
         .cached_tokens
@@ -66,17 +83,22 @@ pub(super) fn of(json: &[u8]) -> Option<Usage> {
         .or(more.cached_tokens.0);
 
     let mut usage = Usage::default();
-    let mut prompt = wire.prompt_tokens.0.unwrap_or(0);
+    let mut prompt = prompt.unwrap_or(0);
     let total = wire.total_tokens.0.unwrap_or(0);
-    let completion = wire.completion_tokens.0.unwrap_or(0);
+    let completion = completion.unwrap_or(0);
     let hidden = total.saturating_sub(prompt.saturating_add(completion));
 
     usage.cached = take(&mut prompt, cached);
     usage.cache_write = take(&mut prompt, details.cache_write_tokens.0);
+    let long = details.cache_write_tokens_details.unwrap_or_default();
+    usage.cache_write_long = take(&mut usage.cache_write, long.ttl_12h_tokens.0);
     usage.audio_input = take(&mut prompt, details.audio_tokens.0);
     usage.uncached = prompt;
 
-    let details = wire.completion_tokens_details.unwrap_or_default();
+    let details = wire
+        .completion_tokens_details
+        .or(wire.output_tokens_details);
+    let details = details.unwrap_or_default();
     let mut output = completion.saturating_add(hidden);
     let reasoning = details.reasoning_tokens.0.unwrap_or(0).max(hidden);
     usage.reasoning = take(&mut output, Some(reasoning));
@@ -86,8 +108,15 @@ pub(super) fn of(json: &[u8]) -> Option<Usage> {
     Some(usage)
 }
 
+/// Reads the usage at the start of the bytes.
+pub(super) fn read(json: &[u8], reading: &mut Reading) {
+    if let Some(usage) = of(json) {
+        reading.set_usage(usage);
+    }
+}
+
 /// Takes a part out of what is left of a total.
-fn take(left: &mut u64, part: Option<u64>) -> u64 {
+pub(super) fn take(left: &mut u64, part: Option<u64>) -> u64 {
     let part = part.unwrap_or(0).min(*left);
     *left -= part;
     part

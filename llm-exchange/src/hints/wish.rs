@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 /// The longest time that is told apart. More than any cap, and small enough that adding it to an
 /// `Instant` or a `SystemTime` overflows on no platform.
-pub(super) const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// Below this a bare number on a reset header is a length, above it a date in epoch seconds.
 const THIRTY_DAYS: f64 = 30.0 * 86_400.0;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, response};
 use memchr::memmem;
 
 use super::{Reading, scan::is_error};
@@ -18,16 +18,19 @@ const PART: usize = 64 << 10;
 pub(crate) struct AnswerScan {
     dialect: Dialect,
     status: StatusCode,
+    /// Amazon names an error's kind in the head.
+    error_kind: Option<Box<str>>,
     frames: VecDeque<Bytes>,
     held: usize,
     too_large: bool,
 }
 
 impl AnswerScan {
-    pub(crate) const fn new(dialect: Dialect, status: StatusCode) -> Self {
+    pub(crate) fn new(dialect: Dialect, head: &response::Parts) -> Self {
         Self {
             dialect,
-            status,
+            status: head.status,
+            error_kind: ProviderError::amazon_kind(&head.headers).map(Into::into),
             frames: VecDeque::new(),
             held: 0,
             too_large: false,
@@ -54,7 +57,7 @@ impl AnswerScan {
         let body = self.take();
         if is_error(self.status) {
             reading.done = true;
-            if let Some(error) = ProviderError::from_body(&body) {
+            if let Some(error) = ProviderError::of_answer(self.error_kind.as_deref(), &body) {
                 reading.fail(error);
             }
         } else if self.too_large {
@@ -63,7 +66,7 @@ impl AnswerScan {
             read_last_usage(self.dialect, &body, reading);
         } else {
             let text = String::from_utf8_lossy(&body);
-            self.dialect.read_answer(text.as_bytes(), reading);
+            (self.dialect.wire().read_answer)(text.as_bytes(), reading);
         }
     }
 
@@ -84,11 +87,13 @@ impl AnswerScan {
 
 /// Providers write the usage behind the content.
 fn read_last_usage(dialect: Dialect, tail: &[u8], reading: &mut Reading) {
-    let Some(at) = memmem::rfind(tail, b"\"usage\"") else {
+    let (name, read) = dialect.wire().usage;
+    let name = format!("\"{name}\"");
+    let Some(at) = memmem::rfind(tail, name.as_bytes()) else {
         return;
     };
-    let value = tail[at + b"\"usage\"".len()..].trim_ascii_start();
+    let value = tail[at + name.len()..].trim_ascii_start();
     if let Some(value) = value.strip_prefix(b":") {
-        dialect.read_usage(value, reading);
+        read(value, reading);
     }
 }

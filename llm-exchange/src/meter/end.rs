@@ -82,7 +82,14 @@ impl FinishReason {
             | "IMAGE_SAFETY"
             | "guardrail_intervened"
             | "content_filtered" => Self::Filtered,
-            "error" | "insufficient_system_resource" | "abort" | "aborted" => Self::Failed,
+            "error"
+            | "failed"
+            | "cancelled"
+            | "insufficient_system_resource"
+            | "abort"
+            | "aborted" => Self::Failed,
+            // the prompt itself, and Google's many reasons about images
+            _ if reason.starts_with("blocked:") || reason.starts_with("IMAGE_") => Self::Filtered,
             _ => Self::Unknown,
         }
     }

@@ -7,6 +7,7 @@ mod reached;
 mod reading;
 mod repeats;
 mod scan;
+mod sse_scan;
 mod stream_scan;
 mod template;
 mod usage_hidden;
@@ -33,7 +34,7 @@ pub(crate) use self::{
     offsets::Hidden,
     reached::{Mark, Marks, Open},
     reading::{Reading, StreamEvent, UsageParts},
-    scan::{Format, Scan, is_error},
+    scan::{Format, Scan, is_error, is_grpc},
     template::Holes,
 };
 use crate::{
@@ -203,6 +204,19 @@ impl Meter {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.reading().usage()
+    }
+
+    /// The usage apart, for each part of the work where there was more than one: a compaction, an
+    /// adviser, another model that took over (Anthropic's `iterations`). Each has the model that it
+    /// was of, `None` where that is the answer's own; all together are [`usage`](Self::usage).
+    /// Empty: it was one piece of work. At most 64 parts are told apart.
+    #[must_use]
+    pub fn usage_parts(&self) -> Vec<(Option<String>, Usage)> {
+        let reading = self.reading();
+        let parts = reading.usage_parts();
+        parts
+            .map(|(model, usage)| (model.as_deref().map(str::to_owned), *usage))
+            .collect()
     }
 
     /// The model as the answer names it, which may be a snapshot of the one that was asked for.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Meter, Reading};
-use crate::{Attempts, Dialect, Tokens, stream::ending};
+use crate::{Attempts, Dialect, Tokens};
 
 /// The place in a stream where it reached a number of output tokens that somebody
 /// [watches for](crate::Attempts::watch_output).
@@ -46,9 +46,12 @@ impl Reached {
     ///
     /// `with_usage` is whether the caller asked for the usage, in dialects where that is asked for
     /// ([`Call::asks_usage`](crate::Call::asks_usage)).
+    ///
+    /// Nothing where the end is not a part of the body (gRPC), or is not written here: Amazon's
+    /// binary event stream, and Gemini's array.
     #[must_use]
     pub fn ending(&self, with_usage: bool) -> Bytes {
-        ending::by_limit(self.dialect, &self.open, self.tokens, with_usage)
+        (self.dialect.wire().ended_by_limit)(&self.open, self.tokens, with_usage)
     }
 }
 

@@ -7,6 +7,8 @@ use crate::{Dialect, ProviderError, TokenEstimate, Tokens, Usage};
 
 /// More choices than any API gives.
 const MOST_CHOICES: usize = 256;
+/// More parts of the work on one answer than are told apart.
+const MOST_PARTS: usize = 64;
 /// Longest name that is kept.
 const LONGEST_NAME: usize = 256;
 
@@ -43,6 +45,8 @@ pub(crate) struct Reading {
     /// Where events stand that are nothing but the usage.
     pub(crate) usage_only: Hidden,
     usage: Option<Usage>,
+    /// The usage apart, by the models that worked on the answer. Empty: it is all one.
+    usage_parts: Vec<(Option<Box<str>>, Usage)>,
     text: TokenEstimate,
     /// By index: seen, and why it ended.
     choices: Vec<Choice>,
@@ -79,6 +83,18 @@ impl Reading {
     /// The provider's usage so far; the last one counts.
     pub(crate) fn set_usage(&mut self, usage: Usage) {
         self.usage = Some(usage);
+    }
+
+    /// The usage of each part of the work, with its model where that is another one.
+    pub(crate) fn set_usage_parts(
+        &mut self,
+        parts: impl Iterator<Item = (Option<Box<str>>, Usage)>,
+    ) {
+        self.usage_parts = parts.take(MOST_PARTS).collect();
+    }
+
+    pub(crate) fn usage_parts(&self) -> impl Iterator<Item = &(Option<Box<str>>, Usage)> {
+        self.usage_parts.iter()
     }
 
     /// The first name counts: an event of a known shape is not read again for it.
@@ -216,7 +232,7 @@ impl Reading {
             End::Errored
         } else if self.unreadable {
             End::Unreadable
-        } else if self.done && (!is_stream || dialect.is_complete(self)) {
+        } else if self.done && (!is_stream || (dialect.wire().is_complete)(self)) {
             End::Complete
         } else {
             End::Truncated

@@ -6,7 +6,7 @@ use http_body::{Body, Frame};
 use tokio::time::Instant;
 
 use super::{Meter, Reading, answer_scan::AnswerScan, stream_scan::StreamScan};
-use crate::{BodyEnd, BoxError, Call};
+use crate::{BodyEnd, BoxError, Call, Dialect, ProviderError, dialect::Framing};
 
 /// Reads a body as it passes and tells its meter.
 pub(crate) struct Scan {
@@ -27,17 +27,25 @@ enum Kind {
 
 impl Scan {
     pub(crate) fn new(parts: &response::Parts, call: &Call) -> Self {
-        let kind = match Format::of(parts.status, &parts.headers) {
-            Format::Stream => Kind::Stream(StreamScan::new(call)),
-            Format::Json => Kind::Answer(AnswerScan::new(call.dialect(), parts.status)),
+        let format = Format::of(parts.status, &parts.headers, call);
+        let kind = match format {
+            Format::Events(framing) => Kind::Stream(StreamScan::new(call, framing)),
+            Format::Json => Kind::Answer(AnswerScan::new(call.dialect(), parts)),
             Format::Encoded | Format::Other => Kind::Opaque,
         };
-        let is_stream = matches!(kind, Kind::Stream(_));
+        let is_stream = match format {
+            Format::Events(Framing::Grpc) => call.is_stream(),
+            Format::Events(_) => true,
+            Format::Json | Format::Encoded | Format::Other => false,
+        };
         let meter = Meter::new(parts.status, is_stream, call);
         if matches!(kind, Kind::Opaque) {
             meter.reading().unreadable = true;
         }
-        Self { meter, kind }
+        let scan = Self { meter, kind };
+        // an answer that has only trailers has them in its head
+        scan.trailers(&parts.headers);
+        scan
     }
 
     pub(crate) const fn meter(&self) -> &Meter {
@@ -56,6 +64,9 @@ impl Scan {
                     && !data.is_empty()
                 {
                     self.data(data);
+                }
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.trailers(trailers);
                 }
                 // the reader may stop here, without asking for the end
                 if body.is_end_stream() || body.size_hint().exact() == Some(0) {
@@ -85,6 +96,22 @@ impl Scan {
         }
         let scanned = shared.scanned.load(super::Relaxed) + data.len() as u64;
         shared.scanned.store(scanned, super::Relaxed);
+        self.publish(&reading);
+    }
+
+    /// gRPC's status is the proof of the end.
+    fn trailers(&self, trailers: &HeaderMap) {
+        let Kind::Stream(scan) = &self.kind else {
+            return;
+        };
+        if scan.framing() != Framing::Grpc || !trailers.contains_key("grpc-status") {
+            return;
+        }
+        let mut reading = self.meter.reading();
+        match ProviderError::from_grpc(trailers) {
+            Some(error) => reading.fail(error),
+            None => reading.done = true,
+        }
         self.publish(&reading);
     }
 
@@ -126,7 +153,8 @@ impl Drop for Scan {
 /// How an answer's body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    Stream,
+    /// Event by event.
+    Events(Framing),
     /// One JSON text, or an error's body, which may be anything.
     Json,
     Encoded,
@@ -134,26 +162,47 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap, call: &Call) -> Self {
         if is_encoded(headers) {
             return Self::Encoded;
-        }
-        if is_error(status) {
-            return Self::Json;
         }
         let media_type = headers
             .get(header::CONTENT_TYPE)
             .map_or(&b""[..], |value| value.as_bytes().trim_ascii_start());
+        let is = |name: &[u8]| starts_with_ignoring_case(media_type, name);
+        let own = call.dialect().wire().framing;
+        // a status of gRPC may stand beside any of HTTP's
+        if own == Framing::Grpc && (is_grpc(media_type) || headers.contains_key("grpc-status")) {
+            return Self::Events(Framing::Grpc);
+        }
+        if is_error(status) {
+            return Self::Json;
+        }
         if !status.is_success() {
+            return Self::Other;
+        }
+        if is(b"text/event-stream") {
+            Self::Events(Framing::Sse)
+        } else if is(b"application/x-ndjson") {
+            Self::Events(Framing::Lines)
+        } else if is(b"application/vnd.amazon.eventstream") {
+            Self::Events(Framing::EventStream)
+        } else if !is(b"application/json") {
             Self::Other
-        } else if starts_with_ignoring_case(media_type, b"text/event-stream") {
-            Self::Stream
-        } else if starts_with_ignoring_case(media_type, b"application/json") {
-            Self::Json
+        } else if own == Framing::Lines && call.is_stream() {
+            Self::Events(Framing::Lines)
+        } else if call.dialect() == Dialect::Gemini && call.is_stream() {
+            Self::Events(Framing::Array)
         } else {
-            Self::Other
+            Self::Json
         }
     }
+}
+
+/// `application/grpc`, `application/grpc+proto`; not gRPC-Web, which has its trailers in the body.
+pub(crate) fn is_grpc(media_type: &[u8]) -> bool {
+    const NAME: &[u8] = b"application/grpc";
+    starts_with_ignoring_case(media_type, NAME) && !matches!(media_type.get(NAME.len()), Some(b'-'))
 }
 
 pub(crate) fn is_error(status: StatusCode) -> bool {

@@ -1,139 +1,145 @@
-//! The scan of a stream of events.
+//! The scan of a stream of events, in any framing.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Holes, Marks, Reading, StreamEvent, repeats::Repeats, template::Templates};
-use crate::{Call, Dialect, dialect::Seen, sse};
+use super::{Marks, Reading, StreamEvent, repeats::Repeats, sse_scan::SseScan};
+use crate::{
+    Call, Dialect, ProviderError,
+    cut::{Cutter, Elements, Lines, Uncut},
+    dialect::{Framing, Seen},
+    event_stream::{self, EventStream, Message},
+    grpc::Messages,
+};
 
-/// Decodes a stream and lets the dialect read its events.
+/// Cuts a stream into its events and lets the dialect read them.
 pub(crate) struct StreamScan {
     dialect: Dialect,
-    decoder: sse::Decoder,
-    templates: Templates,
-    marks: Marks,
-    repeats: Repeats,
+    tally: Tally,
     /// bytes pushed, and up to where they were whole events
     scanned: u64,
     boundary: u64,
-    events: u64,
-    /// The last event is one that may be hidden, and ended in a CR.
-    hidden_in_cr: bool,
+    cut: Cut,
+}
+
+/// A longer event is dropped; of Amazon's, the longest that it sends itself.
+const LARGEST_EVENT: usize = 4 << 20;
+const LARGEST_FRAME: usize = 16 << 20;
+
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a scan is boxed, and most are of server-sent events"
+)]
+enum Cut {
+    Sse(SseScan),
+    Lines(Cutter<Lines>),
+    Array(Cutter<Elements>),
+    EventStream(EventStream),
+    Grpc(Messages),
 }
 
 impl StreamScan {
-    pub(crate) fn new(call: &Call) -> Self {
+    pub(crate) fn new(call: &Call, framing: Framing) -> Self {
         Self {
             dialect: call.dialect(),
-            decoder: sse::Decoder::new(),
-            templates: Templates::default(),
-            marks: Marks::of(call.attempts()),
-            repeats: Repeats::default(),
+            tally: Tally {
+                marks: Marks::of(call.attempts()),
+                ..Tally::default()
+            },
             scanned: 0,
             boundary: 0,
-            events: 0,
-            hidden_in_cr: false,
+            cut: match framing {
+                Framing::Sse => Cut::Sse(SseScan::default()),
+                Framing::Lines => Cut::Lines(Cutter::new(Lines, LARGEST_EVENT)),
+                Framing::Array => Cut::Array(Cutter::new(Elements::default(), LARGEST_EVENT)),
+                Framing::EventStream => Cut::EventStream(EventStream::new(LARGEST_FRAME)),
+                Framing::Grpc => Cut::Grpc(Messages::new(LARGEST_EVENT)),
+            },
+        }
+    }
+
+    pub(crate) const fn framing(&self) -> Framing {
+        match self.cut {
+            Cut::Sse(_) => Framing::Sse,
+            Cut::Lines(_) => Framing::Lines,
+            Cut::Array(_) => Framing::Array,
+            Cut::EventStream(_) => Framing::EventStream,
+            Cut::Grpc(_) => Framing::Grpc,
         }
     }
 
     /// Reads the next bytes. Returns how many events in them were content.
     pub(crate) fn push(&mut self, data: Bytes, reading: &mut Reading) -> u64 {
-        // an event's last LF may come with the next bytes
-        if data.first() == Some(&b'\n') && self.hidden_in_cr {
-            reading.usage_only.grow(self.scanned);
-        }
-        self.hidden_in_cr = false;
         self.scanned += data.len() as u64;
-        self.decoder.push(data);
-        self.read(reading)
-    }
-
-    fn read(&mut self, reading: &mut Reading) -> u64 {
-        let mut contents = 0;
-        loop {
-            // most events differ from the one before in their text alone
-            while let Some(ahead) = self.decoder.ahead()
-                && let Some(found) = self.templates.find(ahead)
-            {
-                self.events += 1;
-                if !found.text.is_empty() {
-                    contents += 1;
-                    found.count(reading);
-                    self.repeats.said(found.text);
+        let (dialect, scanned) = (self.dialect, self.scanned);
+        let before = self.tally.contents;
+        let tally = &mut self.tally;
+        let unread = match &mut self.cut {
+            Cut::Sse(scan) => {
+                scan.push(data, scanned, dialect, reading, tally);
+                scan.unread_len()
+            }
+            Cut::Lines(lines) => {
+                lines.push(data);
+                while let Some(line) = lines.next_piece() {
+                    tally.piece(line, scanned - lines.unread_len() as u64, dialect, reading);
                 }
-                self.decoder.skip(found.length);
-                self.mark(reading);
+                lines.unread_len()
             }
-            let Some(event) = self.decoder.next_event() else {
-                break;
-            };
-            // one over the size limit was dropped and is nothing to anybody
-            if let Ok(event) = event
-                && self.event(&event, reading) == StreamEvent::Content
-            {
-                contents += 1;
+            Cut::Array(elements) => {
+                elements.push(data);
+                while let Some(element) = elements.next_piece() {
+                    let at = scanned - elements.unread_len() as u64;
+                    tally.piece(element, at, dialect, reading);
+                }
+                elements.unread_len()
             }
-            self.mark(reading);
-        }
-        self.boundary = self.scanned - self.decoder.unread_len() as u64;
-        contents
-    }
-
-    /// An event was read.
-    #[inline]
-    fn mark(&mut self, reading: &mut Reading) {
-        if self.marks.is_reached(reading) {
-            let at = self.scanned - self.decoder.unread_len() as u64;
-            self.marks.note(at, reading);
-        }
-    }
-
-    fn event(&mut self, event: &sse::Event, reading: &mut Reading) -> StreamEvent {
-        let Some(data) = event.data() else {
-            return StreamEvent::Nothing;
+            Cut::EventStream(stream) => {
+                stream.push(data);
+                while let Some(message) = stream.next_message() {
+                    if let Ok(message) = message {
+                        let at = scanned - stream.unread_len() as u64;
+                        tally.amazon(&message, at, dialect, reading);
+                    }
+                }
+                stream.unread_len()
+            }
+            Cut::Grpc(messages) => {
+                messages.push(data);
+                while let Some(message) = messages.next_message() {
+                    let event = match message {
+                        Ok(message) if message.compressed => compressed(reading),
+                        Ok(message) => (dialect.wire().read_event)(&message.bytes, reading).event,
+                        Err(_) => continue,
+                    };
+                    let at = scanned - messages.unread_len() as u64;
+                    tally.event(event, &[], || at, reading);
+                }
+                messages.unread_len()
+            }
         };
-        self.events += 1;
-        let seen = match String::from_utf8_lossy(&data) {
-            Cow::Borrowed(_) => self.dialect.read_event(&data, reading),
-            // one bad byte in its text hides no event
-            Cow::Owned(mended) => Seen {
-                holes: None,
-                ..self.dialect.read_event(mended.as_bytes(), reading)
-            },
-        };
-        let raw = event.raw();
-        if seen.event == StreamEvent::Content {
-            let text = seen
-                .holes
-                .as_ref()
-                .and_then(|holes| data.get(holes.text.clone()));
-            self.repeats.said(text.unwrap_or_default());
-        }
-        if let Some(holes) = seen.holes.and_then(|holes| within(raw, &data, &holes)) {
-            self.templates.learn(raw, &holes);
-        }
-        if seen.usage_only {
-            let end = self.scanned - self.decoder.unread_len() as u64;
-            // the LF of the line end before it stays
-            let length = raw.len() - usize::from(raw.starts_with(b"\n"));
-            reading.usage_only.push(end - length as u64..end);
-            self.hidden_in_cr = raw.ends_with(b"\r");
-        }
-        seen.event
+        self.boundary = self.scanned - unread as u64;
+        self.tally.contents - before
     }
 
-    /// The body ended in order. The specification drops an event without its blank line; what it
-    /// says is believed all the same.
+    /// The body ended in order. An event whose end is missing is believed as far as it is whole.
     pub(crate) fn finish(&mut self, reading: &mut Reading) {
-        const BLANK: &[u8] = b"\n\n";
-        if self.boundary < self.scanned {
-            self.scanned += BLANK.len() as u64;
-            self.decoder.push(Bytes::from_static(BLANK));
-            self.read(reading);
-            self.scanned -= BLANK.len() as u64;
-            self.boundary = self.scanned;
+        match &mut self.cut {
+            Cut::Sse(scan) => {
+                if self.boundary < self.scanned {
+                    scan.finish(self.scanned, self.dialect, reading, &mut self.tally);
+                }
+            }
+            Cut::Lines(lines) => {
+                let rest = Ok(lines.rest());
+                self.tally.piece(rest, self.scanned, self.dialect, reading);
+            }
+            Cut::Array(elements) => reading.done &= elements.finder().is_closed(),
+            Cut::EventStream(stream) => reading.done &= !stream.is_within(),
+            Cut::Grpc(messages) => reading.done &= !messages.is_within(),
         }
+        self.boundary = self.scanned;
     }
 
     pub(crate) const fn boundary(&self) -> u64 {
@@ -141,24 +147,87 @@ impl StreamScan {
     }
 
     pub(crate) const fn repeats(&self) -> u64 {
-        self.repeats.count()
+        self.tally.repeats.count()
     }
 
     /// Events so far; comments are none.
     pub(crate) const fn events(&self) -> u64 {
-        self.events
+        self.tally.events
     }
 }
 
-/// The holes as ranges of the whole block. `None`: the data is not a part of it as it stands.
-fn within(raw: &[u8], data: &[u8], holes: &Holes) -> Option<Holes> {
-    let start = (data.as_ptr() as usize).checked_sub(raw.as_ptr() as usize)?;
-    if start.checked_add(data.len())? > raw.len() {
-        return None;
+/// What is counted of a stream's events.
+#[derive(Default)]
+pub(super) struct Tally {
+    events: u64,
+    contents: u64,
+    marks: Marks,
+    repeats: Repeats,
+}
+
+impl Tally {
+    /// An event that ends at `at` of the body was read; its text, as it stands there.
+    #[inline]
+    pub(super) fn event(
+        &mut self,
+        event: StreamEvent,
+        text: &[u8],
+        at: impl FnOnce() -> u64,
+        reading: &mut Reading,
+    ) {
+        self.events += 1;
+        if event == StreamEvent::Content {
+            self.contents += 1;
+            self.repeats.said(text);
+        }
+        if self.marks.is_reached(reading) {
+            self.marks.note(at(), reading);
+        }
     }
-    let shift = |range: &Range<usize>| range.start + start..range.end + start;
-    Some(Holes {
-        text: shift(&holes.text),
-        noise: holes.noise.as_ref().map(shift),
-    })
+
+    /// A JSON text is an event. One that is too large was dropped and is nothing to anybody.
+    fn piece(
+        &mut self,
+        piece: Result<Bytes, Uncut>,
+        at: u64,
+        dialect: Dialect,
+        reading: &mut Reading,
+    ) {
+        if let Ok(json) = piece
+            && !json.trim_ascii().is_empty()
+        {
+            let seen = read_json(dialect, &json, reading);
+            self.event(seen.event, seen.text(&json), || at, reading);
+        }
+    }
+
+    /// A frame of Amazon's: an event, or what went wrong. The events of an invoked model are wrapped.
+    fn amazon(&mut self, message: &Message, at: u64, dialect: Dialect, reading: &mut Reading) {
+        if &*message.message_type != "event" {
+            reading.fail(ProviderError::from_amazon(&message.name, &message.payload));
+            return self.event(StreamEvent::Error, &[], || at, reading);
+        }
+        let unwrapped = event_stream::unwrapped(&message.payload);
+        let json = unwrapped.as_deref().unwrap_or(&message.payload);
+        let seen = read_json(dialect, json, reading);
+        self.event(seen.event, seen.text(json), || at, reading);
+    }
+}
+
+/// Reads an event. One bad byte in its text hides none.
+pub(super) fn read_json(dialect: Dialect, json: &[u8], reading: &mut Reading) -> Seen {
+    let read_event = dialect.wire().read_event;
+    match String::from_utf8_lossy(json) {
+        Cow::Borrowed(_) => read_event(json, reading),
+        Cow::Owned(mended) => Seen {
+            holes: None,
+            ..read_event(mended.as_bytes(), reading)
+        },
+    }
+}
+
+/// A message that can't be read, which is content all the same.
+fn compressed(reading: &mut Reading) -> StreamEvent {
+    reading.unreadable = true;
+    StreamEvent::Content
 }

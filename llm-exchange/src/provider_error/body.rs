@@ -11,7 +11,7 @@ use super::status::status_of;
 use crate::hints::wish;
 
 /// Of a code or type no more than this is kept.
-const MAX_NAME: usize = 256;
+pub(super) const MAX_NAME: usize = 256;
 
 /// The body or the error object in it: providers put the same fields into either.
 #[derive(Default)]
@@ -138,7 +138,7 @@ impl Node {
         let mut error = ProviderError {
             detail_code: name(&self.details.error_code),
             code: name(&self.code).or(name(&self.error_code)),
-            inner_code: name(&self.inner.code),
+            inner_code: name(&self.inner.code).or(name(&self.details.reason)),
             kind,
             number: numbers
                 .into_iter()
@@ -175,6 +175,8 @@ struct Details {
     error_type: Option<Scalar>,
     limit_source: Option<Scalar>,
     retry_delay: Option<Scalar>,
+    /// Of Google's ErrorInfo.
+    reason: Option<Scalar>,
     per_day: bool,
 }
 
@@ -193,6 +195,7 @@ impl Read for Details {
             Key::ErrorType => &mut self.error_type,
             Key::LimitSource => &mut self.limit_source,
             Key::RetryDelay => &mut self.retry_delay,
+            Key::Reason => &mut self.reason,
             _ => return skip(map),
         };
         map.next_value_seed(Fill(place))
@@ -237,7 +240,7 @@ fn number(field: &Option<Scalar>) -> Option<i64> {
     }
 }
 
-fn up_to_millis(wait: Duration) -> Duration {
+pub(super) fn up_to_millis(wait: Duration) -> Duration {
     let millis = wait.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Of a text no more than this is kept.
-const MAX_TEXT: usize = 2048;
+pub(super) const MAX_TEXT: usize = 2048;
 
 /// What is read of a JSON value. A value of a type that it does not ask for leaves it as it was,
 /// and of a repeated one the first is kept; an array is read element by element into the same
@@ -64,6 +64,7 @@ pub(super) enum Key {
     Violations,
     #[serde(rename = "quotaId")]
     QuotaId,
+    Reason,
     #[serde(other)]
     Other,
 }

@@ -8,6 +8,7 @@ pub(super) fn status_of(name: &str) -> Option<u16> {
         | "failed_precondition"
         | "out_of_range"
         | "validationexception"
+        | "servicequotaexceededexception"
         | "badrequesterror"
         | "context_length_exceeded"
         | "content_filter"
@@ -17,6 +18,11 @@ pub(super) fn status_of(name: &str) -> Option<u16> {
         "authentication_error" | "unauthenticated" => 401,
         "billing_error" => 402,
         "permission_error" | "permission_denied" => 403,
+        "accessdeniedexception" => 403,
+        "resourcenotfoundexception" => 404,
+        "modeltimeoutexception" => 408,
+        "modelerrorexception" | "modelstreamerrorexception" => 424,
+        "modelnotreadyexception" => 429,
         "not_found_error" | "not_found" | "notfounderror" | "model_not_found" => 404,
         "conflict_error" | "aborted" | "already_exists" => 409,
         "request_too_large" => 413,

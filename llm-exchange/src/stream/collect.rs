@@ -52,7 +52,11 @@ pub struct Collector {
 enum Collected {
     OpenAiChat(openai_chat::Collected),
     AnthropicMessages(anthropic::Collected),
+    /// The dialect's streams are not put together.
+    Nothing,
 }
+
+const NOT_THIS: &str = "streams of this dialect are not put together";
 
 impl Collector {
     /// A collector at the start of a stream of this dialect.
@@ -66,6 +70,7 @@ impl Collector {
                 Dialect::AnthropicMessages => {
                     Collected::AnthropicMessages(anthropic::Collected::default())
                 }
+                _ => Collected::Nothing,
             },
             max_bytes: Payload::DEFAULT_MAX_BYTES,
             bytes: 0,
@@ -99,6 +104,7 @@ impl Collector {
         let read = match &mut self.collected {
             Collected::OpenAiChat(collected) => collected.chunk(&data),
             Collected::AnthropicMessages(collected) => collected.event(&data),
+            Collected::Nothing => return Err(StreamError::unreadable(NOT_THIS)),
         };
         read.map_err(|Unexpected| StreamError::unreadable("an event is not of the dialect"))
     }
@@ -113,6 +119,7 @@ impl Collector {
         let answer = match self.collected {
             Collected::OpenAiChat(collected) => collected.into_answer(),
             Collected::AnthropicMessages(collected) => collected.into_answer(),
+            Collected::Nothing => return Err(StreamError::unreadable(NOT_THIS)),
         };
         let what = "a tool call's arguments are not JSON";
         answer
@@ -165,6 +172,7 @@ pub fn expand(
     let events = answer.and_then(|answer| match dialect {
         Dialect::OpenAiChat => openai_chat::expand(answer, with_usage),
         Dialect::AnthropicMessages => anthropic::expand(answer),
+        _ => Err(Unexpected),
     });
     events.map_err(|Unexpected| StreamError::unreadable("it is no answer of the dialect"))
 }

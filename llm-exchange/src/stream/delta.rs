@@ -116,6 +116,7 @@ impl DeltaReader {
         match self.dialect {
             Dialect::OpenAiChat => openai_chat::deltas(&data, &mut self.deltas),
             Dialect::AnthropicMessages => anthropic::deltas(&data, &mut self.deltas),
+            _ => {}
         }
         Ok(())
     }
@@ -161,7 +162,7 @@ pub(super) fn read(
     data: &[u8],
     reading: &mut Reading,
 ) -> Result<(), StreamError> {
-    dialect.read_event(data, reading);
+    (dialect.wire().read_event)(data, reading);
     match &reading.error {
         Some(error) => Err(StreamError::provider(error.clone())),
         None => Ok(()),
@@ -169,7 +170,7 @@ pub(super) fn read(
 }
 
 pub(super) fn whole(dialect: Dialect, reading: &Reading) -> Result<(), StreamError> {
-    if reading.done && dialect.is_complete(reading) {
+    if reading.done && (dialect.wire().is_complete)(reading) {
         Ok(())
     } else {
         Err(StreamError::truncated())

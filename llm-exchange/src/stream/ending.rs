@@ -1,27 +1,12 @@
-//! The last events of a stream that a layer of ours ends.
+//! The last events of a stream that reached a limit of ours.
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{Dialect, Tokens, meter::Open, sse::Event};
+use crate::{Tokens, meter::Open, sse::Event};
 
-/// The end of a stream that reached a limit.
-pub(crate) fn by_limit(dialect: Dialect, open: &Open, tokens: Tokens, with_usage: bool) -> Bytes {
-    joined(match dialect {
-        Dialect::OpenAiChat => openai_chat(open, tokens, with_usage),
-        Dialect::AnthropicMessages => anthropic(open, tokens),
-    })
-}
-
-/// The end of a stream that failed: the error, then what the dialect's streams end with.
-pub(crate) fn by_error(dialect: Option<Dialect>, error: &[u8]) -> Bytes {
-    joined(match dialect {
-        Some(Dialect::AnthropicMessages) => vec![Event::named("error", error)],
-        Some(Dialect::OpenAiChat) | None => vec![Event::new(error), Event::new("[DONE]")],
-    })
-}
-
-fn joined(events: Vec<Event>) -> Bytes {
+/// Events one after the other.
+pub(crate) fn joined(events: &[Event]) -> Bytes {
     let parts: Vec<_> = events.iter().map(|event| event.raw().as_ref()).collect();
     parts.concat().into()
 }
@@ -31,7 +16,7 @@ fn data(fields: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(fields).unwrap_or_default()
 }
 
-fn openai_chat(open: &Open, tokens: Tokens, with_usage: bool) -> Vec<Event> {
+pub(crate) fn openai_chat(open: &Open, tokens: Tokens, with_usage: bool) -> Bytes {
     #[derive(Serialize)]
     struct Chunk<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,10 +81,10 @@ fn openai_chat(open: &Open, tokens: Tokens, with_usage: bool) -> Vec<Event> {
         events.push(chunk(&[], Some(usage)));
     }
     events.push(Event::new("[DONE]"));
-    events
+    joined(&events)
 }
 
-fn anthropic(open: &Open, tokens: Tokens) -> Vec<Event> {
+pub(crate) fn anthropic(open: &Open, tokens: Tokens, _: bool) -> Bytes {
     #[derive(Serialize)]
     struct BlockStop {
         r#type: &'static str,
@@ -153,5 +138,5 @@ fn anthropic(open: &Open, tokens: Tokens) -> Vec<Event> {
         Event::named(delta.r#type, data(&delta)),
         Event::named(stop.r#type, data(&stop)),
     ];
-    stops.chain(last).collect()
+    joined(&stops.chain(last).collect::<Vec<_>>())
 }

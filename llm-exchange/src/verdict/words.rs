@@ -27,6 +27,8 @@ pub(super) fn by_name(name: &str) -> Option<Verdict> {
         | "responsibleaipolicyviolation" => Verdict::Filtered,
         // Anthropic's two 400s that pass.
         "thread_continue_in_flight" | "request_body_timeout" => Verdict::Failed,
+        // Google's 409 that no second try changes, unlike ABORTED.
+        "already_exists" => Verdict::CallersFault,
         _ => return None,
     })
 }

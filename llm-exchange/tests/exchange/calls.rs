@@ -185,7 +185,7 @@ async fn dialects_are_known_by_method_and_path() {
         ),
         ("/v1/threads/t/messages", None),
         ("/v1/messages/count_tokens", None),
-        ("/v1/completions", None),
+        ("/v1/completions", Some(Dialect::OpenAiCompletions)),
         ("/", None),
     ] {
         let request = read(path, "{}").await;

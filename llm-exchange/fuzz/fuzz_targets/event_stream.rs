@@ -1,0 +1,13 @@
+//! Amazon's event stream over any bytes and any cuts.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+mod cuts;
+
+fuzz_target!(|input: &[u8]| {
+    if let Some((stream, cuts)) = cuts::split(input) {
+        llm_exchange::fuzzing::event_stream(stream, &cuts);
+    }
+});

@@ -1,0 +1,68 @@
+//! KServe's open inference protocol, as Triton speaks it: tensors, of which nobody knows the tokens.
+
+use super::{
+    google_grpc,
+    wire::{Place, Seen, Wire},
+};
+use crate::{
+    call::{Facts, Unreadable},
+    grpc::{Malformed, fields},
+    meter::{Reading, StreamEvent},
+};
+
+pub(super) const WIRE: Wire = Wire {
+    name: "kserve_grpc",
+    facts: |message| facts(message).map_err(|Malformed| Unreadable::Syntax),
+    model: Place::Field(&[MODEL_NAME]),
+    output_cap: &[],
+    read_event,
+    ..google_grpc::VERTEX
+};
+
+const MODEL_NAME: u32 = 1;
+/// Of the request `inputs`, of the response `outputs`.
+const TENSORS: u32 = 5;
+/// The same as plain bytes.
+const RAW_INPUTS: u32 = 7;
+const RAW_OUTPUTS: u32 = 6;
+
+fn facts(message: &[u8]) -> Result<Facts, Malformed> {
+    let mut facts = Facts {
+        choices: 1,
+        ..Facts::default()
+    };
+    for field in fields(message) {
+        let (number, value) = field?.into_parts();
+        match number {
+            MODEL_NAME => facts.model = Some(value.text().ok_or(Malformed)?.into()),
+            TENSORS | RAW_INPUTS => facts.prompt_bytes += value.bytes().len(),
+            _ => {}
+        }
+    }
+    Ok(facts)
+}
+
+fn read_event(message: &[u8], reading: &mut Reading) -> Seen {
+    let mut content = false;
+    for field in fields(message).map_while(Result::ok) {
+        match field.number {
+            MODEL_NAME => {
+                if let Some(model) = field.value.text() {
+                    reading.set_model(model);
+                }
+            }
+            3 => {
+                if let Some(id) = field.value.text() {
+                    reading.set_id(id);
+                }
+            }
+            TENSORS | RAW_OUTPUTS => content = true,
+            _ => {}
+        }
+    }
+    if content {
+        StreamEvent::Content.into()
+    } else {
+        StreamEvent::Nothing.into()
+    }
+}

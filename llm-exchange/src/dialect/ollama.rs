@@ -1,0 +1,180 @@
+//! Ollama's own API: one JSON text a line, and a stream unless the request says otherwise.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
+
+use super::{
+    json::{self as text, MaybeCount, Spoken, Text, bytes_of},
+    json_start,
+    wire::{Framing, Place, Problem, Seen, Wire},
+};
+use crate::{
+    Tokens, Usage,
+    call::{Facts, Media, Unreadable},
+    meter::{Open, Reading},
+};
+
+pub(super) const WIRE: Wire = Wire {
+    name: "ollama",
+    framing: Framing::Lines,
+    facts,
+    model: Place::Member("model"),
+    output_cap: &[Place::Within("options", "num_predict")],
+    usage_on_request: false,
+    read_event,
+    read_answer: |body, reading| {
+        read_event(body, reading);
+    },
+    // the counts stand beside everything else
+    usage: ("done_reason", |_, _| {}),
+    is_complete: |reading| reading.done,
+    looks_like_error: |start| json_start::starts_with_member(start, b"error", None),
+    error,
+    ended_by_error,
+    ended_by_limit,
+};
+
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    model: Option<Text<'a>>,
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prompt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    system: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+    #[serde(borrow)]
+    images: Option<&'a RawValue>,
+    options: Option<Options>,
+    stream: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Options {
+    /// Negative: no limit.
+    num_predict: Option<i64>,
+}
+
+fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
+    let request: Request<'_> = text::request(body)?;
+    let cap = request.options.and_then(|options| options.num_predict);
+    let images = bytes_of(&[request.images]);
+    Ok(Facts {
+        model: request.model.map(|model| model.0.into()),
+        stream: request.stream.unwrap_or(true),
+        output_cap: cap.and_then(|cap| u64::try_from(cap).ok()),
+        choices: 1,
+        prompt_bytes: images
+            + bytes_of(&[
+                request.system,
+                request.tools,
+                request.messages,
+                request.prompt,
+            ]),
+        media: Media {
+            bytes: images,
+            parts: usize::from(images > 0),
+        },
+        ..Facts::default()
+    })
+}
+
+/// A line of a stream, or a whole answer.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    model: Option<Text<'a>>,
+    /// Of `/api/chat`.
+    #[serde(borrow)]
+    message: Option<Message<'a>>,
+    /// Of `/api/generate`.
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    done: Option<bool>,
+    #[serde(borrow)]
+    done_reason: Option<Text<'a>>,
+    #[serde(default)]
+    prompt_eval_count: MaybeCount,
+    #[serde(default)]
+    eval_count: MaybeCount,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_calls: Option<&'a RawValue>,
+}
+
+fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
+    let Ok(line) = serde_json::from_slice::<Line<'_>>(data) else {
+        return Seen::error(data, reading);
+    };
+    if line.error.is_some() {
+        return Seen::error(data, reading);
+    }
+    let mut spoken = Spoken::default();
+    reading.choice(0);
+    if let Some(model) = &line.model {
+        reading.set_model(&model.0);
+    }
+    if let Some(message) = &line.message {
+        spoken.say(message.thinking, reading);
+        spoken.say(message.content, reading);
+        spoken.say(message.tool_calls, reading);
+    }
+    spoken.say(line.thinking, reading);
+    spoken.say(line.response, reading);
+    let done = line.done == Some(true);
+    if done {
+        let reason = line.done_reason.as_ref();
+        reading.finish(0, reason.map_or("stop", |reason| &*reason.0));
+        // a count that is zero is left out; reasoning is among what was evaluated
+        reading.set_usage(Usage {
+            uncached: line.prompt_eval_count.0.unwrap_or(0),
+            visible: line.eval_count.0.unwrap_or(0),
+            ..Usage::default()
+        });
+        reading.done = true;
+    }
+    Seen::content_or_end(spoken.is_any(), done).with_text(&spoken, data)
+}
+
+/// `{"error":"text"}`, with our code beside it.
+fn error(problem: &Problem<'_>) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        error: &'a str,
+        code: &'a str,
+    }
+
+    text::written(&Body {
+        error: problem.message,
+        code: problem.code,
+    })
+}
+
+fn ended_by_error(problem: &Problem<'_>) -> Bytes {
+    let mut line = error(problem);
+    line.push(b'\n');
+    line.into()
+}
+
+/// With the members of both calls, of which a client reads its own.
+fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Bytes {
+    let message = json!({"role": "assistant", "content": ""});
+    let line = json!({"model": open.model, "message": message, "response": "", "done": true,
+        "done_reason": "length", "prompt_eval_count": tokens.input, "eval_count": tokens.output});
+    format!("{line}\n").into()
+}

@@ -1,0 +1,297 @@
+//! Every file of `tests/transcripts` says what `expected.json` has of it, however it is cut.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use llm_exchange::{
+    Call, Delay, Dialect, End, FinishReason, Meter, PeekLimits, Peeked, Verdict, peek,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    support::{call, chunks, cuts, media_type, met, response},
+    transcripts::{bytes, clock, expected, http},
+};
+
+/// Whose answer a file is, by its name.
+fn dialect_of(name: &str) -> Dialect {
+    for (part, dialect) in [
+        ("openai-responses", Dialect::OpenAiResponses),
+        ("openai-completions", Dialect::OpenAiCompletions),
+        ("openai-embeddings", Dialect::OpenAiEmbeddings),
+        ("anthropic", Dialect::AnthropicMessages),
+        ("gemini", Dialect::Gemini),
+        ("ollama", Dialect::Ollama),
+        ("bedrock", Dialect::BedrockConverse),
+        ("grpc-aiplatform", Dialect::VertexGrpc),
+        ("grpc-generativelanguage", Dialect::GeminiGrpc),
+    ] {
+        if name.contains(part) {
+            return dialect;
+        }
+    }
+    // the servers that speak it are named by themselves
+    Dialect::OpenAiChat
+}
+
+struct Transcript {
+    name: String,
+    expected: Value,
+    call: Arc<Call>,
+    body: Vec<u8>,
+    trailers: Option<HeaderMap>,
+}
+
+impl Transcript {
+    fn of(name: &str) -> Self {
+        let dialect = dialect_of(name);
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        let body = match name.rsplit('.').next() {
+            Some("http") => http(name).body,
+            Some("hex") => hex(&bytes(name)),
+            _ => bytes(name),
+        };
+        Self {
+            name: name.to_owned(),
+            expected: expected(name),
+            call: call(dialect, name.contains("stream")),
+            body,
+            trailers: dialect.is_grpc().then_some(trailers),
+        }
+    }
+
+    async fn read(&self, parts: Vec<Vec<u8>>) -> Meter {
+        let body = chunks(parts, self.trailers.as_ref());
+        met(media_type(&self.name), body, &self.call).await
+    }
+
+    fn check(&self, meter: &Meter) {
+        let known = known(meter, &self.expected);
+        for (key, value) in self.expected.as_object().unwrap() {
+            let stated_elsewhere = [
+                "what",
+                "text",
+                "tool_args",
+                "trap",
+                "note",
+                "check",
+                "retryable",
+                "delay_ms",
+                "request_id",
+                "cost_microusd",
+                "usage_missing",
+                "kind",
+                "status",
+                "cacheable",
+            ];
+            if !stated_elsewhere.contains(&key.as_str()) {
+                let known = known.get(key).unwrap_or(&Value::Null);
+                assert_eq!(known, value, "{}: {key}", self.name);
+            }
+        }
+        if self.expected["usage_missing"] == true {
+            assert!(meter.usage().is_none() && meter.tokens().is_estimated());
+        }
+        if self.expected["cacheable"] == false {
+            let whole = meter.end() == Some(End::Complete);
+            let done = matches!(
+                meter.finish(),
+                Some(FinishReason::Stop | FinishReason::Tool)
+            );
+            assert!(!whole || !done, "{}: not to be cached", self.name);
+        }
+    }
+}
+
+fn hex(text: &[u8]) -> Vec<u8> {
+    let digits: Vec<_> = text
+        .iter()
+        .filter(|byte| byte.is_ascii_hexdigit())
+        .collect();
+    let digit = |byte: u8| (byte as char).to_digit(16).unwrap() as u8;
+    digits
+        .chunks(2)
+        .map(|two| digit(*two[0]) << 4 | digit(*two[1]))
+        .collect()
+}
+
+/// What the meter knows, in the words of `expected.json`.
+fn known(meter: &Meter, expected: &Value) -> Value {
+    let error = meter.error();
+    let name = error.as_ref().and_then(|error| {
+        // Ollama's error is nothing but a message
+        error.code().or(error.message()).map(str::to_owned)
+    });
+    // of a response that failed, all came: that is what the file means by complete
+    let failed_whole = expected["finish"] == "failed" && meter.is_over();
+    let mut known = json!({
+        "model": meter.model(),
+        "complete": meter.end() == Some(End::Complete) || failed_whole,
+        "error": name,
+        "maps_to_status": error.and_then(|error| error.status()).map(|status| status.as_u16()),
+        "service_tier": meter.service_tier(),
+        "finish": finish(meter, expected),
+    });
+    if let Some(usage) = meter.usage() {
+        let more = json!({
+            "input": usage.input(),
+            "cached": usage.cached,
+            "cache_write": usage.cache_write + usage.cache_write_long,
+            "cache_write_5m": usage.cache_write,
+            "cache_write_1h": usage.cache_write_long,
+            "cache_write_30m": usage.cache_write,
+            "cache_write_12h": usage.cache_write_long,
+            "uncached_input": usage.uncached,
+            "output": usage.output(),
+            "reasoning": usage.reasoning,
+            "web_search_requests": usage.web_searches,
+            "cost_usd": usage.stated_pico_usd.map(|pico| pico as f64 / 1e12),
+        });
+        let more = more.as_object().unwrap().clone();
+        known.as_object_mut().unwrap().extend(more);
+    }
+    known
+}
+
+fn finish(meter: &Meter, expected: &Value) -> Value {
+    let finish = meter.finish_reasons();
+    match (&expected["finish"], finish.as_slice()) {
+        (_, []) => Value::Null,
+        // over gRPC it is a number, and the name is ours
+        (Value::String(told), [only]) if told.ends_with("(1)") => json!(format!("{only}(1)")),
+        (Value::String(_) | Value::Null, [only]) => json!(only),
+        _ => json!(finish),
+    }
+}
+
+fn names() -> Vec<String> {
+    let all: Value = serde_json::from_slice(&bytes("expected.json")).unwrap();
+    let all = all.as_object().unwrap();
+    all.iter()
+        .filter(|(_, expected)| {
+            let kind = expected["kind"].as_str();
+            // requests, the SSE grammar and gRPC's trailers have tests of their own
+            matches!(kind, None | Some("grpc-message"))
+        })
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+fn is_error_answer(name: &str) -> bool {
+    name.ends_with(".http") && http(name).status != 200
+}
+
+#[test]
+fn every_file_is_expected_and_every_expectation_has_its_file() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "expected.json")
+        .collect();
+    files.sort();
+    let all: Value = serde_json::from_slice(&bytes("expected.json")).unwrap();
+    let mut named: Vec<_> = all.as_object().unwrap().keys().cloned().collect();
+    named.sort();
+    assert_eq!(files, named);
+}
+
+#[tokio::test]
+async fn every_answer_is_read_alike_in_one_piece_byte_by_byte_and_cut_anywhere() {
+    assert!(names().len() > 40, "the files are there");
+    for name in names().iter().filter(|name| !is_error_answer(name)) {
+        let transcript = Transcript::of(name);
+        for parts in cuts(&transcript.body) {
+            let meter = transcript.read(parts).await;
+            transcript.check(&meter);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_cut_off_is_never_complete() {
+    for name in names().iter().filter(|name| !is_error_answer(name)) {
+        let transcript = Transcript::of(name);
+        if transcript.expected["complete"] != true || transcript.expected["error"].is_string() {
+            continue;
+        }
+        let body = transcript.body.trim_ascii_end();
+        // the last byte that says something is missing, and everything after
+        for end in [body.len() - 1, body.len() / 2, body.len() / 3, 0] {
+            let mut cut = Transcript::of(name);
+            // a body that breaks off has no trailers
+            cut.trailers = None;
+            let meter = cut.read(vec![body[..end].to_vec()]).await;
+            assert_eq!(meter.end(), Some(End::Truncated), "{name} cut at {end}");
+            assert_eq!(meter.verdict(), Verdict::Failed);
+        }
+    }
+}
+
+async fn looked_at(transcript: &Transcript, parts: Vec<Vec<u8>>) -> Peeked {
+    let body = chunks(parts, transcript.trailers.as_ref());
+    let mut answer = response(media_type(&transcript.name), body);
+    if transcript.name.ends_with(".http") {
+        let head = http(&transcript.name);
+        *answer.status_mut() = head.status;
+        *answer.headers_mut() = head.headers;
+    }
+    peek(answer, &transcript.call, PeekLimits::default(), &clock())
+        .await
+        .0
+}
+
+#[tokio::test]
+async fn a_look_tells_whether_to_send_again_and_when() {
+    for name in names() {
+        let transcript = Transcript::of(&name);
+        let expected = &transcript.expected;
+        if expected.get("retryable").is_none() {
+            continue;
+        }
+        // "only if nothing was forwarded": content came before it, and with it the answer is committed
+        let only_before = expected["retryable"].is_string();
+        for parts in cuts(&transcript.body) {
+            let peeked = looked_at(&transcript, parts).await;
+            let again = matches!(
+                peeked.verdict(),
+                Verdict::Throttled | Verdict::Overloaded | Verdict::Failed | Verdict::TimedOut
+            ) && peeked.hints().should_retry() != Some(false);
+            if only_before {
+                assert!(!again, "{name}");
+                continue;
+            }
+            assert_eq!(json!(again), expected["retryable"], "{name}");
+            let delay = match peeked.hints().delay() {
+                Some(Delay::Asked(delay) | Delay::AtMost(delay)) => json!(delay.as_millis() as u64),
+                _ => Value::Null,
+            };
+            assert_eq!(
+                &delay,
+                expected.get("delay_ms").unwrap_or(&Value::Null),
+                "{name}"
+            );
+            let code = peeked.error().and_then(|error| error.code());
+            assert_eq!(json!(code), expected["error"], "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn line_ends_of_any_kind_make_no_difference() {
+    for name in names().iter().filter(|name| name.ends_with(".sse")) {
+        let transcript = Transcript::of(name);
+        let text = String::from_utf8(transcript.body.clone()).unwrap();
+        let plain = text.replace("\r\n", "\n");
+        for end in ["\n", "\r\n", "\r"] {
+            let body = plain.replace('\n', end).into_bytes();
+            for parts in [
+                vec![body.clone()],
+                body.chunks(1).map(<[u8]>::to_vec).collect(),
+            ] {
+                transcript.check(&transcript.read(parts).await);
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! gRPC answers: messages, then a status in the trailers, or all in the head. And Amazon's frames.
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use llm_exchange::{Delay, Dialect, End, Ending, Meter, PeekLimits, Verdict, peek};
+use testkit::ScriptedBody;
+
+use crate::{
+    requests::{field, varint},
+    support::{Chunks, call, cuts, framed, met, response},
+    transcripts::clock,
+};
+
+const GRPC: &str = "application/grpc";
+
+fn trailers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    for (name, value) in pairs {
+        trailers.insert(*name, value.parse().unwrap());
+    }
+    trailers
+}
+
+/// A message of the Gemini API with some text, and a finish reason.
+fn message(text: &str, finish: u8) -> Bytes {
+    let content = field(1, &field(1, &field(2, text.as_bytes())));
+    let candidate = [content, varint(2, finish)].concat();
+    let usage = field(3, &[varint(1, 7), varint(2, 3), varint(3, 10)].concat());
+    framed(&[field(1, &candidate), usage, field(4, b"flash")].concat())
+}
+
+#[tokio::test]
+async fn the_status_in_the_trailers_is_the_end() {
+    let call = call(Dialect::GeminiGrpc, true);
+    let body = |trailers: Option<HeaderMap>| {
+        let body = ScriptedBody::new()
+            .data(message("Yel", 0))
+            .data(message("low", 1));
+        match trailers {
+            Some(trailers) => body.trailers(trailers),
+            None => body,
+        }
+    };
+    let ok = met(GRPC, body(Some(trailers(&[("grpc-status", "0")]))), &call).await;
+    assert_eq!(ok.end(), Some(End::Complete));
+    assert_eq!((ok.contents(), ok.events(), ok.is_stream()), (2, 2, true));
+    assert_eq!(ok.model().as_deref(), Some("flash"));
+    assert_eq!(ok.finish_reasons(), ["STOP"]);
+    let usage = ok.usage().unwrap();
+    assert_eq!((usage.input(), usage.output()), (7, 3));
+
+    let none = met(GRPC, body(None), &call).await;
+    assert_eq!(none.end(), Some(End::Truncated), "no status is no success");
+
+    let failed = met(GRPC, body(Some(trailers(&[("grpc-status", "13")]))), &call).await;
+    assert_eq!(failed.end(), Some(End::Errored));
+    assert_eq!(failed.verdict(), Verdict::Failed);
+}
+
+#[tokio::test]
+async fn what_the_trailers_ask_for_is_known_before_anything_is_handed_on() {
+    let call = call(Dialect::VertexGrpc, true);
+    let pairs = [("grpc-status", "14"), ("grpc-retry-pushback-ms", "250")];
+    // in trailers behind a head, and in the head of an answer that has nothing else
+    let late = response(GRPC, ScriptedBody::new().trailers(trailers(&pairs)));
+    let mut early = response(GRPC, ScriptedBody::new().eager_end());
+    early.headers_mut().extend(trailers(&pairs));
+    for answer in [late, early] {
+        let (peeked, _) = peek(answer, &call, PeekLimits::default(), &clock()).await;
+        assert_eq!(peeked.status(), StatusCode::OK);
+        assert_eq!(peeked.verdict(), Verdict::Overloaded);
+        let delay = std::time::Duration::from_millis(250);
+        assert_eq!(peeked.hints().delay(), Some(Delay::Asked(delay)));
+        assert_eq!(peeked.ending(), None);
+    }
+    let pairs = [("grpc-status", "14"), ("grpc-retry-pushback-ms", "-1")];
+    let answer = response(GRPC, ScriptedBody::new().trailers(trailers(&pairs)));
+    let (peeked, _) = peek(answer, &call, PeekLimits::default(), &clock()).await;
+    assert_eq!(peeked.hints().should_retry(), Some(false));
+}
+
+#[tokio::test]
+async fn a_stream_that_broke_before_its_first_message_is_told_from_one_that_ended() {
+    let call = call(Dialect::GeminiGrpc, true);
+    for (body, ending) in [
+        (ScriptedBody::new().error("reset"), Ending::Broken),
+        (ScriptedBody::new(), Ending::Truncated),
+    ] {
+        let (peeked, _) = peek(response(GRPC, body), &call, PeekLimits::default(), &clock()).await;
+        assert_eq!(peeked.ending(), Some(ending));
+        assert_eq!(peeked.verdict(), Verdict::Failed);
+    }
+}
+
+#[tokio::test]
+async fn frames_and_trailers_pass_as_they_came() {
+    let call = call(Dialect::GeminiGrpc, true);
+    let status = trailers(&[("grpc-status", "0"), ("x-other", "1")]);
+    for parts in cuts(&[message("Yel", 0), message("low", 1)].concat()) {
+        let sent = parts.clone();
+        let body = Chunks::chunks(parts).trailers(status.clone());
+        let (_, answer) = peek(response(GRPC, body), &call, PeekLimits::default(), &clock()).await;
+        let (meter, answer) = Meter::attach(answer, &call);
+        let mut body = answer.into_body();
+        for part in sent {
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), part);
+        }
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_trailers().unwrap(), status);
+        assert!(body.frame().await.is_none());
+        assert_eq!(meter.end(), Some(End::Complete));
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_message_is_content_that_is_not_read() {
+    let call = call(Dialect::GeminiGrpc, false);
+    let mut compressed = message("Yellow", 1).to_vec();
+    compressed[0] = 1;
+    let body = ScriptedBody::new()
+        .data(compressed)
+        .trailers(trailers(&[("grpc-status", "0")]));
+    let meter = met(GRPC, body, &call).await;
+    assert_eq!(meter.end(), Some(End::Unreadable));
+    assert_eq!((meter.contents(), meter.verdict()), (1, Verdict::Ok));
+    assert!(meter.tokens().is_estimated());
+}
+
+#[tokio::test]
+async fn a_proxys_own_error_is_judged_by_its_status() {
+    let call = call(Dialect::GeminiGrpc, false);
+    let mut answer = response("text/html", ScriptedBody::new().data("<html>"));
+    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let (peeked, _) = peek(answer, &call, PeekLimits::default(), &clock()).await;
+    assert_eq!(peeked.verdict(), Verdict::Overloaded);
+    // both: the status of gRPC says more
+    let mut answer: Response<Chunks> = response("text/plain", ScriptedBody::new());
+    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    answer
+        .headers_mut()
+        .extend(trailers(&[("grpc-status", "8")]));
+    let (peeked, _) = peek(answer, &call, PeekLimits::default(), &clock()).await;
+    assert_eq!(peeked.error().unwrap().code(), Some("RESOURCE_EXHAUSTED"));
+    assert_eq!(peeked.verdict(), Verdict::Throttled);
+}
+
+#[tokio::test]
+async fn tensors_are_content_without_tokens() {
+    let call = call(Dialect::KServeGrpc, false);
+    let answer = [field(1, b"llama"), field(3, b"id-7"), field(5, b"tensor")].concat();
+    let body = ScriptedBody::new()
+        .data(framed(&answer))
+        .trailers(trailers(&[("grpc-status", "0")]));
+    let meter = met(GRPC, body, &call).await;
+    assert_eq!(meter.end(), Some(End::Complete));
+    assert_eq!((meter.contents(), meter.usage()), (1, None));
+    assert_eq!(meter.model().as_deref(), Some("llama"));
+    assert_eq!(meter.id().as_deref(), Some("id-7"));
+}
+
+/// A frame of Amazon's with text headers.
+fn amazon(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    for (name, value) in headers {
+        encoded.push(u8::try_from(name.len()).unwrap());
+        encoded.extend_from_slice(name.as_bytes());
+        encoded.push(7);
+        encoded.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
+        encoded.extend_from_slice(value.as_bytes());
+    }
+    let length = u32::try_from(encoded.len()).unwrap();
+    let whole = 16 + length + u32::try_from(payload.len()).unwrap();
+    let mut frame = [whole.to_be_bytes(), length.to_be_bytes()].concat();
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame.extend(encoded);
+    frame.extend_from_slice(payload);
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame
+}
+
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
+
+#[tokio::test]
+async fn an_exception_in_amazons_stream_is_the_providers_error() {
+    let call = call(Dialect::BedrockConverse, true);
+    for (kind, verdict) in [
+        ("throttlingException", Verdict::Throttled),
+        ("internalServerException", Verdict::Failed),
+        ("serviceUnavailableException", Verdict::Overloaded),
+        ("validationException", Verdict::CallersFault),
+    ] {
+        let headers = [(":message-type", "exception"), (":exception-type", kind)];
+        let frame = amazon(&headers, br#"{"message":"m"}"#);
+        for parts in cuts(&frame) {
+            let answer = response(EVENT_STREAM, Chunks::chunks(parts));
+            let (peeked, _) = peek(answer, &call, PeekLimits::default(), &clock()).await;
+            assert_eq!(peeked.verdict(), verdict, "{kind}");
+            assert_eq!(peeked.error().unwrap().code(), Some(kind));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_events_of_an_invoked_model_are_unwrapped() {
+    let path = "/model/anthropic.claude/invoke-with-response-stream";
+    let request = crate::support::request(Dialect::AnthropicMessages, path, "{}");
+    let call = llm_exchange::Call::of(&request).unwrap();
+    let mut body = Vec::new();
+    for event in [
+        r#"{"type":"message_start","message":{"model":"claude","usage":{"input_tokens":9,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Yellow"}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":4}}"#,
+        r#"{"type":"message_stop"}"#,
+    ] {
+        let bytes = base64::engine::general_purpose::STANDARD.encode(event);
+        let payload = format!("{{\"bytes\":\"{bytes}\",\"p\":\"abc\"}}");
+        let headers = [(":event-type", "chunk"), (":message-type", "event")];
+        body.extend(amazon(&headers, payload.as_bytes()));
+    }
+    let meter = met(EVENT_STREAM, ScriptedBody::new().data(body.clone()), call).await;
+    assert_eq!(meter.end(), Some(End::Complete));
+    let usage = meter.usage().unwrap();
+    assert_eq!((usage.input(), usage.output(), meter.contents()), (9, 4, 1));
+    // one wrong bit, and nothing after it is believed
+    let half = body.len() / 2;
+    body[half] ^= 1;
+    let meter = met(EVENT_STREAM, ScriptedBody::new().data(body), call).await;
+    assert_eq!(meter.end(), Some(End::Truncated));
+}
