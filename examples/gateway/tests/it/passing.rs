@@ -126,7 +126,7 @@ async fn other_methods_and_paths_under_v1_pass() {
         (Method::HEAD, "/v1/models"),
         (Method::OPTIONS, CHAT),
         (Method::DELETE, "/v1/files/a%20b"),
-        (Method::POST, "/v1/embeddings"),
+        (Method::POST, "/v1/audio/speech"),
     ] {
         house.method(method, path).await;
     }
@@ -141,7 +141,7 @@ async fn other_methods_and_paths_under_v1_pass() {
         ("HEAD", "/v1/models"),
         ("OPTIONS", "/v1/chat/completions"),
         ("DELETE", "/v1/files/a%20b"),
-        ("POST", "/v1/embeddings"),
+        ("POST", "/v1/audio/speech"),
     ];
     assert_eq!(seen, sent);
 }
