@@ -1,4 +1,4 @@
-//! An adaptor: a `reqwest::Client` as a tower service over plain `http` requests.
+//! Adaptors: a `reqwest::Client` and a tonic channel as tower services over plain `http` requests.
 
 use std::{
     future::Future,
@@ -29,5 +29,25 @@ impl Service<Request<Payload>> for ReqwestService {
         let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap));
         let sent = request.map(|request| self.0.call(request));
         Box::pin(async move { Ok(sent?.await?.into()) })
+    }
+}
+
+/// A tonic channel that takes the layers' requests.
+///
+/// A channel takes tonic's own body type; any other body becomes one.
+#[derive(Clone, Debug)]
+pub struct ChannelService(pub tonic::transport::Channel);
+
+impl Service<Request<Payload>> for ChannelService {
+    type Response = Response<tonic::body::Body>;
+    type Error = tonic::transport::Error;
+    type Future = tonic::transport::channel::ResponseFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
+        self.0.call(request.map(tonic::body::Body::new))
     }
 }
