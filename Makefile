@@ -45,7 +45,8 @@ bench:
 	$(CARGO) bench -p llm-exchange -p retry-layer --benches
 	$(CARGO) run -q -p testkit --bin bench-table
 
-# One target for a minute: make fuzz TARGET=sse
+# One target for a minute: make fuzz TARGET=sse (sse, meter, grpc, ndjson, elements, event_stream, paths,
+# errors). What it finds goes into corpus/, seeds/ stays.
 TARGET ?= sse
 fuzz:
 	cd llm-exchange && mkdir -p fuzz/corpus/$(TARGET) && $(CARGO) +nightly fuzz run $(TARGET) \

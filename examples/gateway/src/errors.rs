@@ -3,19 +3,23 @@
 use std::{error::Error, io};
 
 use axum::body::Body;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use hyper_util::client::legacy;
 use llm_exchange::{BoxError, Dialect, ErrorAnswer, Unreadable};
 
 use crate::{provider::ProviderDialect, upload::Fault};
 
-/// The shape in which a caller reads errors. `None` is written as OpenAI's.
-pub(crate) fn dialect(path: &str, headers: &HeaderMap) -> Option<Dialect> {
-    match ProviderDialect::of(path, headers) {
+/// The shape in which a caller reads errors: of the API that is called, and of other paths that of
+/// the provider's.
+pub(crate) fn dialect(uri: &Uri, headers: &HeaderMap) -> Option<Dialect> {
+    // whatever the method: an error of it is told in the same shape
+    let called = Dialect::of(&Method::POST, uri);
+    called.or(match ProviderDialect::of(uri.path(), headers) {
         ProviderDialect::OpenAi => Some(Dialect::OpenAiChat),
         ProviderDialect::Anthropic => Some(Dialect::AnthropicMessages),
-        ProviderDialect::Gemini => None,
-    }
+        ProviderDialect::Gemini => Some(Dialect::Gemini),
+        ProviderDialect::Ollama => Some(Dialect::Ollama),
+    })
 }
 
 pub(crate) fn response(answer: ErrorAnswer, dialect: Option<Dialect>) -> Response<Body> {
@@ -26,7 +30,7 @@ pub(crate) fn not_found() -> ErrorAnswer {
     ErrorAnswer::new(
         StatusCode::NOT_FOUND,
         "unknown_path",
-        "the gateway serves the paths under /v1/ and GET /health",
+        "the gateway serves the paths under /v1/, /v1beta/ and /api/, gRPC, and GET /health",
     )
 }
 

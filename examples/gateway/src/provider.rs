@@ -18,6 +18,22 @@ pub(crate) enum ProviderDialect {
     OpenAi,
     Anthropic,
     Gemini,
+    Ollama,
+}
+
+/// Paths that are proxied. Whatever is under them the provider knows, and gRPC's services by their
+/// full names.
+const SERVED: [&str; 6] = [
+    "/v1/",
+    "/v1beta/",
+    "/api/",
+    "/google.ai.generativelanguage.",
+    "/google.cloud.aiplatform.",
+    "/inference.GRPCInferenceService/",
+];
+
+pub(crate) fn is_served(path: &str) -> bool {
+    SERVED.iter().any(|start| path.starts_with(start))
 }
 
 /// A provider as configured.
@@ -26,7 +42,7 @@ pub(crate) struct Provider {
     pub(crate) name: Arc<str>,
     scheme: Scheme,
     authority: Authority,
-    /// Without a slash at the end, and without the `/v1` that every path brings.
+    /// Without a slash at the end, and without the version that every path brings.
     prefix: String,
     credential: Option<(HeaderName, HeaderValue)>,
     dialect: ProviderDialect,
@@ -124,7 +140,8 @@ impl Provider {
 impl ProviderDialect {
     fn credential(self, key: &str) -> Option<(HeaderName, HeaderValue)> {
         let (name, value) = match self {
-            Self::OpenAi => (header::AUTHORIZATION, format!("Bearer {key}")),
+            // Ollama's cloud takes one; a server of one's own needs none
+            Self::OpenAi | Self::Ollama => (header::AUTHORIZATION, format!("Bearer {key}")),
             Self::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
             Self::Gemini => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
         };
@@ -148,7 +165,13 @@ impl ProviderDialect {
         let verb = path
             .strip_prefix("/v1/models/")
             .is_some_and(|rest| rest.contains(':'));
-        if verb { Self::Gemini } else { Self::OpenAi }
+        if verb || path.starts_with("/v1beta/") || path.starts_with("/google.") {
+            Self::Gemini
+        } else if path.starts_with("/api/") {
+            Self::Ollama
+        } else {
+            Self::OpenAi
+        }
     }
 }
 
@@ -187,7 +210,10 @@ fn base(url: &str) -> Result<(Scheme, Authority, String), &'static str> {
         .path_and_query
         .map_or_else(String::new, |path| path.path().to_owned());
     let path = path.trim_end_matches('/');
-    let prefix = path.strip_suffix("/v1").unwrap_or(path);
+    let version = ["/v1", "/v1beta"]
+        .iter()
+        .find_map(|end| path.strip_suffix(end));
+    let prefix = version.unwrap_or(path);
     Ok((scheme, authority, prefix.to_owned()))
 }
 
@@ -202,127 +228,4 @@ impl fmt::Debug for Provider {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn provider(name: &str, base: &str, key: Option<&str>, dialect: ProviderDialect) -> Provider {
-        Provider::new(name, base, key, dialect).unwrap()
-    }
-
-    fn joined(base: &str, asked: &str, key: Option<&str>) -> String {
-        let provider = provider("p", base, key, ProviderDialect::OpenAi);
-        provider.uri(&asked.parse().unwrap()).unwrap().to_string()
-    }
-
-    #[test]
-    fn the_path_follows_the_base_and_v1_is_not_doubled() {
-        let chat = "/v1/chat/completions";
-        for (base, whole) in [
-            (
-                "https://api.openai.com",
-                "https://api.openai.com/v1/chat/completions",
-            ),
-            (
-                "https://api.openai.com/",
-                "https://api.openai.com/v1/chat/completions",
-            ),
-            (
-                "https://api.openai.com/v1",
-                "https://api.openai.com/v1/chat/completions",
-            ),
-            (
-                "https://api.openai.com/v1/",
-                "https://api.openai.com/v1/chat/completions",
-            ),
-            ("http://[::1]:9001", "http://[::1]:9001/v1/chat/completions"),
-            (
-                "https://api.groq.com/openai",
-                "https://api.groq.com/openai/v1/chat/completions",
-            ),
-            ("http://h/v1x", "http://h/v1x/v1/chat/completions"),
-        ] {
-            assert_eq!(joined(base, chat, None), whole);
-        }
-    }
-
-    #[test]
-    fn the_query_goes_on_but_a_key_in_it_only_without_one_of_ours() {
-        let asked = "/v1/models/g:generateContent?alt=sse&key=secret&x=%20";
-        let own = "http://h/v1/models/g:generateContent?alt=sse&x=%20";
-        assert_eq!(joined("http://h", asked, Some("k")), own);
-        assert_eq!(joined("http://h", asked, None), format!("http://h{asked}"));
-        assert_eq!(
-            joined("http://h", "/v1/x?key=1", Some("k")),
-            "http://h/v1/x"
-        );
-    }
-
-    #[test]
-    fn a_base_that_is_no_plain_http_address_is_refused() {
-        for base in [
-            "",
-            "api.openai.com",
-            "/v1",
-            "ftp://h",
-            "http://",
-            "http://u:p@h",
-            "http://h/?a=b",
-            "http://h/#x",
-            "http://h h",
-        ] {
-            let made = Provider::new("p", base, None, ProviderDialect::OpenAi);
-            assert!(matches!(made, Err(ProviderError::BaseUrl(_))), "{base}");
-        }
-    }
-
-    #[test]
-    fn each_dialect_has_its_own_place_for_the_key_and_it_is_sensitive() {
-        for (dialect, name, value) in [
-            (ProviderDialect::OpenAi, "authorization", "Bearer k"),
-            (ProviderDialect::Anthropic, "x-api-key", "k"),
-            (ProviderDialect::Gemini, "x-goog-api-key", "k"),
-        ] {
-            let mut headers = HeaderMap::new();
-            for credential in ["authorization", "x-api-key", "api-key", "x-goog-api-key"] {
-                headers.insert(credential, HeaderValue::from_static("caller"));
-            }
-            provider("p", "http://h", Some("k"), dialect).put_credential(&mut headers);
-            assert_eq!(headers.len(), 1);
-            assert_eq!(headers[name], value);
-            assert!(headers[name].is_sensitive());
-        }
-    }
-
-    #[test]
-    fn a_key_that_no_header_can_carry_is_refused() {
-        let made = Provider::new("p", "http://h", Some("a\nb"), ProviderDialect::OpenAi);
-        assert!(matches!(made, Err(ProviderError::Key)));
-    }
-
-    #[test]
-    fn the_first_provider_of_the_dialect_serves_and_else_the_first() {
-        use ProviderDialect::{Anthropic, Gemini, OpenAi};
-        let all = [
-            provider("a", "http://h", None, Anthropic),
-            provider("o", "http://h", None, OpenAi),
-            provider("o2", "http://h", None, OpenAi),
-        ];
-        let plain = HeaderMap::new();
-        let mut version = HeaderMap::new();
-        version.insert("anthropic-version", HeaderValue::from_static("2026-10-21"));
-        let name = |all, path, headers| &*choose(all, path, headers).unwrap().name;
-        assert_eq!(name(&all, "/v1/chat/completions", &plain), "o");
-        assert_eq!(name(&all, "/v1/embeddings", &plain), "o");
-        assert_eq!(name(&all, "/v1/messages", &plain), "a");
-        assert_eq!(name(&all, "/v1/messages/count_tokens", &plain), "a");
-        assert_eq!(name(&all, "/v1/messagesx", &plain), "o");
-        assert_eq!(name(&all, "/v1/models", &version), "a");
-        assert_eq!(name(&all, "/v1/models", &plain), "o");
-        assert_eq!(name(&all, "/v1/models/g:generateContent", &plain), "a");
-        assert_eq!(
-            ProviderDialect::of("/v1/models/g:generateContent", &plain),
-            Gemini
-        );
-        assert!(choose(&[], "/v1/models", &plain).is_none());
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use llm_exchange::{Call, Dialect, Payload, Unreadable, Watch};
 use tower::ServiceExt;
 
@@ -17,6 +17,7 @@ use crate::{
     provider::{self, Provider},
     stack::Stack,
     upload::{self, Upload},
+    upstream,
 };
 
 /// On an answer of ours after retries: OpenAI's and Anthropic's SDKs do not retry in their turn.
@@ -39,7 +40,7 @@ pub(crate) async fn proxy(State(proxy): State<Arc<Proxy>>, request: Request) -> 
 impl Proxy {
     async fn answer(&self, request: Request, log: &mut CallLog) -> Response {
         let path = request.uri().path();
-        let dialect = errors::dialect(path, request.headers());
+        let dialect = errors::dialect(request.uri(), request.headers());
         let refuse = |answer, body| {
             upload::discard(body);
             errors::response(answer, dialect)
@@ -48,7 +49,7 @@ impl Proxy {
         if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
             return refuse(errors::method_not_allowed(), request.into_body());
         }
-        if !path.starts_with("/v1/") {
+        if !provider::is_served(path) {
             return refuse(errors::not_found(), request.into_body());
         }
         if headers::has_dot_segments(path) {
@@ -100,7 +101,13 @@ impl Proxy {
         // each connection has its own; the client refuses HTTP/2 where the provider has 1.1
         *request.version_mut() = Version::HTTP_11;
         *request.extensions_mut() = Extensions::new();
+        let grpc = upstream::is_grpc(request.headers());
         headers::clean_request(request.headers_mut());
+        if grpc {
+            // hop by hop, and yet what gRPC servers ask for
+            let trailers = HeaderValue::from_static("trailers");
+            request.headers_mut().insert(header::TE, trailers);
+        }
         provider.put_credential(request.headers_mut());
         let call = Call::of(&request).cloned();
         match self.stack.clone().oneshot(request).await {

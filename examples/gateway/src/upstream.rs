@@ -1,9 +1,10 @@
-//! The HTTP client to the providers: HTTP/1.1 in clear text, HTTP/1.1 or 2 over TLS.
+//! The HTTP client to the providers: HTTP/1.1 in clear text, HTTP/1.1 or 2 over TLS, and for gRPC
+//! HTTP/2 either way.
 
 use std::{io, sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri, header};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -11,7 +12,7 @@ use hyper_util::{
 };
 use llm_exchange::{BoxError, Payload};
 use rustls::ClientConfig;
-use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower::{service_fn, util::BoxCloneSyncService};
 use tower_service::Service;
 
 /// Name, TCP and TLS together.
@@ -56,19 +57,32 @@ pub(crate) fn client(tls: ClientConfig) -> Upstream {
             }
         })
     });
-    let client = Client::builder(TokioExecutor::new())
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(MOST_IDLE)
         .http2_keep_alive_interval(PING)
-        .http2_keep_alive_timeout(PONG)
-        .build::<_, Payload>(connector);
-    BoxCloneSyncService::new(
-        client
-            .map_response(|response| response.map(Body::new))
-            .map_err(BoxError::from),
-    )
+        .http2_keep_alive_timeout(PONG);
+    let any = builder.build::<_, Payload>(connector.clone());
+    let http2 = builder.http2_only(true).build::<_, Payload>(connector);
+    let client = service_fn(move |request: Request<Payload>| {
+        let sent = if is_grpc(request.headers()) {
+            http2.request(request)
+        } else {
+            any.request(request)
+        };
+        async move { Ok(sent.await?.map(Body::new)) }
+    });
+    BoxCloneSyncService::new(client)
+}
+
+/// Whether a request is gRPC's, which only HTTP/2 carries.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 #[cfg(test)]
@@ -82,6 +96,7 @@ mod tests {
     use rustls::{RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
+    use tower::ServiceExt;
 
     use super::*;
 

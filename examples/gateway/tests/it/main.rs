@@ -6,5 +6,6 @@ mod bad_input;
 mod calls;
 mod common;
 mod connections;
+mod dialects;
 mod passing;
 mod program;
