@@ -1,0 +1,449 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderName, Request, Response, StatusCode};
+use http_body::Body;
+use llm_exchange::{
+    AnswerBody, BoxError, Call, Classify, Cut, ErrorAnswer, Payload, Peek, PeekLimits, ReadPayload,
+    Refusal, Watch, peek,
+};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower_service::Service;
+
+use crate::{
+    FallbackBody, OnFallback, Own,
+    came::{Answer, Came},
+    course::Course,
+    layer::Settings,
+};
+
+/// On the request: the chain that the caller chooses.
+const CHAIN: HeaderName = HeaderName::from_static("x-llm-chain");
+
+type Sent<S> = <S as Service<Request<Payload>>>::Future;
+
+pin_project! {
+    #[project = Projected]
+    /// The future of [`Fallback`](crate::Fallback).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct FallbackFuture<S, R, O, C, H>
+    where
+        S: Service<Request<Payload>>,
+        O: Own<S>,
+    {
+        #[pin]
+        state: State<Sent<S>, Sent<O::Service>, R>,
+        // when the current target's time is up
+        timer: Timer,
+        inner: S,
+        // the current target's own service, if it has one
+        own: Option<O::Service>,
+        shared: Shared<O, C, H>,
+        // none before the request was read, and for what is passed through
+        course: Option<Course>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, G, R> {
+        // the caller's body; boxed, as most calls were read before
+        Reading { read: Box<ReadPayload> },
+        // poll_ready before the call
+        Readying { request: Option<Request<Payload>> },
+        // the answer of the inner service
+        Sending { #[pin] sent: F },
+        // the answer of a target's own
+        SendingOwn { #[pin] sent: G },
+        // what the answer is
+        Peeking { peek: Box<Peek<R>> },
+        // no target can be tried
+        Answered { answer: Option<Box<Response<AnswerBody<R>>>> },
+        Done,
+    }
+}
+
+/// Boxed, as most calls need none and every call's future is moved.
+type Timer = Option<Pin<Box<Sleep>>>;
+
+struct Shared<O, C, H> {
+    settings: Arc<Settings<O>>,
+    classify: C,
+    hook: H,
+    /// When the turn of the current target came.
+    turn: Instant,
+    /// Nothing else could be tried when its time was up.
+    patient: bool,
+}
+
+impl<S, R, O, C, H> FallbackFuture<S, R, O, C, H>
+where
+    S: Service<Request<Payload>>,
+    O: Own<S>,
+{
+    pub(crate) fn new(
+        read: ReadPayload,
+        inner: S,
+        settings: Arc<Settings<O>>,
+        classify: C,
+        hook: H,
+    ) -> Self {
+        let shared = Shared {
+            settings,
+            classify,
+            hook,
+            turn: Instant::now(),
+            patient: false,
+        };
+        let (state, course) = match read.now() {
+            Ok(request) => shared.set_out(request),
+            Err(read) => {
+                let read = Box::new(read);
+                (State::Reading { read }, None)
+            }
+        };
+        Self {
+            state,
+            timer: None,
+            inner,
+            own: course.as_ref().and_then(|course| shared.own(course)),
+            shared,
+            course,
+        }
+    }
+}
+
+impl<O, C, H> Shared<O, C, H> {
+    /// Begins the course of a call. None: it is passed through, or answered at once.
+    fn set_out<F, G, R>(&self, mut request: Request<Payload>) -> (State<F, G, R>, Option<Course>) {
+        let settings = &*self.settings;
+        let call = Call::of(&request).filter(|call| call.unreadable().is_none());
+        let chain = call.and_then(|call| {
+            let named = request.headers().get(CHAIN).map(|name| name.as_bytes());
+            let chain = settings.routes.chain_of(call.model()?, named);
+            Some((Arc::clone(call), chain))
+        });
+        match chain {
+            Some((call, Some(Some(chain)))) if request.body().is_replayable() => {
+                if settings.routes.has_names() {
+                    request.headers_mut().remove(CHAIN);
+                }
+                match Course::begin(request, call, chain, self.turn, settings) {
+                    Ok((course, request)) => {
+                        let request = Some(request);
+                        (State::Readying { request }, Some(course))
+                    }
+                    Err(answer) => (State::answered(answer), None),
+                }
+            }
+            Some((call, None)) => {
+                let message = "there is no chain of the name in x-llm-chain";
+                let answer = ErrorAnswer::new(StatusCode::BAD_REQUEST, "unknown_chain", message);
+                let refusal = Refusal::new("fallback-layer", answer);
+                let answer = refusal.into_response(Some(call.dialect()));
+                (State::answered(Box::new(answer)), None)
+            }
+            _ => {
+                let request = Some(request);
+                (State::Readying { request }, None)
+            }
+        }
+    }
+
+    fn own<S>(&self, course: &Course) -> Option<O::Service>
+    where
+        S: Service<Request<Payload>>,
+        O: Own<S>,
+    {
+        let own = course.stop(&self.settings).own.as_ref();
+        own.map(Own::service)
+    }
+
+    /// When the current target has to be ready.
+    fn ready_by(&self, course: &Course) -> Option<Instant> {
+        if self.patient || !course.may_go_on(&self.settings) {
+            return course.call().attempts().deadline();
+        }
+        let limit = self.settings.ready_timeout;
+        let limit = course
+            .stop(&self.settings)
+            .spec
+            .max_latency
+            .unwrap_or(limit)
+            .min(limit);
+        self.turn.checked_add(limit)
+    }
+
+    /// When the current target has to have given its first content.
+    fn content_by(&self, course: &Course) -> Option<Instant> {
+        let limit = course.stop(&self.settings).spec.max_latency?;
+        let may_go_on = !self.patient && course.may_go_on(&self.settings);
+        may_go_on.then(|| self.turn.checked_add(limit)).flatten()
+    }
+
+    fn peek_limits(&self, course: &Course) -> PeekLimits {
+        let limits = self.settings.peek;
+        match course.stop(&self.settings).spec.max_latency {
+            // until its time is up another target may still be tried
+            Some(limit) if course.may_go_on(&self.settings) => {
+                limits.commit_after(limit.saturating_add(Duration::from_millis(1)))
+            }
+            _ => limits,
+        }
+    }
+}
+
+impl<F, G, R> State<F, G, R> {
+    const fn answered(answer: Box<Response<AnswerBody<R>>>) -> Self {
+        Self::Answered {
+            answer: Some(answer),
+        }
+    }
+}
+
+impl<S, R, O, C, H> Projected<'_, S, R, O, C, H>
+where
+    S: Service<Request<Payload>, Response = Response<R>> + Clone,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+    O: Own<S>,
+    C: Classify<S::Error>,
+    H: OnFallback,
+{
+    /// What has no course: the body that is still read, and what is passed through or answered at
+    /// once. Pending also when the call has set out on its course.
+    fn poll_without_course(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Response<FallbackBody<R>>, S::Error>>> {
+        loop {
+            match self.state.as_mut().project() {
+                StateProj::Reading { read } => {
+                    let request = ready!(Pin::new(read).poll(cx));
+                    let (state, course) = self.shared.set_out(request);
+                    self.state.set(state);
+                    if let Some(course) = course {
+                        *self.own = self.shared.own(&course);
+                        *self.course = Some(course);
+                        return Poll::Ready(None);
+                    }
+                }
+                StateProj::Readying { request } => {
+                    ready!(self.inner.poll_ready(cx))?;
+                    let sent = self.inner.call(taken(request));
+                    self.state.set(State::Sending { sent });
+                }
+                StateProj::Sending { sent } => {
+                    let response = ready!(sent.poll(cx))?;
+                    let body = |body| Watch::new(AnswerBody::inner(body), None);
+                    self.state.set(State::Done);
+                    return Poll::Ready(Some(Ok(response.map(body))));
+                }
+                StateProj::Answered { answer } => {
+                    let answer = taken(answer).map(|body| Watch::new(body, None));
+                    self.state.set(State::Done);
+                    return Poll::Ready(Some(Ok(answer)));
+                }
+                _ => panic!("a future is not polled after it was ready"),
+            }
+        }
+    }
+
+    /// Drives the current target to its commit point or its failure.
+    fn poll_target(&mut self, cx: &mut Context<'_>) -> Poll<Came<R, S::Error>> {
+        let Some(course) = self.course.as_ref() else {
+            return Poll::Pending;
+        };
+        let shared = &*self.shared;
+        let settings = &*shared.settings;
+        loop {
+            let sent = match self.state.as_mut().project() {
+                StateProj::Readying { request } => {
+                    let ready = match self.own.as_mut() {
+                        Some(own) => own.poll_ready(cx),
+                        None => self.inner.poll_ready(cx),
+                    };
+                    match ready {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => {
+                            // an instance that could not become ready is not used again
+                            *self.inner = self.inner.clone();
+                            return Poll::Ready(Came::failed(error, &shared.classify));
+                        }
+                        Poll::Pending => {
+                            ready!(run_out(self.timer, shared.ready_by(course), cx));
+                            return Poll::Ready(Came::late(None));
+                        }
+                    }
+                    *self.timer = None;
+                    let request = taken(request);
+                    let state = match self.own.as_mut() {
+                        Some(own) => State::SendingOwn {
+                            sent: own.call(request),
+                        },
+                        None => State::Sending {
+                            sent: self.inner.call(request),
+                        },
+                    };
+                    self.state.set(state);
+                    continue;
+                }
+                StateProj::Sending { sent } => sent.poll(cx),
+                StateProj::SendingOwn { sent } => sent.poll(cx),
+                StateProj::Peeking { peek } => {
+                    let Poll::Ready((peeked, response)) = Pin::new(&mut *peek).poll(cx) else {
+                        ready!(run_out(self.timer, shared.content_by(course), cx));
+                        return Poll::Ready(Came::late(peek.meter().cloned()));
+                    };
+                    let spec = &course.stop(settings).spec;
+                    return Poll::Ready(Came::answered(&peeked, response, spec, &shared.classify));
+                }
+                _ => panic!("a future is not polled after it was ready"),
+            };
+            let response = match sent {
+                Poll::Ready(Ok(response)) => response,
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Came::failed(error, &shared.classify));
+                }
+                Poll::Pending => {
+                    ready!(run_out(self.timer, shared.content_by(course), cx));
+                    return Poll::Ready(Came::late(None));
+                }
+            };
+            if let Some(refusal) = Refusal::of(&response) {
+                let asked = refusal.retry_after();
+                return Poll::Ready(Came::refused(response, asked));
+            }
+            let limits = shared.peek_limits(course);
+            let mut peek = peek(response, course.sent(), limits, &settings.clock);
+            // what is there already is known without storing the future
+            match Pin::new(&mut peek).poll(cx) {
+                Poll::Ready((peeked, response)) => {
+                    let spec = &course.stop(settings).spec;
+                    return Poll::Ready(Came::answered(&peeked, response, spec, &shared.classify));
+                }
+                Poll::Pending => self.state.set(State::Peeking {
+                    peek: Box::new(peek),
+                }),
+            }
+        }
+    }
+
+    /// The turn of the current target has come.
+    fn begin_turn(&mut self, request: Request<Payload>) {
+        let request = Some(request);
+        // the attempt that was left is dropped here, if it still runs
+        self.state.set(State::Readying { request });
+        *self.timer = None;
+        *self.own = self
+            .course
+            .as_ref()
+            .and_then(|course| self.shared.own(course));
+        self.shared.turn = Instant::now();
+        self.shared.patient = false;
+    }
+}
+
+impl<S, R, O, C, H> Future for FallbackFuture<S, R, O, C, H>
+where
+    S: Service<Request<Payload>, Response = Response<R>> + Clone,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+    O: Own<S>,
+    C: Classify<S::Error>,
+    H: OnFallback,
+{
+    type Output = Result<Response<FallbackBody<R>>, S::Error>;
+
+    /// # Panics
+    ///
+    /// If polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            if this.course.is_none()
+                && let Some(answer) = ready!(this.poll_without_course(cx))
+            {
+                return Poll::Ready(answer);
+            }
+            let Came { outcome, answer } = ready!(this.poll_target(cx));
+            let Some(course) = this.course.as_mut() else {
+                continue;
+            };
+            let Shared { settings, hook, .. } = &*this.shared;
+            let cause = settings.rules.cause(&outcome);
+            let next = cause.and_then(|cause| {
+                let meter = answer.meter().cloned();
+                course.leave(&outcome, meter, cause, settings, hook)
+            });
+            if let Some(request) = next {
+                if let Answer::Late(Some(meter)) = &answer {
+                    meter.cut(Cut::Clock);
+                }
+                // with its connection, before anything else is asked
+                drop(answer);
+                this.begin_turn(request);
+                continue;
+            }
+            let answer = match answer {
+                Answer::Is(answer) => answer,
+                // it is waited for, as nothing else can be tried
+                Answer::Late(_) if !this.shared.patient => {
+                    this.shared.patient = true;
+                    *this.timer = None;
+                    continue;
+                }
+                Answer::Late(_) => Ok(not_ready(course)),
+            };
+            this.state.set(State::Done);
+            let Some(course) = this.course.take() else {
+                continue;
+            };
+            let settings = &*this.shared.settings;
+            return Poll::Ready(match (answer, cause) {
+                (answer, Some(_)) => course.give_up(answer, &outcome, settings),
+                (Ok(response), None) => Ok(course.hand_on(response, &outcome, settings)),
+                (Err(error), None) => Err(error),
+            });
+        }
+    }
+}
+
+fn not_ready<R>(course: &Course) -> Response<AnswerBody<R>> {
+    let message = "no target was ready to take the call in time";
+    ErrorAnswer::new(StatusCode::GATEWAY_TIMEOUT, "target_not_ready", message)
+        .into_response(Some(course.call().dialect()))
+}
+
+/// What is taken once.
+fn taken<T>(of: &mut Option<T>) -> T {
+    of.take()
+        .expect("a future is not polled after it was ready")
+}
+
+/// Ready when this moment has come; without one, never.
+fn run_out(timer: &mut Timer, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    let Some(at) = at else { return Poll::Pending };
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+    timer.as_mut().poll(cx)
+}
+
+impl<S, R, O, C, H> fmt::Debug for FallbackFuture<S, R, O, C, H>
+where
+    S: Service<Request<Payload>>,
+    O: Own<S>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FallbackFuture")
+            .field("call", &self.course.as_ref().map(Course::call))
+            .finish_non_exhaustive()
+    }
+}

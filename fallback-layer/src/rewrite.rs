@@ -1,0 +1,53 @@
+//! Making of a call what a target is to be sent.
+
+use http::{HeaderName, Request};
+use llm_exchange::{Call, NotRewritten, Payload, remove_credentials};
+
+use crate::target::{Spec, Whose};
+
+/// On the request, from the second attempt on: its number.
+const ATTEMPT: HeaderName = HeaderName::from_static("x-llm-attempt");
+
+/// Changes a request into the target's. After an error it is of no use any more.
+pub(crate) fn rewrite(request: &mut Request<Payload>, spec: &Spec) -> Result<(), NotRewritten> {
+    if let Some(model) = spec.model.as_deref() {
+        let asked = Call::of(request).and_then(|call| call.model());
+        if asked != Some(model) {
+            Call::set_model(request, model)?;
+        }
+    }
+    for (name, json) in &spec.parameters {
+        match json {
+            Some(json) => Call::set_parameter(request, name, json)?,
+            None => Call::remove_parameter(request, name)?,
+        }
+    }
+    if let Some(host) = &spec.host {
+        host.redirect(request).map_err(|_| NotRewritten::NotRead)?;
+    }
+    match &spec.credential {
+        Whose::Callers => {}
+        Whose::Own(credential) => credential.put(request),
+        Whose::Nobodys => remove_credentials(request),
+    }
+    for (name, value) in &spec.headers {
+        request.headers_mut().insert(name, value.clone());
+    }
+    Ok(())
+}
+
+/// Marks a request as the attempt of this number.
+pub(crate) fn number(request: &mut Request<Payload>, attempt: u32) {
+    request.headers_mut().insert(ATTEMPT, attempt.into());
+}
+
+/// A copy of the request, of which the body costs nothing. `None`: it can be sent only once.
+pub(crate) fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
+    let mut copy = Request::new(request.body().try_clone()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}

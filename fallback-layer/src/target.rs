@@ -1,0 +1,318 @@
+//! One place where a call can be served.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use llm_exchange::{Credential, Host, InvalidCredential, Money, Price};
+use serde::Serialize;
+
+use crate::{Inner, Via, invalid::Fault};
+
+/// One place where a call can be served: a model, and where it differs from where the call was
+/// going anyway, the host, the credential, parameters, limits.
+///
+/// A text is a target too: this model, at the host and with the credential of the call.
+///
+/// What is wrong with a target is told when the layer is made, by
+/// [`FallbackLayer::new`](crate::FallbackLayer::new).
+///
+/// ```
+/// use std::time::Duration;
+/// use fallback_layer::Target;
+///
+/// let target = Target::model("llama-3.3-70b")
+///     .at("https://api.groq.com/openai")
+///     .credential("gsk-…")
+///     .parameter("temperature", 0.2)
+///     .without_parameter("logprobs")
+///     .context_window(131_072)
+///     .max_latency(Duration::from_secs(3));
+/// # let _ = target;
+/// ```
+#[derive(Clone)]
+pub struct Target<O = Inner> {
+    pub(crate) spec: Spec,
+    pub(crate) own: Option<O>,
+}
+
+/// What a target is, its service apart.
+#[derive(Clone)]
+pub(crate) struct Spec {
+    pub(crate) label: Option<Arc<str>>,
+    /// `None`: the model that was asked for.
+    pub(crate) model: Option<Arc<str>>,
+    /// `None`: where the call was going.
+    pub(crate) host: Option<Host>,
+    pub(crate) credential: Whose,
+    pub(crate) headers: HeaderMap,
+    /// The JSON, or `None` to take it out.
+    pub(crate) parameters: Vec<(Box<str>, Option<Box<str>>)>,
+    pub(crate) disabled: bool,
+    pub(crate) max_latency: Option<Duration>,
+    pub(crate) max_cost: Option<MaxCost>,
+    pub(crate) context_window: Option<u64>,
+    pub(crate) fault: Option<Fault>,
+}
+
+/// Whose credential a target is called with.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Callers,
+    Own(Credential),
+    Nobodys,
+}
+
+#[derive(Clone)]
+pub(crate) struct MaxCost {
+    pub(crate) limit: Money,
+    pub(crate) prices: Arc<dyn Price>,
+}
+
+impl Target {
+    /// This model, at the host and with the credential of the call.
+    #[must_use]
+    pub fn model(model: impl Into<Arc<str>>) -> Self {
+        Self::new(Some(model.into()))
+    }
+
+    /// The model that the caller asks for: the call as it is.
+    #[must_use]
+    pub fn as_asked() -> Self {
+        Self::new(None)
+    }
+
+    fn new(model: Option<Arc<str>>) -> Self {
+        Self {
+            spec: Spec {
+                label: None,
+                model,
+                host: None,
+                credential: Whose::Callers,
+                headers: HeaderMap::new(),
+                parameters: Vec::new(),
+                disabled: false,
+                max_latency: None,
+                max_cost: None,
+                context_window: None,
+                fault: None,
+            },
+            own: None,
+        }
+    }
+}
+
+impl<O> Target<O> {
+    /// At another host: `http://` or `https://`, host, port and path as one writes an SDK's base
+    /// URL, see [`Host`]. It speaks the dialect of the call.
+    ///
+    /// The caller's credential does not leave for another host, so this target needs
+    /// [`credential`](Self::credential) or [`without_credential`](Self::without_credential).
+    #[must_use]
+    pub fn at(mut self, url: &str) -> Self {
+        match url.parse() {
+            Ok(host) => self.spec.host = Some(host),
+            Err(why) => self.fault(Fault::Host(why)),
+        }
+        self
+    }
+
+    /// With this key instead of the caller's credential, in the header that the dialect has for it
+    /// (`authorization: Bearer`, `x-api-key`).
+    #[must_use]
+    pub fn credential(self, key: &str) -> Self {
+        self.own_credential(Credential::key(key))
+    }
+
+    /// With this credential instead of the caller's, in this header (Azure: `api-key`).
+    #[must_use]
+    pub fn credential_header(self, name: HeaderName, value: &str) -> Self {
+        self.own_credential(Credential::header(name, value))
+    }
+
+    fn own_credential(mut self, credential: Result<Credential, InvalidCredential>) -> Self {
+        match credential {
+            Ok(credential) => self.spec.credential = Whose::Own(credential),
+            Err(why) => self.fault(Fault::Credential(why)),
+        }
+        self
+    }
+
+    /// Without any credential, as local servers take it. The caller's is removed.
+    #[must_use]
+    pub fn without_credential(mut self) -> Self {
+        self.spec.credential = Whose::Nobodys;
+        self
+    }
+
+    /// With this header on the request, in place of the caller's.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.spec.headers.insert(name, value);
+        self
+    }
+
+    /// With this parameter in the request's JSON, in place of the caller's. `model` and `stream` are
+    /// not for here.
+    #[must_use]
+    pub fn parameter(mut self, name: &str, value: impl Serialize) -> Self {
+        match serde_json::to_string(&value) {
+            Ok(json) => self.set(name, Some(json.into())),
+            Err(_) => self.fault(Fault::Parameter(name.into())),
+        }
+        self
+    }
+
+    /// Without this parameter of the caller's, such as one that the model does not take.
+    #[must_use]
+    pub fn without_parameter(mut self, name: &str) -> Self {
+        self.set(name, None);
+        self
+    }
+
+    fn set(&mut self, name: &str, json: Option<Box<str>>) {
+        if matches!(name, "model" | "stream") {
+            self.fault(Fault::Parameter(name.into()));
+            return;
+        }
+        self.spec.parameters.retain(|(of, _)| **of != *name);
+        self.spec.parameters.push((name.into(), json));
+    }
+
+    /// Skipped as long as it is. Default false.
+    #[must_use]
+    pub fn disabled(mut self, disabled: bool) -> Self {
+        self.spec.disabled = disabled;
+        self
+    }
+
+    /// The longest time from when its turn comes to its first content. Over it the target is left
+    /// for the next one, as timed out; where there is none, it is waited for. Default: no limit.
+    ///
+    /// The content of an answer that is not streamed comes when all of it is generated: allow for
+    /// that.
+    #[must_use]
+    pub fn max_latency(mut self, limit: Duration) -> Self {
+        if limit.is_zero() {
+            self.fault(Fault::MaxLatency);
+        }
+        self.spec.max_latency = Some(limit);
+        self
+    }
+
+    /// The most that one call may cost here, by these prices. The target is skipped where the
+    /// estimate is above it, and where the price is not known. Default: no limit.
+    ///
+    /// Estimated are the prompt's tokens by its size, and as many generated ones as the call allows
+    /// ([`FallbackLayer::expected_output`](crate::FallbackLayer::expected_output) where it doesn't
+    /// say).
+    #[must_use]
+    pub fn max_cost(mut self, limit: Money, prices: impl Price + 'static) -> Self {
+        self.spec.max_cost = Some(MaxCost {
+            limit,
+            prices: Arc::new(prices),
+        });
+        self
+    }
+
+    /// The most tokens of a prompt that the model takes. The target is skipped where the prompt
+    /// surely has more. Default: no limit; the provider says so itself.
+    #[must_use]
+    pub fn context_window(mut self, tokens: u64) -> Self {
+        self.spec.context_window = Some(tokens);
+        self
+    }
+
+    /// The name by which answers, errors and logs call it. Default: the model.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<Arc<str>>) -> Self {
+        self.spec.label = Some(label.into());
+        self
+    }
+
+    /// Served by a service of its own instead of the inner one: with the same answer and error
+    /// types, and the address and credential that the target has otherwise.
+    #[must_use]
+    pub fn via<T>(self, service: T) -> Target<Via<T>> {
+        Target {
+            spec: self.spec,
+            own: Some(Via(service)),
+        }
+    }
+
+    /// The first fault is told.
+    fn fault(&mut self, fault: Fault) {
+        self.spec.fault.get_or_insert(fault);
+    }
+
+    pub(crate) fn map<U>(self, own: impl FnOnce(O) -> U) -> Target<U> {
+        Target {
+            spec: self.spec,
+            own: self.own.map(own),
+        }
+    }
+}
+
+impl Spec {
+    /// Whether the two make the same request of a call that asks for this model.
+    pub(crate) fn is_same(&self, other: &Self, asked: Option<&str>) -> bool {
+        self.model_for(asked) == other.model_for(asked)
+            && self.host == other.host
+            && self.credential == other.credential
+            && self.headers == other.headers
+            && self.parameters == other.parameters
+    }
+
+    /// The model that it is asked for when the call asks for this one.
+    pub(crate) fn model_for<'a>(&'a self, asked: Option<&'a str>) -> Option<&'a str> {
+        self.model.as_deref().or(asked)
+    }
+
+    /// Whether it makes another request of a call that asks for this model.
+    pub(crate) fn changes(&self, asked: Option<&str>) -> bool {
+        self.model_for(asked) != asked
+            || self.host.is_some()
+            || self.credential != Whose::Callers
+            || !self.headers.is_empty()
+            || !self.parameters.is_empty()
+    }
+}
+
+impl From<&str> for Target {
+    fn from(model: &str) -> Self {
+        Self::model(model)
+    }
+}
+
+impl From<String> for Target {
+    fn from(model: String) -> Self {
+        Self::model(model)
+    }
+}
+
+/// Shows no credential, header value or parameter.
+impl<O> fmt::Debug for Target<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Spec {
+            label,
+            model,
+            host,
+            disabled,
+            max_latency,
+            context_window,
+            ..
+        } = &self.spec;
+        f.debug_struct("Target")
+            .field("label", label)
+            .field("model", model)
+            .field("host", host)
+            .field("disabled", disabled)
+            .field("max_latency", max_latency)
+            .field(
+                "max_cost",
+                &self.spec.max_cost.as_ref().map(|max| max.limit),
+            )
+            .field("context_window", context_window)
+            .field("has_own_service", &self.own.is_some())
+            .finish_non_exhaustive()
+    }
+}

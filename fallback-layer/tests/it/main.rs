@@ -1,0 +1,15 @@
+//! The layer's tests, one binary.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod answers;
+mod books;
+mod chains;
+mod common;
+mod drops;
+mod leaving;
+mod limits;
+mod memory;
+mod readiness;
+mod rewriting;
+mod secrets;
+mod stacked;
