@@ -1,28 +1,22 @@
 //! retry-layer over real connections: hyper, reqwest and axum against the fake provider.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod common;
+
 use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
 use clients::ReqwestService;
+use common::{hyper, text, within};
 use fake_provider::{At, Behaviour, Failure, FakeProvider, Hint, Outcome, Script};
-use http::{Request, Response, StatusCode};
-use http_body::Body;
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use llm_exchange::{Payload, Verdict};
 use retry_layer::{Backoff, Retried, RetryLayer};
 use tower::{Layer, ServiceExt};
 
 const MODEL: &str = "gpt-6-sol";
-
-fn hyper() -> Client<HttpConnector, Payload> {
-    Client::builder(TokioExecutor::new()).build_http()
-}
 
 fn quick() -> RetryLayer {
     let backoff = Backoff::new()
@@ -33,28 +27,7 @@ fn quick() -> RetryLayer {
 }
 
 fn chat(url: &str, stream: bool) -> Request<Full<Bytes>> {
-    let body = format!(
-        r#"{{"model":"{MODEL}","stream":{stream},"messages":[{{"role":"user","content":"one two three four"}}]}}"#
-    );
-    Request::post(format!("{url}/v1/chat/completions"))
-        .header("content-type", "application/json")
-        .body(Full::from(body))
-        .unwrap()
-}
-
-async fn text<B>(response: Response<B>) -> String
-where
-    B: Body<Data = Bytes>,
-    B::Error: std::fmt::Debug,
-{
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future)
-        .await
-        .expect("within 20 s")
+    common::chat(url, MODEL, stream)
 }
 
 #[tokio::test]
