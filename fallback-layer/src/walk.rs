@@ -8,19 +8,25 @@ use crate::{
 /// The way of one call through the chains.
 #[derive(Debug)]
 pub(crate) struct Walk {
-    chain: ChainId,
-    next: usize,
-    tried: Vec<TargetId>,
-    /// The chains that are entered when something happens, each once at most.
-    too_long: Detour,
-    filtered: Detour,
+    /// Its own, then those that are entered when something happens; a call walks each once at most.
+    legs: [Option<Leg>; LEGS],
+    current: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Detour {
-    Open(ChainId),
-    /// There is none, or it was taken.
-    Closed,
+/// The leg of a prompt that is too long, and of filtered content.
+const TOO_LONG: usize = 1;
+const FILTERED: usize = 2;
+const LEGS: usize = 3;
+
+/// The way through one chain.
+#[derive(Clone, Copy, Debug)]
+struct Leg {
+    chain: ChainId,
+    begun: bool,
+    /// The target that comes next.
+    next: usize,
+    /// A bit for each target that was tried: a chain has at most 32.
+    tried: u32,
 }
 
 /// Why the target before is left.
@@ -46,21 +52,27 @@ pub(crate) trait Facts<O> {
 
 impl Walk {
     pub(crate) fn start<O>(chain: ChainId, routes: &Routes<O>) -> Self {
-        let open = |chain: Option<ChainId>| chain.map_or(Detour::Closed, Detour::Open);
-        Self {
+        let leg = |chain: ChainId| Leg {
             chain,
+            begun: false,
             next: 0,
-            tried: Vec::new(),
-            too_long: open(routes.too_long),
-            filtered: open(routes.filtered),
+            tried: 0,
+        };
+        Self {
+            legs: [
+                Some(leg(chain)),
+                routes.too_long.map(leg),
+                routes.filtered.map(leg),
+            ],
+            current: 0,
         }
     }
 
     /// Whether anything can come after the current target.
     pub(crate) fn may_go_on<O>(&self, routes: &Routes<O>) -> bool {
-        self.next < routes.stops(self.chain).len()
-            || self.too_long != Detour::Closed
-            || self.filtered != Detour::Closed
+        let waits = |leg: &Leg| !leg.begun;
+        self.legs[self.current].is_some_and(|leg| leg.next < routes.stops(leg.chain).len())
+            || self.legs.iter().flatten().any(waits)
     }
 
     /// The next target. `asked` is the model that the call asks for.
@@ -72,21 +84,19 @@ impl Walk {
         facts: &mut impl Facts<O>,
     ) -> Option<TargetId> {
         match cause {
-            Cause::Any => false,
-            Cause::TooLong => self.enter_too_long(),
-            Cause::Filtered => self.enter_filtered(),
+            Cause::Any => self.enter(self.current),
+            Cause::TooLong => self.enter(TOO_LONG),
+            Cause::Filtered => self.enter(FILTERED),
         };
         loop {
             let mut too_long = false;
             let found = self.in_chain(routes, asked, &mut too_long, facts);
-            if let Some(target) = found {
-                self.next = target.at + 1;
-                self.tried.push(target);
-                return found;
+            if let Some(leg) = &mut self.legs[self.current] {
+                leg.next = found.map_or(usize::MAX, |target| target.at + 1);
+                leg.tried |= found.map_or(0, |target| 1 << target.at);
             }
-            self.next = routes.stops(self.chain).len();
-            if !(too_long && self.enter_too_long()) {
-                return None;
+            if found.is_some() || !(too_long && self.enter(TOO_LONG)) {
+                return found;
             }
         }
     }
@@ -98,14 +108,15 @@ impl Walk {
         too_long: &mut bool,
         facts: &mut impl Facts<O>,
     ) -> Option<TargetId> {
+        let leg = self.legs[self.current]?;
         // it would do, but failed lately: taken if no other comes after it
         let mut last = None;
-        for (at, stop) in routes.stops(self.chain).iter().enumerate().skip(self.next) {
+        for (at, stop) in routes.stops(leg.chain).iter().enumerate().skip(leg.next) {
             let target = TargetId {
-                chain: self.chain,
+                chain: leg.chain,
                 at,
             };
-            if self.was_tried(routes, target, asked) {
+            if self.was_tried(routes, stop, asked) {
                 continue;
             }
             if let Err(why) = facts.fits(stop) {
@@ -123,32 +134,26 @@ impl Walk {
         last
     }
 
-    /// Whether the same request was sent before, by this target or an equal one.
-    fn was_tried<O>(&self, routes: &Routes<O>, target: TargetId, asked: Option<&str>) -> bool {
-        let stop = routes.stop(target);
-        self.tried.iter().any(|tried| {
-            let before = routes.stop(*tried);
-            let shared = before.own.is_none() && stop.own.is_none();
-            *tried == target || (shared && before.spec.is_same(&stop.spec, asked))
+    /// Whether the same request was sent before.
+    fn was_tried<O>(&self, routes: &Routes<O>, stop: &Stop<O>, asked: Option<&str>) -> bool {
+        self.legs.iter().flatten().any(|leg| {
+            let stops = routes.stops(leg.chain).iter().enumerate();
+            let mut tried = stops.filter(|(at, _)| leg.tried & (1 << at) != 0);
+            leg.tried != 0
+                && tried.any(|(_, before)| {
+                    let shared = before.own.is_none() && stop.own.is_none();
+                    before.id == stop.id || (shared && before.spec.is_same(&stop.spec, asked))
+                })
         })
     }
 
-    fn enter_too_long(&mut self) -> bool {
-        let detour = std::mem::replace(&mut self.too_long, Detour::Closed);
-        self.enter(detour)
-    }
-
-    fn enter_filtered(&mut self) -> bool {
-        let detour = std::mem::replace(&mut self.filtered, Detour::Closed);
-        self.enter(detour)
-    }
-
-    fn enter(&mut self, detour: Detour) -> bool {
-        let Detour::Open(chain) = detour else {
+    /// Goes on with this leg, if there is such and it was not walked before.
+    fn enter(&mut self, at: usize) -> bool {
+        let Some(leg) = self.legs[at].as_mut().filter(|leg| !leg.begun) else {
             return false;
         };
-        self.chain = chain;
-        self.next = 0;
+        leg.begun = true;
+        self.current = at;
         true
     }
 }
