@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod grpc;
 mod hints;
 mod host;
+mod kept;
 mod meter;
 mod payload;
 mod peek;
@@ -48,6 +49,7 @@ pub use self::{
     from_cache::FromCache,
     hints::{Delay, Hints},
     host::{Host, InvalidHost, NotRedirected},
+    kept::KeptRequest,
     meter::{Cut, End, FinishReason, Meter, Reached, UsageHidden},
     payload::{Payload, ReadPayload},
     peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
