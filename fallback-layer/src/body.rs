@@ -5,11 +5,7 @@ use std::{fmt, sync::Arc};
 use llm_exchange::{AnswerBody, BodyEnd, Meter, Observe, Verdict, Watch};
 use tokio::time::Instant;
 
-use crate::{
-    leave::{Outcome, is_remembered},
-    memory::{Keys, Memories},
-    served::Label,
-};
+use crate::{memory::Memories, served::Label};
 
 /// The body of an answer that came through the layer.
 pub type FallbackBody<R> = Watch<AnswerBody<R>, Remember>;
@@ -17,7 +13,8 @@ pub type FallbackBody<R> = Watch<AnswerBody<R>, Remember>;
 /// Watches the answer of a target to its end: only there it is known whether the target failed.
 pub struct Remember {
     pub(crate) memories: Arc<Memories>,
-    pub(crate) keys: Keys,
+    /// Of host and model: a failure in the middle is never the account's.
+    pub(crate) key: u64,
     pub(crate) target: Label,
     /// Of a stream: it knows of errors in it, and whether it came to its end.
     pub(crate) meter: Option<Meter>,
@@ -36,12 +33,13 @@ impl Observe for Remember {
             // a caller who goes away says nothing about the target
             (None, _) => Verdict::CallerGone,
         };
-        let now = Instant::now();
-        if verdict == Verdict::Ok {
-            self.memories.answered(|| self.keys, now);
-        } else if is_remembered(&Outcome::of(verdict)) {
-            let target = self.target.as_str();
-            self.memories.failed(self.keys, target, verdict, now);
+        match verdict {
+            Verdict::Ok => self.memories.went_well(|| self.key),
+            Verdict::Overloaded | Verdict::Failed | Verdict::TimedOut => {
+                let (target, now) = (self.target.as_str(), Instant::now());
+                self.memories.failed(self.key, target, verdict, now);
+            }
+            _ => {}
         }
     }
 }

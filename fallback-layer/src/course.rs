@@ -1,15 +1,12 @@
 //! The course of one call: which targets were left, which comes next, what the caller gets.
 
-use std::{
-    mem,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Meter, NotRewritten, Payload, Refusal, Verdict, Watch,
+    AnswerBody, BoxError, Call, KeptRequest, Meter, Payload, Refusal, Verdict, Watch,
     ask_for_plain_text,
 };
 use tokio::time::Instant;
@@ -18,10 +15,10 @@ use crate::{
     FallbackBody, Leaving, Left, OnFallback, Served, Skipped, Why, all_failed,
     body::Remember,
     hook,
-    keys::{Origin, keys},
+    keys::{Keys, Origin, host_key},
     layer::Settings,
-    leave::{Outcome, is_remembered},
-    memory::{Keys, Memories},
+    leave::Outcome,
+    memory::Memories,
     prospect::{Prospect, skip},
     rewrite,
     routes::{ChainId, Stop, TargetId},
@@ -42,7 +39,6 @@ pub(crate) struct Course {
     sent: Arc<Call>,
     /// The outermost of the layers that send calls again.
     outermost: bool,
-    rewritable: Result<(), NotRewritten>,
     walk: Walk,
     target: TargetId,
     /// Where among those that were left the current target would be.
@@ -55,43 +51,26 @@ pub(crate) struct Course {
 
 /// What is kept of the call as the caller made it.
 enum Kept {
-    Request(Request<Payload>),
+    Nothing,
+    Request(KeptRequest),
     /// No target can come after the current one.
     Origin(Origin),
 }
 
-impl Kept {
-    fn origin(&self, memories: &Memories) -> Origin {
-        match self {
-            Self::Request(request) => Origin::of(request, memories),
-            Self::Origin(origin) => *origin,
-        }
-    }
-
-    /// Where the call was going, as long as that matters.
-    fn host(&self) -> Option<&str> {
-        match self {
-            Self::Request(request) => request.uri().host(),
-            Self::Origin(_) => None,
-        }
-    }
-}
-
 impl Course {
-    /// Sets a call out on this chain, with its first request.
+    /// Sets a call out on this chain, and makes of its request the one to the first target.
     ///
     /// # Errors
     ///
     /// No target can be tried: the answer.
     pub(crate) fn begin<O, R>(
-        mut request: Request<Payload>,
+        request: &mut Request<Payload>,
         call: Arc<Call>,
         chain: ChainId,
         began: Instant,
         settings: &Settings<O>,
-    ) -> Result<(Self, Request<Payload>), Box<Response<AnswerBody<R>>>> {
+    ) -> Result<Self, Box<Response<AnswerBody<R>>>> {
         settings.counters.calls.fetch_add(1, Relaxed);
-        ask_for_plain_text(request.headers_mut());
         let attempts = call.attempts();
         let outermost = attempts.claim();
         attempts.limit_to(settings.max_attempts);
@@ -104,18 +83,17 @@ impl Course {
             sent: Arc::clone(&call),
             call,
             outermost,
-            rewritable: Call::can_be_rewritten(&request),
             walk: Walk::start(chain, &settings.routes),
             target: TargetId { chain, at: 0 },
             place: 0,
-            kept: Kept::Request(request),
+            kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
         };
-        match course.next(Cause::Any, began, settings) {
-            Some((target, request)) => {
-                course.turn_to(target, &request);
-                Ok((course, request))
+        match course.next(request, Cause::Any, began, settings) {
+            Some(target) => {
+                course.turn_to(target, request, settings);
+                Ok(course)
             }
             None => Err(Box::new(course.nobody(settings))),
         }
@@ -152,13 +130,14 @@ impl Course {
         hook: &impl OnFallback,
     ) -> Option<Request<Payload>> {
         let now = Instant::now();
-        let keys = self.keys(settings);
-        let (target, mut request) = self.next(cause, now, settings)?;
+        let mut request = self.as_asked()?;
+        let keys = self.keys(&request, settings);
+        let target = self.next(&mut request, cause, now, settings)?;
         let attempt = self.call.attempts().again().ok()?;
         let before = self.label(settings);
         self.note(outcome, keys, now, settings);
         self.leave_behind(outcome.verdict, meter);
-        self.turn_to(target, &request);
+        self.turn_to(target, &request, settings);
         let next = self.label(settings);
         let leaving = Leaving {
             target: before.as_str(),
@@ -171,20 +150,19 @@ impl Course {
         Some(request)
     }
 
-    /// The next target that can be tried, and the request to it.
+    /// The next target that can be tried. Of `request`, as the caller made it, becomes the one to it.
     fn next<O>(
         &mut self,
+        request: &mut Request<Payload>,
         mut cause: Cause,
         now: Instant,
         settings: &Settings<O>,
-    ) -> Option<(TargetId, Request<Payload>)> {
+    ) -> Option<TargetId> {
         let routes = &*settings.routes;
         loop {
             let mut prospect = Prospect {
                 call: &self.call,
-                origin: |memories: &Memories| self.kept.origin(memories),
-                host: self.kept.host(),
-                rewritable: self.rewritable,
+                request,
                 settings,
                 now,
                 left: &mut self.left,
@@ -192,44 +170,89 @@ impl Course {
             let target = self
                 .walk
                 .next(routes, self.call.model(), cause, &mut prospect)?;
+            self.keep(request, settings);
             let stop = routes.stop(target);
-            let mut request = match &self.kept {
-                Kept::Request(request) if self.walk.may_go_on(routes) => rewrite::copy(request)?,
-                kept => {
-                    let memories = settings.memories.as_ref();
-                    let origin = memories.map(|memories| kept.origin(memories));
-                    let last = Kept::Origin(origin.unwrap_or_default());
-                    let Kept::Request(request) = mem::replace(&mut self.kept, last) else {
-                        return None;
-                    };
-                    request
-                }
-            };
-            match rewrite::rewrite(&mut request, &stop.spec) {
-                Ok(()) => return Some((target, request)),
+            match rewrite::rewrite(request, self.call.model(), &stop.spec) {
+                Ok(()) => return Some(target),
                 Err(why) => {
                     let why = Skipped::NotRewritten(why);
                     skip(stop, &self.call, why, &mut self.left);
                 }
             }
+            *request = self.as_asked()?;
             cause = Cause::Any;
         }
     }
 
-    fn turn_to(&mut self, target: TargetId, request: &Request<Payload>) {
-        self.target = target;
+    /// Keeps the request for as long as a further target may be sent it.
+    fn keep<O>(&mut self, request: &mut Request<Payload>, settings: &Settings<O>) {
+        let goes_on = self.walk.may_go_on(&settings.routes);
+        let mut names_encoding = true;
+        if let (Kept::Nothing, true) = (&self.kept, goes_on) {
+            names_encoding = false;
+            let kept = KeptRequest::keep_seeing(request, |name, _| {
+                names_encoding |= *name == header::ACCEPT_ENCODING;
+            });
+            self.kept = kept.map_or(Kept::Nothing, Kept::Request);
+        }
+        if !goes_on || matches!(self.kept, Kept::Nothing) {
+            let memories = settings.memories.as_ref();
+            let origin = memories.map(|memories| Origin::of(request, memories));
+            self.kept = Kept::Origin(origin.unwrap_or_default());
+        }
+        if names_encoding {
+            ask_for_plain_text(request.headers_mut());
+        }
+    }
+
+    /// The request as the caller made it. `None`: no further target may be sent it.
+    fn as_asked(&self) -> Option<Request<Payload>> {
+        match &self.kept {
+            Kept::Request(kept) => kept.request(),
+            Kept::Nothing | Kept::Origin(_) => None,
+        }
+    }
+
+    fn turn_to<O>(&mut self, to: TargetId, request: &Request<Payload>, settings: &Settings<O>) {
+        self.target = to;
         self.place = self.left.len();
-        self.sent = Arc::clone(Call::of(request).unwrap_or(&self.call));
+        let changes = self.stop(settings).spec.changes(self.call.model());
+        let sent = if changes { Call::of(request) } else { None };
+        self.sent = Arc::clone(sent.unwrap_or(&self.call));
     }
 
     fn label<O>(&self, settings: &Settings<O>) -> Label {
         self.stop(settings).label(&self.call)
     }
 
-    fn keys<O>(&self, settings: &Settings<O>) -> Option<Keys> {
+    /// What the failures of the current target are remembered by.
+    fn keys<O>(&self, request: &Request<Payload>, settings: &Settings<O>) -> Option<Keys> {
         let memories = settings.memories.as_ref()?;
-        let origin = self.kept.origin(memories);
-        Some(keys(memories, self.stop(settings), &self.call, origin))
+        let origin = Origin::of(request, memories);
+        Some(Keys::of(memories, self.stop(settings), &self.call, origin))
+    }
+
+    /// The same, when the request as the caller made it is not at hand.
+    fn keys_of_kept<O>(&self, settings: &Settings<O>) -> Option<Keys> {
+        let memories = settings.memories.as_ref()?;
+        match &self.kept {
+            Kept::Nothing => None,
+            Kept::Request(kept) => self.keys(&kept.request()?, settings),
+            Kept::Origin(origin) => {
+                let stop = self.stop(settings);
+                Some(Keys::of(memories, stop, &self.call, *origin))
+            }
+        }
+    }
+
+    fn host_key<O>(&self, memories: &Memories, settings: &Settings<O>) -> u64 {
+        host_key(memories, self.stop(settings), &self.call, || {
+            match &self.kept {
+                Kept::Nothing => 0,
+                Kept::Request(kept) => memories.hash(kept.authority()),
+                Kept::Origin(origin) => origin.host,
+            }
+        })
     }
 
     /// Keeps what the current target used, for whoever keeps books further out.
@@ -250,10 +273,11 @@ impl Course {
         settings: &Settings<O>,
     ) {
         let target = self.label(settings);
-        if let (Some(memories), Some(keys)) = (&settings.memories, keys)
-            && is_remembered(outcome)
-        {
-            memories.failed(keys, target.as_str(), outcome.verdict, now);
+        if let (Some(memories), Some(key)) = (
+            &settings.memories,
+            keys.and_then(|keys| keys.about(outcome.verdict)),
+        ) {
+            memories.failed(key, target.as_str(), outcome.verdict, now);
         }
         let until = outcome.asked.and_then(|delay| now.checked_add(delay));
         let earliest = [self.asked_until, until].into_iter().flatten().min();
@@ -283,16 +307,16 @@ impl Course {
                 settings.counters.fell_back.fetch_add(1, Relaxed);
             }
             if let Some(memories) = &settings.memories {
-                let stop = self.stop(settings);
-                let keys = || keys(memories, stop, &self.call, self.kept.origin(memories));
+                let account = || self.keys_of_kept(settings).map_or(0, |keys| keys.account);
+                memories.went_well(account);
                 // what is here already cannot break any more
                 if response.body().is_here() {
-                    memories.answered(keys, Instant::now());
+                    memories.went_well(|| self.host_key(memories, settings));
                 } else {
                     remember = Some(Remember {
                         memories: Arc::clone(memories),
-                        keys: keys(),
-                        target: stop.label(&self.call),
+                        key: self.host_key(memories, settings),
+                        target: self.label(settings),
                         meter: Meter::of(&response).cloned(),
                     });
                 }
@@ -314,7 +338,7 @@ impl Course {
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
-        let keys = self.keys(settings);
+        let keys = self.keys_of_kept(settings);
         self.note(outcome, keys, Instant::now(), settings);
         let response = match answer {
             answer if self.left.len() == 1 => {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use llm_exchange::{
     AnswerBody, BoxError, Call, Classify, Cut, ErrorAnswer, Payload, Peek, PeekLimits, ReadPayload,
@@ -41,6 +41,8 @@ pin_project! {
     {
         #[pin]
         state: State<Sent<S>, Sent<O::Service>, R>,
+        // what is sent once the current target is ready
+        request: Option<Request<Payload>>,
         // when the current target's time is up
         timer: Timer,
         inner: S,
@@ -58,7 +60,7 @@ pin_project! {
         // the caller's body; boxed, as most calls were read before
         Reading { read: Box<ReadPayload> },
         // poll_ready before the call
-        Readying { request: Option<Request<Payload>> },
+        Readying,
         // the answer of the inner service
         Sending { #[pin] sent: F },
         // the answer of a target's own
@@ -103,57 +105,82 @@ where
             turn: Instant::now(),
             patient: false,
         };
-        let (state, course) = match read.now() {
-            Ok(request) => shared.set_out(request),
-            Err(read) => {
-                let read = Box::new(read);
-                (State::Reading { read }, None)
+        match read.now() {
+            Ok(mut request) => {
+                let (state, course) = match shared.set_out(&mut request) {
+                    Out::On(course) => (State::Readying, Some(course)),
+                    Out::Through => (State::Readying, None),
+                    Out::Answered(answer) => (State::answered(answer), None),
+                };
+                Self {
+                    state,
+                    request: Some(request),
+                    timer: None,
+                    inner,
+                    own: course.as_ref().and_then(|course| shared.own(course)),
+                    shared,
+                    course,
+                }
             }
-        };
-        Self {
-            state,
-            timer: None,
-            inner,
-            own: course.as_ref().and_then(|course| shared.own(course)),
-            shared,
-            course,
+            Err(read) => Self {
+                state: State::Reading {
+                    read: Box::new(read),
+                },
+                request: None,
+                timer: None,
+                inner,
+                own: None,
+                shared,
+                course: None,
+            },
         }
     }
 }
 
+/// What becomes of a call.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the largest one is the usual one, and moved on at once"
+)]
+enum Out<R> {
+    On(Course),
+    /// It has no chain, or is no LLM call.
+    Through,
+    Answered(Box<Response<AnswerBody<R>>>),
+}
+
 impl<O, C, H> Shared<O, C, H> {
-    /// Begins the course of a call. None: it is passed through, or answered at once.
-    fn set_out<F, G, R>(&self, mut request: Request<Payload>) -> (State<F, G, R>, Option<Course>) {
+    /// Begins the course of a call.
+    fn set_out<R>(&self, request: &mut Request<Payload>) -> Out<R> {
         let settings = &*self.settings;
-        let call = Call::of(&request).filter(|call| call.unreadable().is_none());
-        let chain = call.and_then(|call| {
-            let named = request.headers().get(CHAIN).map(|name| name.as_bytes());
-            let chain = settings.routes.chain_of(call.model()?, named);
-            Some((Arc::clone(call), chain))
-        });
+        let Some(call) = Call::of(request).filter(|call| call.unreadable().is_none()) else {
+            return Out::Through;
+        };
+        let Some(model) = call.model().filter(|_| request.body().is_replayable()) else {
+            return Out::Through;
+        };
+        let has_names = settings.routes.has_names();
+        let named = has_names.then(|| request.headers().get(CHAIN)).flatten();
+        let chain = settings
+            .routes
+            .chain_of(model, named.map(HeaderValue::as_bytes));
+        let call = Arc::clone(call);
         match chain {
-            Some((call, Some(Some(chain)))) if request.body().is_replayable() => {
-                if settings.routes.has_names() {
+            Some(Some(chain)) => {
+                if has_names {
                     request.headers_mut().remove(CHAIN);
                 }
                 match Course::begin(request, call, chain, self.turn, settings) {
-                    Ok((course, request)) => {
-                        let request = Some(request);
-                        (State::Readying { request }, Some(course))
-                    }
-                    Err(answer) => (State::answered(answer), None),
+                    Ok(course) => Out::On(course),
+                    Err(answer) => Out::Answered(answer),
                 }
             }
-            Some((call, None)) => {
+            Some(None) => Out::Through,
+            None => {
                 let message = "there is no chain of the name in x-llm-chain";
                 let answer = ErrorAnswer::new(StatusCode::BAD_REQUEST, "unknown_chain", message);
                 let refusal = Refusal::new("fallback-layer", answer);
-                let answer = refusal.into_response(Some(call.dialect()));
-                (State::answered(Box::new(answer)), None)
-            }
-            _ => {
-                let request = Some(request);
-                (State::Readying { request }, None)
+                Out::Answered(Box::new(refusal.into_response(Some(call.dialect()))))
             }
         }
     }
@@ -227,18 +254,23 @@ where
         loop {
             match self.state.as_mut().project() {
                 StateProj::Reading { read } => {
-                    let request = ready!(Pin::new(read).poll(cx));
-                    let (state, course) = self.shared.set_out(request);
-                    self.state.set(state);
-                    if let Some(course) = course {
-                        *self.own = self.shared.own(&course);
-                        *self.course = Some(course);
-                        return Poll::Ready(None);
+                    let mut request = ready!(Pin::new(read).poll(cx));
+                    let out = self.shared.set_out(&mut request);
+                    *self.request = Some(request);
+                    self.state.set(State::Readying);
+                    match out {
+                        Out::On(course) => {
+                            *self.own = self.shared.own(&course);
+                            *self.course = Some(course);
+                            return Poll::Ready(None);
+                        }
+                        Out::Through => {}
+                        Out::Answered(answer) => self.state.set(State::answered(answer)),
                     }
                 }
-                StateProj::Readying { request } => {
+                StateProj::Readying => {
                     ready!(self.inner.poll_ready(cx))?;
-                    let sent = self.inner.call(taken(request));
+                    let sent = self.inner.call(taken(self.request));
                     self.state.set(State::Sending { sent });
                 }
                 StateProj::Sending { sent } => {
@@ -266,7 +298,7 @@ where
         let settings = &*shared.settings;
         loop {
             let sent = match self.state.as_mut().project() {
-                StateProj::Readying { request } => {
+                StateProj::Readying => {
                     let ready = match self.own.as_mut() {
                         Some(own) => own.poll_ready(cx),
                         None => self.inner.poll_ready(cx),
@@ -284,7 +316,7 @@ where
                         }
                     }
                     *self.timer = None;
-                    let request = taken(request);
+                    let request = taken(self.request);
                     let state = match self.own.as_mut() {
                         Some(own) => State::SendingOwn {
                             sent: own.call(request),
@@ -339,9 +371,9 @@ where
 
     /// The turn of the current target has come.
     fn begin_turn(&mut self, request: Request<Payload>) {
-        let request = Some(request);
         // the attempt that was left is dropped here, if it still runs
-        self.state.set(State::Readying { request });
+        self.state.set(State::Readying);
+        *self.request = Some(request);
         *self.timer = None;
         *self.own = self
             .course

@@ -92,19 +92,6 @@ impl Rules {
     }
 }
 
-/// Whether an outcome says that the next call may fail here too.
-pub(crate) fn is_remembered(outcome: &Outcome) -> bool {
-    outcome.is_ours
-        || matches!(
-            outcome.verdict,
-            Verdict::Throttled
-                | Verdict::QuotaExhausted
-                | Verdict::Overloaded
-                | Verdict::Failed
-                | Verdict::TimedOut
-        )
-}
-
 #[cfg(test)]
 mod tests {
     use llm_exchange::ProviderError;

@@ -15,6 +15,8 @@ use foldhash::quality::RandomState;
 use llm_exchange::Verdict;
 use tokio::time::Instant;
 
+use crate::keys::Keys;
+
 /// When a target is skipped for its failures: more than so many within so long, then for so long.
 /// Default: more than 2 within 5 s, for 30 s.
 ///
@@ -87,13 +89,6 @@ pub struct Remembered {
     pub skipped_for: Option<Duration>,
 }
 
-/// What a target's failures are remembered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Keys {
-    pub(crate) host: u64,
-    pub(crate) account: u64,
-}
-
 /// The memory of one layer.
 pub(crate) struct Memories {
     rule: Memory,
@@ -133,7 +128,7 @@ impl Memories {
 
     /// Whether the target is to be skipped.
     pub(crate) fn is_skipped(&self, keys: impl FnOnce() -> Keys, now: Instant) -> bool {
-        if !self.matters(now) {
+        if self.millis(now) >= self.matters_until.load(Relaxed) {
             return false;
         }
         let keys = keys();
@@ -144,30 +139,21 @@ impl Memories {
         })
     }
 
-    /// A target answered.
-    pub(crate) fn answered(&self, keys: impl FnOnce() -> Keys, now: Instant) {
-        if !self.matters(now) {
+    /// It went well: that makes up for the oldest failure.
+    pub(crate) fn went_well(&self, key: impl FnOnce() -> u64) {
+        let until = self.matters_until.load(Relaxed);
+        // mostly nothing ever failed, and the clock need not be asked
+        if until == 0 || self.millis(Instant::now()) >= until {
             return;
         }
-        let keys = keys();
         let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in [keys.host, keys.account] {
-            if let Some(entry) = known.get_mut(&key) {
-                entry.failures.pop_front();
-            }
+        if let Some(entry) = known.get_mut(&key()) {
+            entry.failures.pop_front();
         }
-    }
-
-    fn matters(&self, now: Instant) -> bool {
-        self.millis(now) < self.matters_until.load(Relaxed)
     }
 
     /// A target failed.
-    pub(crate) fn failed(&self, keys: Keys, target: &str, verdict: Verdict, now: Instant) {
-        let key = match verdict {
-            Verdict::Overloaded | Verdict::Failed | Verdict::TimedOut => keys.host,
-            _ => keys.account,
-        };
+    pub(crate) fn failed(&self, key: u64, target: &str, verdict: Verdict, now: Instant) {
         let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_KEYS && !known.contains_key(&key) {
             // a scan for each new key over the limit: junk model names cost time, never memory
@@ -277,7 +263,7 @@ mod tests {
         let start = Instant::now();
         for junk in 0..5_000 {
             let now = start + Duration::from_millis(junk);
-            memories.failed(keys(junk), "junk", Verdict::Failed, now);
+            memories.failed(junk, "junk", Verdict::Failed, now);
         }
         assert_eq!(memories.keys.lock().unwrap().len(), MOST_KEYS);
         let now = start + Duration::from_secs(5);
@@ -292,11 +278,12 @@ mod tests {
         let start = Instant::now();
         let never = || -> Keys { panic!("looked up") };
         assert!(!memories.is_skipped(never, start));
-        memories.answered(never, start);
-        memories.failed(keys(1), "t", Verdict::Failed, start);
+        memories.went_well(|| panic!("looked up"));
+        memories.failed(1, "t", Verdict::Failed, start);
         let later = start + Duration::from_millis(5_001);
         assert!(!memories.is_skipped(never, later));
-        memories.answered(never, later);
+        tokio::time::advance(later - start).await;
+        memories.went_well(|| panic!("looked up"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -306,7 +293,7 @@ mod tests {
             .within(Duration::MAX)
             .skip_for(Duration::MAX);
         let memories = Memories::new(rule);
-        memories.failed(keys(1), "t", Verdict::Failed, Instant::now());
+        memories.failed(1, "t", Verdict::Failed, Instant::now());
         assert!(!memories.is_skipped(|| keys(1), Instant::now()));
     }
 
@@ -342,11 +329,13 @@ mod tests {
             let (mut counted, mut until, mut at) = (Vec::<u64>::new(), 0, 0);
             for (passes, happens) in history {
                 at += passes;
-                let now = start + Duration::from_millis(at);
+                runtime.block_on(tokio::time::advance(Duration::from_millis(passes)));
+                let now = Instant::now();
+                assert_eq!(now - start, Duration::from_millis(at));
                 prop_assert_eq!(memories.is_skipped(|| keys(1), now), at < until, "at {}", at);
                 match happens {
                     Happens::Fails => {
-                        memories.failed(keys(1), "t", Verdict::Failed, now);
+                        memories.failed(1, "t", Verdict::Failed, now);
                         counted.push(at);
                         counted.retain(|failed| at - failed <= 5_000);
                         if counted.len() > usize::from(more_than) {
@@ -356,7 +345,7 @@ mod tests {
                     }
                     // once nothing matters any more, there is nothing to make up for either
                     Happens::Answers => {
-                        memories.answered(|| keys(1), now);
+                        memories.went_well(|| 1);
                         if !counted.is_empty() {
                             counted.remove(0);
                         }

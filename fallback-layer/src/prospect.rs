@@ -2,42 +2,39 @@
 
 use std::sync::Arc;
 
-use llm_exchange::{Call, NotRewritten, Purchase};
+use http::Request;
+use llm_exchange::{Call, Payload, Purchase};
 use tokio::time::Instant;
 
 use crate::{
     Left, Skipped, Why, hook,
-    keys::{Origin, keys},
+    keys::{Keys, Origin},
     layer::Settings,
-    memory::Memories,
     routes::Stop,
-    target::MaxCost,
+    target::{MaxCost, Spec},
     walk::Facts,
 };
 
 /// A call that looks for a target.
-pub(crate) struct Prospect<'a, O, F> {
+pub(crate) struct Prospect<'a, O> {
     pub(crate) call: &'a Arc<Call>,
-    /// Where it was going; hashed only if something failed lately.
-    pub(crate) origin: F,
-    pub(crate) host: Option<&'a str>,
-    pub(crate) rewritable: Result<(), NotRewritten>,
+    /// As the caller made it.
+    pub(crate) request: &'a Request<Payload>,
     pub(crate) settings: &'a Settings<O>,
     pub(crate) now: Instant,
     pub(crate) left: &'a mut Vec<Left>,
 }
 
-impl<O, F: Fn(&Memories) -> Origin> Facts<O> for Prospect<'_, O, F> {
+impl<O> Facts<O> for Prospect<'_, O> {
     fn fits(&mut self, stop: &Stop<O>) -> Result<(), Skipped> {
         let spec = &stop.spec;
         let asked = self.call.model();
         if spec.disabled {
             return Err(Skipped::Disabled);
         }
-        if let Err(why) = self.rewritable
-            && spec.changes(asked)
-        {
-            return Err(Skipped::NotRewritten(why));
+        // asked for no sooner than it is needed, as it looks for many headers
+        if spec.changes(asked) {
+            Call::can_be_rewritten(self.request).map_err(Skipped::NotRewritten)?;
         }
         if spec
             .context_window
@@ -46,21 +43,17 @@ impl<O, F: Fn(&Memories) -> Origin> Facts<O> for Prospect<'_, O, F> {
             return Err(Skipped::ContextWindow);
         }
         match &spec.max_cost {
-            Some(max) => self.is_affordable(
-                max,
-                spec.model_for(asked).unwrap_or_default(),
-                spec.host
-                    .as_ref()
-                    .map(|host| host.authority().host())
-                    .or(self.host),
-            ),
+            Some(max) => self.is_affordable(max, spec),
             None => Ok(()),
         }
     }
 
     fn is_remembered(&mut self, stop: &Stop<O>) -> bool {
         self.settings.memories.as_ref().is_some_and(|memories| {
-            let keys = || keys(memories, stop, self.call, (self.origin)(memories));
+            let keys = || {
+                let origin = Origin::of(self.request, memories);
+                Keys::of(memories, stop, self.call, origin)
+            };
             memories.is_skipped(keys, self.now)
         })
     }
@@ -70,17 +63,21 @@ impl<O, F: Fn(&Memories) -> Origin> Facts<O> for Prospect<'_, O, F> {
     }
 }
 
-impl<O, F> Prospect<'_, O, F> {
-    fn is_affordable(&self, max: &MaxCost, model: &str, host: Option<&str>) -> Result<(), Skipped> {
+impl<O> Prospect<'_, O> {
+    fn is_affordable(&self, max: &MaxCost, spec: &Spec) -> Result<(), Skipped> {
         let each = self.call.output_cap();
         let output = each
             .unwrap_or(self.settings.expected_output)
             .saturating_mul(self.call.choices().into());
-        let purchase = Purchase::estimate(model, self.call.estimated_input(), output);
-        let purchase = match host {
-            Some(host) => purchase.host(host),
-            None => purchase,
+        let model = spec.model_for(self.call.model()).unwrap_or_default();
+        let mut purchase = Purchase::estimate(model, self.call.estimated_input(), output);
+        let host = match &spec.host {
+            Some(host) => Some(host.authority().host()),
+            None => self.request.uri().host(),
         };
+        if let Some(host) = host {
+            purchase = purchase.host(host);
+        }
         match max.prices.price(&purchase) {
             None => Err(Skipped::UnknownPrice),
             Some(cost) if cost > max.limit => Err(Skipped::TooExpensive),

@@ -8,13 +8,16 @@ use crate::target::{Spec, Whose};
 /// On the request, from the second attempt on: its number.
 const ATTEMPT: HeaderName = HeaderName::from_static("x-llm-attempt");
 
-/// Changes a request into the target's. After an error it is of no use any more.
-pub(crate) fn rewrite(request: &mut Request<Payload>, spec: &Spec) -> Result<(), NotRewritten> {
-    if let Some(model) = spec.model.as_deref() {
-        let asked = Call::of(request).and_then(|call| call.model());
-        if asked != Some(model) {
-            Call::set_model(request, model)?;
-        }
+/// Changes a request for this model into the target's. After an error it is of no use any more.
+pub(crate) fn rewrite(
+    request: &mut Request<Payload>,
+    asked: Option<&str>,
+    spec: &Spec,
+) -> Result<(), NotRewritten> {
+    if let Some(model) = spec.model.as_deref()
+        && asked != Some(model)
+    {
+        Call::set_model(request, model)?;
     }
     for (name, json) in &spec.parameters {
         match json {
@@ -39,15 +42,4 @@ pub(crate) fn rewrite(request: &mut Request<Payload>, spec: &Spec) -> Result<(),
 /// Marks a request as the attempt of this number.
 pub(crate) fn number(request: &mut Request<Payload>, attempt: u32) {
     request.headers_mut().insert(ATTEMPT, attempt.into());
-}
-
-/// A copy of the request, of which the body costs nothing. `None`: it can be sent only once.
-pub(crate) fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
-    let mut copy = Request::new(request.body().try_clone()?);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
 }
