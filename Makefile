@@ -3,12 +3,18 @@
 CARGO ?= cargo
 VENV := .venv
 
-.PHONY: test test-rust test-allocations test-sdk lint doc alone package bench fuzz clean
+# A test whose server is not there is skipped, and says so; here it fails.
+.PHONY: test servers test-rust test-allocations test-sdk lint doc alone package bench fuzz clean
 
-test: test-rust test-allocations test-sdk
+test: servers test-rust test-allocations test-sdk
 
+servers:
+	.ci/servers
+
+# The second time with the ledgers that need a server or a C compiler.
 test-rust:
 	$(CARGO) test --workspace
+	TEST_SERVERS=required $(CARGO) test -p cost-layer --all-features
 
 # A counting allocator is installed for these alone.
 test-allocations:

@@ -86,7 +86,9 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) const fn new(call: Entry, left_behind: Vec<Entry>) -> Self {
+    /// A call, and the attempts of it that were left behind.
+    #[must_use]
+    pub const fn new(call: Entry, left_behind: Vec<Entry>) -> Self {
         Self { call, left_behind }
     }
 

@@ -4,6 +4,7 @@ mod alert;
 mod day;
 mod entry;
 mod latency;
+mod ledger;
 mod prices;
 mod pricing;
 mod tags;
@@ -13,6 +14,10 @@ pub use self::{
     day::{Day, InvalidDay},
     entry::{Entry, InvalidRecordId, Record, RecordId},
     latency::{Latency, Quantiles, Timings, Window},
+    ledger::{
+        By, Ledger, LedgerError, LedgerFuture, MemoryLedger, Order, Overflow, Page, Query, Span,
+        Spend,
+    },
     prices::{Charge, InvalidPrices, PerMillion, Prices},
     pricing::{NotReplaced, Pricing},
     tags::Tags,
@@ -20,3 +25,8 @@ pub use self::{
 
 #[cfg(feature = "hdr")]
 pub use self::latency::{InvalidLatencies, MergedLatency};
+
+#[cfg(feature = "postgres")]
+pub use self::ledger::PostgresLedger;
+#[cfg(feature = "sqlite")]
+pub use self::ledger::SqliteLedger;

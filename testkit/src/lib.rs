@@ -6,6 +6,7 @@
 //! | a body given frame by frame | [`ScriptedBody`], [`Watch`] |
 //! | "the instance that was polled ready is the one called" | [`Probe`] |
 //! | "dropped at any await point, settled exactly once" | [`drop_everywhere`] |
+//! | a real server, started by the test | [`TestServer`] |
 //! | "this path allocates n times" | `alloc::count`, with the feature `count-allocations` |
 //! | criterion's results as one plain table | `cargo run -p testkit --bin bench-table` |
 //!
@@ -19,6 +20,7 @@ mod body;
 mod everywhere;
 mod probe;
 mod script;
+mod server;
 mod watch;
 
 pub use self::{
@@ -27,6 +29,7 @@ pub use self::{
     everywhere::{DroppedAt, Point, drop_everywhere},
     probe::{Probe, ProbeHandle},
     script::{Calling, Script, Seen},
+    server::TestServer,
     watch::Watch,
 };
 

@@ -1,0 +1,271 @@
+//! The ledger in Postgres, for several machines.
+
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::{
+    Config, NoTls, Row,
+    types::{ToSql, Type},
+};
+
+use super::{
+    Ledger, LedgerError, LedgerFuture, Page, Query, Spend,
+    row::{self, COLUMNS, Kind, Value},
+    sql::{self, Statement},
+};
+use crate::{Entry, Record};
+
+/// Keeps records in a Postgres database, which several machines may share: the same tables as
+/// `SqliteLedger`. A record that is sent twice, as after a connection broke, is kept once.
+#[derive(Clone)]
+pub struct PostgresLedger(Pool);
+
+/// Connections of a ledger that makes its own pool: one writes, the others answer questions.
+const CONNECTIONS: usize = 4;
+const WAIT: Duration = Duration::from_secs(5);
+/// What the migrations lock, so that of several machines that start at once one makes the tables.
+const LOCK: i64 = 0x636f_7374_6c65_6467;
+
+impl PostgresLedger {
+    /// Connects to a database without TLS, and brings its tables up to date. `url` is as libpq writes
+    /// it: `postgres://user:password@host/database`. At most 4 connections.
+    ///
+    /// For TLS, and for a pool of your own, there is [`with_pool`](Self::with_pool).
+    ///
+    /// # Errors
+    ///
+    /// The URL is none, the database is not there, or its tables are of a later version.
+    pub async fn connect(url: &str) -> Result<Self, LedgerError> {
+        // the error may show the password
+        let config = Config::from_str(url)
+            .map_err(|_| LedgerError::permanent("the ledger's URL is not one of Postgres"))?;
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = Manager::from_config(config, NoTls, recycling);
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(WAIT))
+            .create_timeout(Some(WAIT))
+            .recycle_timeout(Some(WAIT))
+            .build()
+            .map_err(LedgerError::permanent)?;
+        Self::with_pool(pool).await
+    }
+
+    /// Uses a pool of the app's, and brings the tables up to date.
+    ///
+    /// # Errors
+    ///
+    /// The database is not there, or its tables are of a later version.
+    pub async fn with_pool(pool: Pool) -> Result<Self, LedgerError> {
+        let ledger = Self(pool);
+        ledger.migrate().await?;
+        Ok(ledger)
+    }
+
+    async fn client(&self) -> Result<Object, LedgerError> {
+        self.0.get().await.map_err(LedgerError::temporary)
+    }
+
+    async fn migrate(&self) -> Result<(), LedgerError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(error)?;
+        transaction
+            .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+            .await
+            .map_err(error)?;
+        transaction
+            .batch_execute("CREATE TABLE IF NOT EXISTS cost_schema (version BIGINT NOT NULL)")
+            .await
+            .map_err(error)?;
+        let version = transaction
+            .query_one("SELECT coalesce(max(version), 0) FROM cost_schema", &[])
+            .await
+            .map_err(error)?;
+        let version = usize::try_from(version.get::<_, i64>(0)).unwrap_or(usize::MAX);
+        let migrations = sql::migrations();
+        let Some(steps) = migrations.get(version..) else {
+            return Err(LedgerError::permanent("the tables are of a later version"));
+        };
+        for step in steps {
+            transaction.batch_execute(step).await.map_err(error)?;
+        }
+        if !steps.is_empty() {
+            let now = migrations.len() as i64;
+            transaction
+                .execute("INSERT INTO cost_schema VALUES ($1)", &[&now])
+                .await
+                .map_err(error)?;
+        }
+        transaction.commit().await.map_err(error)
+    }
+
+    /// Two statements for a batch of any size: each column travels as one array.
+    async fn write(&self, records: &[Arc<Record>]) -> Result<(), LedgerError> {
+        let mut columns = Columns::new();
+        let mut tags: [Vec<String>; 3] = Default::default();
+        for record in records {
+            record.entries().for_each(|entry| columns.push(entry));
+            for (name, value) in record.call.tags.iter() {
+                tags[0].push(record.call.id.to_string());
+                tags[1].push(name.to_owned());
+                // Postgres takes no NUL in a text
+                tags[2].push(value.replace('\0', ""));
+            }
+        }
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(error)?;
+        let insert = transaction.prepare_cached(&insert()).await.map_err(error)?;
+        transaction
+            .execute(&insert, &columns.values())
+            .await
+            .map_err(error)?;
+        if !tags[0].is_empty() {
+            let text = "INSERT INTO cost_tags (id, name, value) \
+                        SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING";
+            let insert = transaction.prepare_cached(text).await.map_err(error)?;
+            transaction
+                .execute(&insert, &[&tags[0], &tags[1], &tags[2]])
+                .await
+                .map_err(error)?;
+        }
+        transaction.commit().await.map_err(error)
+    }
+
+    async fn read<T>(
+        &self,
+        statement: Statement,
+        mut row: impl FnMut(Vec<Value>) -> Option<T>,
+    ) -> Result<Vec<T>, LedgerError> {
+        let client = self.client().await?;
+        let text = statement.text.replace('?', "$");
+        let prepared = client.prepare_cached(&text).await.map_err(error)?;
+        let values: Vec<&(dyn ToSql + Sync)> = statement
+            .values
+            .iter()
+            .map(|value| match value {
+                Value::Int(value) => value as &(dyn ToSql + Sync),
+                Value::Text(value) => value,
+                Value::Null => &None::<i64>,
+            })
+            .collect();
+        let rows = client.query(&prepared, &values).await.map_err(error)?;
+        let cells = rows.iter().map(cells);
+        cells
+            .map(|cells| cells.and_then(&mut row))
+            .collect::<Option<_>>()
+            .ok_or_else(|| LedgerError::permanent("a row is not of ours"))
+    }
+}
+
+fn insert() -> String {
+    let arrays = COLUMNS.iter().enumerate().map(|(at, (_, kind))| {
+        let kind = match kind {
+            Kind::Int => "bigint",
+            Kind::Text => "text",
+        };
+        format!("${}::{kind}[]", at + 1)
+    });
+    format!(
+        "INSERT INTO cost_entries ({}) SELECT * FROM unnest({}) ON CONFLICT (id, part) DO NOTHING",
+        sql::column_names(),
+        arrays.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// The entries of a batch, turned: all values of a column together.
+struct Columns(Vec<Column>);
+
+enum Column {
+    Ints(Vec<Option<i64>>),
+    Texts(Vec<Option<String>>),
+}
+
+impl Columns {
+    fn new() -> Self {
+        let empty = COLUMNS.iter().map(|(_, kind)| match kind {
+            Kind::Int => Column::Ints(Vec::new()),
+            Kind::Text => Column::Texts(Vec::new()),
+        });
+        Self(empty.collect())
+    }
+
+    fn push(&mut self, entry: &Entry) {
+        for (column, cell) in self.0.iter_mut().zip(row::row(entry)) {
+            match (column, cell) {
+                (Column::Ints(ints), Value::Int(value)) => ints.push(Some(value)),
+                (Column::Texts(texts), Value::Text(value)) => {
+                    // Postgres takes no NUL in a text
+                    texts.push(Some(value.replace('\0', "")));
+                }
+                (Column::Ints(ints), _) => ints.push(None),
+                (Column::Texts(texts), _) => texts.push(None),
+            }
+        }
+    }
+
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let values = self.0.iter().map(|column| match column {
+            Column::Ints(ints) => ints as &(dyn ToSql + Sync),
+            Column::Texts(texts) => texts,
+        });
+        values.collect()
+    }
+}
+
+fn cells(row: &Row) -> Option<Vec<Value>> {
+    let cells = row.columns().iter().enumerate().map(|(at, column)| {
+        Some(if *column.type_() == Type::INT8 {
+            let value: Option<i64> = row.try_get(at).ok()?;
+            value.map_or(Value::Null, Value::Int)
+        } else {
+            let value: Option<String> = row.try_get(at).ok()?;
+            value.map_or(Value::Null, Value::Text)
+        })
+    });
+    cells.collect()
+}
+
+/// What the server refuses of a statement it refuses for ever; all else is about the connection.
+fn error(error: tokio_postgres::Error) -> LedgerError {
+    let of_the_statement = error.code().is_some_and(|code| {
+        // data exceptions, constraints, syntax and missing tables
+        ["22", "23", "42"]
+            .iter()
+            .any(|class| code.code().starts_with(class))
+    });
+    if of_the_statement {
+        LedgerError::permanent(error)
+    } else {
+        LedgerError::temporary(error)
+    }
+}
+
+impl Ledger for PostgresLedger {
+    fn append<'a>(&'a self, records: &'a [Arc<Record>]) -> LedgerFuture<'a, ()> {
+        Box::pin(self.write(records))
+    }
+
+    fn spend<'a>(&'a self, query: &'a Query) -> LedgerFuture<'a, Vec<Spend>> {
+        Box::pin(async move {
+            let statement = sql::spend(query, " COLLATE \"C\"");
+            let mut spends = self
+                .read(statement, |cells| sql::read_spend(query, cells))
+                .await?;
+            Spend::sort(&mut spends);
+            Ok(spends)
+        })
+    }
+
+    fn entries<'a>(&'a self, page: &'a Page) -> LedgerFuture<'a, Vec<Entry>> {
+        Box::pin(self.read(sql::page(page), row::entry))
+    }
+}
+
+impl fmt::Debug for PostgresLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresLedger").finish_non_exhaustive()
+    }
+}

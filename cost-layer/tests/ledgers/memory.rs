@@ -1,0 +1,8 @@
+use cost_layer::MemoryLedger;
+
+use crate::contract;
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    contract::check(&MemoryLedger::new()).await.unwrap();
+}

@@ -1,0 +1,101 @@
+use cost_layer::{By, Ledger, PostgresLedger, Query, Span};
+use testkit::TestServer;
+use tokio_postgres::NoTls;
+
+use crate::contract;
+
+/// A new database on the server, and a way to ask it directly.
+async fn database(server: &TestServer, name: &str) -> (String, tokio_postgres::Client) {
+    let client = client(server.url()).await;
+    client
+        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
+    let url = server.url().replace("/postgres?", &format!("/{name}?"));
+    let client = self::client(&url).await;
+    (url, client)
+}
+
+async fn client(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// One server for all, as a server takes a second to start.
+#[tokio::test]
+async fn postgres_keeps_the_contract_on_several_machines_and_over_broken_connections() {
+    let Some(server) = TestServer::postgres() else {
+        return;
+    };
+    let (url, _client) = database(&server, "contract").await;
+    contract::check(&PostgresLedger::connect(&url).await.unwrap())
+        .await
+        .unwrap();
+
+    let (url, client) = database(&server, "several").await;
+    machines_that_start_at_once_make_the_tables_once(&url).await;
+    a_batch_of_several_machines_is_counted_once(&url).await;
+    a_broken_connection_is_replaced(&url, &client).await;
+    tables_of_a_later_version_are_refused(&url, &client).await;
+}
+
+async fn machines_that_start_at_once_make_the_tables_once(url: &str) {
+    let starting = (0..4).map(|_| {
+        tokio::spawn({
+            let url = url.to_owned();
+            async move { PostgresLedger::connect(&url).await.map(drop) }
+        })
+    });
+    for started in starting.collect::<Vec<_>>() {
+        started.await.unwrap().unwrap();
+    }
+}
+
+async fn a_batch_of_several_machines_is_counted_once(url: &str) {
+    let (one, other) = tokio::join!(PostgresLedger::connect(url), PostgresLedger::connect(url));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    let records = contract::records(300);
+    // each sends the same, at the same time
+    let (first, second) = tokio::join!(one.append(&records), other.append(&records));
+    first.and(second).unwrap();
+    let query = Query::new(Span::all(), By::Total);
+    let sums = one.spend(&query).await.unwrap();
+    assert_eq!(sums[0].requests, 300);
+    assert_eq!(other.spend(&query).await.unwrap(), sums);
+}
+
+async fn a_broken_connection_is_replaced(url: &str, client: &tokio_postgres::Client) {
+    let ledger = PostgresLedger::connect(url).await.unwrap();
+    let query = Query::new(Span::all(), By::Total);
+    let before = ledger.spend(&query).await.unwrap();
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    client.query(others, &[]).await.unwrap();
+    let records = contract::records(10);
+    // the first may meet the broken connection; sent again it is there, once
+    if let Err(error) = ledger.append(&records).await {
+        assert!(!error.is_permanent(), "{error:?}");
+        ledger.append(&records).await.unwrap();
+    }
+    ledger.append(&records).await.unwrap();
+    let after = ledger.spend(&query).await.unwrap();
+    assert_eq!(after[0].requests, before[0].requests + 10);
+}
+
+async fn tables_of_a_later_version_are_refused(url: &str, client: &tokio_postgres::Client) {
+    client
+        .batch_execute("INSERT INTO cost_schema VALUES (99)")
+        .await
+        .unwrap();
+    let error = PostgresLedger::connect(url).await.unwrap_err();
+    assert!(error.is_permanent());
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_refused_and_not_shown() {
+    let error = PostgresLedger::connect("postgres://u:canary@h:port/x")
+        .await
+        .unwrap_err();
+    assert!(error.is_permanent() && !format!("{error:?} {error}").contains("canary"));
+}

@@ -1,0 +1,132 @@
+use std::{fs, path::PathBuf, process::Command};
+
+use cost_layer::{By, Ledger, Query, Span, SqliteLedger};
+
+use crate::contract;
+
+/// A file that is removed with what SQLite puts beside it.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str) -> Self {
+        let name = format!("cost-layer-{name}-{}.db", std::process::id());
+        let file = Self(std::env::temp_dir().join(name));
+        file.remove();
+        file
+    }
+
+    fn remove(&self) {
+        for end in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{end}", self.0.display()));
+        }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+#[tokio::test]
+async fn sqlite_keeps_the_contract() {
+    let file = File::new("contract");
+    contract::check(&SqliteLedger::open(&file.0).unwrap())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_was_appended_is_there_when_the_file_is_opened_again() {
+    let file = File::new("again");
+    let records = contract::records(50);
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    ledger.append(&records).await.unwrap();
+    let query = Query::new(Span::all(), By::Model);
+    let before = ledger.spend(&query).await.unwrap();
+    drop(ledger);
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    assert_eq!(ledger.spend(&query).await.unwrap(), before);
+    // nor is anything counted twice
+    ledger.append(&records).await.unwrap();
+    assert_eq!(ledger.spend(&query).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_append_that_fails_keeps_nothing_of_its_batch() {
+    let file = File::new("atomic");
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    let other = rusqlite::Connection::open(&file.0).unwrap();
+    other
+        .execute_batch(
+            "CREATE TRIGGER no BEFORE INSERT ON cost_entries WHEN NEW.model = 'refused'
+             BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .unwrap();
+    let mut records = contract::records(20);
+    let mut refused = records[10].call.clone();
+    refused.model = "refused".into();
+    records[10] = std::sync::Arc::new(cost_layer::Record::new(refused, Vec::new()));
+    let error = ledger.append(&records).await.unwrap_err();
+    assert!(error.is_permanent());
+    let all = ledger
+        .spend(&Query::new(Span::all(), By::Total))
+        .await
+        .unwrap();
+    assert_eq!(all, []);
+}
+
+#[test]
+fn a_file_that_is_none_of_ours_is_refused() {
+    let file = File::new("none");
+    fs::write(&file.0, "x".repeat(4_096)).unwrap();
+    assert!(SqliteLedger::open(&file.0).unwrap_err().is_permanent());
+    drop(file);
+
+    let file = File::new("later");
+    drop(SqliteLedger::open(&file.0).unwrap());
+    let other = rusqlite::Connection::open(&file.0).unwrap();
+    other.pragma_update(None, "user_version", 99).unwrap();
+    let error = SqliteLedger::open(&file.0).unwrap_err();
+    assert_eq!(
+        std::error::Error::source(&error).unwrap().to_string(),
+        "the tables are of a later version"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn only_its_owner_may_read_a_new_file() {
+    let file = File::new("mode");
+    drop(SqliteLedger::open(&file.0).unwrap());
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&file.0).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn any_sqlite_tool_reads_the_file() {
+    let file = File::new("tool");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    runtime
+        .block_on(ledger.append(&contract::records(10)))
+        .unwrap();
+    // Python has one built in, and is there wherever the SDK tests run
+    let script = "import sqlite3, sys; \
+                  print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM cost_entries WHERE part = 0').fetchone()[0])";
+    let Ok(output) = Command::new("python3")
+        .args(["-c", script])
+        .arg(&file.0)
+        .output()
+    else {
+        eprintln!("SKIPPED: no python3");
+        return;
+    };
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        "10",
+        "{output:?}"
+    );
+}
