@@ -39,8 +39,9 @@ impl PostgresLedger {
         // the error may show the password
         let config = Config::from_str(url)
             .map_err(|_| LedgerError::permanent("the ledger's URL is not one of Postgres"))?;
+        // a round trip for each batch; else each connection of a server that was away fails once
         let recycling = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
+            recycling_method: RecyclingMethod::Verified,
         };
         let manager = Manager::from_config(config, NoTls, recycling);
         let pool = Pool::builder(manager)
