@@ -1,31 +1,47 @@
 //! What every LLM call cost and how long it took.
 
 mod alert;
+mod books;
 mod day;
 mod entry;
+mod export;
+mod future;
+mod handle;
 mod latency;
+mod layer;
 mod ledger;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+mod open;
 mod prices;
 mod pricing;
+mod service;
 mod tags;
+mod used;
 
 pub use self::{
     alert::{Alert, AlertKind, Alerts, Whose},
+    books::CostStats,
     day::{Day, InvalidDay},
     entry::{Entry, InvalidRecordId, Record, RecordId},
+    export::{ExportError, Format},
+    future::CostFuture,
+    handle::CostHandle,
     latency::{Latency, Quantiles, Timings, Window},
+    layer::CostLayer,
     ledger::{
         By, Ledger, LedgerError, LedgerFuture, MemoryLedger, Order, Overflow, Page, Query, Span,
         Spend,
     },
+    open::{Booked, Settle},
     prices::{Charge, InvalidPrices, PerMillion, Prices},
     pricing::{NotReplaced, Pricing},
+    service::{Cost, CostBody},
     tags::Tags,
 };
 
 #[cfg(feature = "hdr")]
 pub use self::latency::{InvalidLatencies, MergedLatency};
-
 #[cfg(feature = "postgres")]
 pub use self::ledger::PostgresLedger;
 #[cfg(feature = "sqlite")]

@@ -136,6 +136,11 @@ impl Pricing {
         self.prices().charge(purchase, self.clock.now())
     }
 
+    pub(crate) fn charge_either(&self, purchase: &Purchase<'_>, other: &str) -> Option<Charge> {
+        self.prices()
+            .charge_either(purchase, other, self.clock.now())
+    }
+
     pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
     }

@@ -201,7 +201,7 @@ impl Alerts {
     }
 }
 
-type Hook = Arc<dyn Fn(&Alert) + Send + Sync>;
+pub(crate) type Hook = Arc<dyn Fn(&Alert) + Send + Sync>;
 
 /// Where alerts go.
 pub(crate) struct Bell {

@@ -58,6 +58,26 @@ impl Charge {
         saturated: false,
     };
 
+    /// Both together. The provider's own word counts only where it gave it of both.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        let sum = Money::saturating_add;
+        let stated = self.stated.is_some() && other.stated.is_some();
+        Self {
+            input: sum(self.input, other.input),
+            cached: sum(self.cached, other.cached),
+            cache_write: sum(self.cache_write, other.cache_write),
+            cache_write_long: sum(self.cache_write_long, other.cache_write_long),
+            audio_input: sum(self.audio_input, other.audio_input),
+            output: sum(self.output, other.output),
+            reasoning: sum(self.reasoning, other.reasoning),
+            audio_output: sum(self.audio_output, other.audio_output),
+            tools: sum(self.tools, other.tools),
+            stated: stated.then(|| sum(self.total(), other.total())),
+            is_fallback: self.is_fallback || other.is_fallback,
+            saturated: self.saturated || other.saturated,
+        }
+    }
+
     /// The whole charge.
     #[must_use]
     pub fn total(&self) -> Money {

@@ -18,6 +18,8 @@ use std::{
 
 use llm_exchange::{Money, Purchase};
 
+#[cfg(feature = "metrics")]
+pub(crate) use self::names::prefix_of_host;
 pub use self::{charge::Charge, own::PerMillion};
 use self::{own::Own, table::Table};
 
@@ -196,8 +198,22 @@ impl Prices {
     /// has no time of its own.
     #[must_use]
     pub fn charge(&self, purchase: &Purchase<'_>, now: SystemTime) -> Option<Charge> {
-        let model = self.own.exact(purchase.model);
-        let model = model.or_else(|| self.find(purchase.model, purchase.host));
+        self.charge_either(purchase, purchase.model, now)
+    }
+
+    /// The same, or the price of another name of the model where its own is not known: answers name
+    /// snapshots that no list has.
+    pub(crate) fn charge_either(
+        &self,
+        purchase: &Purchase<'_>,
+        other: &str,
+        now: SystemTime,
+    ) -> Option<Charge> {
+        let find = |name| {
+            let own = self.own.exact(name);
+            own.or_else(|| self.find(name, purchase.host))
+        };
+        let model = find(purchase.model).or_else(|| find(other));
         let charge = model.and_then(|model| model.charge(purchase, now));
         match (purchase.usage.stated_pico_usd, charge) {
             (Some(picos), charge) => Some(Charge {
