@@ -3,7 +3,7 @@
 use std::{
     collections::hash_map::RandomState,
     fmt,
-    hash::{BuildHasher, Hash, Hasher},
+    hash::BuildHasher,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -102,9 +102,7 @@ impl Books {
         if found.is_empty() {
             return None;
         }
-        let mut hasher = self.secret.build_hasher();
-        found.hash(&mut hasher);
-        Some(hasher.finish())
+        Some(self.secret.hash_one(found))
     }
 
     /// Books a record, once.

@@ -1,4 +1,4 @@
-//! What every LLM call cost and how long it took.
+#![doc = include_str!("../README.md")]
 
 mod alert;
 mod books;
