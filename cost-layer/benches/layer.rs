@@ -1,6 +1,8 @@
 //! What the layer adds to a call: over the bare service, for an answer of 1 KB to a request of 2 KB; for each
 //! event of a stream; and what it costs two threads to record into one model.
 
+#![allow(clippy::unwrap_used, reason = "a bench that fails is to stop")]
+
 use std::{
     hint::black_box,
     task::{Context, Poll},

@@ -1,5 +1,6 @@
 //! Killed in the middle of ten thousand calls, the books lack at most what was not yet written.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails is to stop")]
 #![cfg(all(unix, feature = "sqlite"))]
 
 use std::{
