@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use crate::{
     errors, headers,
     log::CallLog,
+    priced,
     provider::{self, Provider},
     stack::Stack,
     upload::{self, Upload},
@@ -111,7 +112,8 @@ impl Proxy {
         provider.put_credential(request.headers_mut());
         let call = Call::of(&request).cloned();
         match self.stack.clone().oneshot(request).await {
-            Ok(mut response) => {
+            Ok(response) => {
+                let mut response = priced::with_cost(response).await;
                 headers::clean_answer(response.headers_mut());
                 *response.version_mut() = Version::HTTP_11;
                 response

@@ -12,6 +12,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
+use cost_layer::{CostHandle, LedgerError, PostgresLedger, SqliteLedger};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -27,8 +28,9 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    config::Config,
+    config::{Config, CostConfig, LedgerConfig},
     proxy::{self, Proxy},
+    report::{self, Reports},
     stack, upstream,
 };
 
@@ -40,6 +42,9 @@ const HEAD: Duration = Duration::from_secs(30);
 
 /// The longest head of a request, in bytes.
 const MOST_HEAD: usize = 64 << 10;
+
+/// The time for the last records to reach the ledger.
+const LEDGER: Duration = Duration::from_secs(5);
 
 /// A caller that does not answer a ping for so long is gone.
 const PING: Duration = Duration::from_secs(30);
@@ -57,6 +62,7 @@ pub struct Gateway {
     stop: watch::Sender<Option<Duration>>,
     accepting: JoinHandle<bool>,
     retries: Option<RetryHandle>,
+    books: Option<CostHandle>,
 }
 
 /// Why a gateway does not start.
@@ -67,6 +73,8 @@ pub enum StartError {
     OpenKeys(SocketAddr),
     /// The address can't be listened on.
     Listen(SocketAddr, io::Error),
+    /// The ledger can't be opened.
+    Ledger(LedgerError),
     /// The TLS library can't be set up.
     Tls(rustls::Error),
 }
@@ -84,6 +92,7 @@ impl fmt::Display for StartError {
                 f,
                 "can't listen on {addr}: {error} (--listen ADDRESS:PORT chooses another)"
             ),
+            Self::Ledger(error) => write!(f, "can't open the ledger of [cost]: {error}"),
             Self::Tls(error) => write!(f, "can't set up TLS: {error}"),
         }
     }
@@ -94,6 +103,7 @@ impl std::error::Error for StartError {
         match self {
             Self::OpenKeys(_) => None,
             Self::Listen(_, error) => Some(error),
+            Self::Ledger(error) => Some(error),
             Self::Tls(error) => Some(error),
         }
     }
@@ -106,7 +116,7 @@ impl Gateway {
     ///
     /// The address is not a loopback address and a provider has a key of ours; it can't be listened
     /// on; or TLS can't be set up.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
         let exposed = config.providers.iter().any(|provider| provider.has_key());
         if exposed && !config.listen.ip().is_loopback() {
             return Err(StartError::OpenKeys(config.listen));
@@ -120,6 +130,18 @@ impl Gateway {
             }
         }
         let retries = config.retry.as_ref().map(RetryLayer::handle);
+        let reports = match &mut config.cost {
+            None => None,
+            Some(cost) => {
+                open_ledger(cost).await.map_err(StartError::Ledger)?;
+                Some(Reports {
+                    books: cost.layer.handle(),
+                    token: cost.admin_token.clone(),
+                    is_local: config.listen.ip().is_loopback(),
+                })
+            }
+        };
+        let books = reports.as_ref().map(|reports| reports.books.clone());
         let tls = upstream::public_roots().map_err(StartError::Tls)?;
         let proxy = Proxy {
             stack: stack::build(&config, upstream::client(tls)),
@@ -129,6 +151,10 @@ impl Gateway {
             .route("/health", get(proxy::health))
             .fallback(proxy::proxy)
             .with_state(Arc::new(proxy));
+        let router = match reports {
+            Some(reports) => router.merge(report::routes(reports)),
+            None => router,
+        };
         let listening = TcpListener::bind(config.listen)
             .await
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
@@ -141,6 +167,7 @@ impl Gateway {
             stop,
             accepting,
             retries,
+            books,
         })
     }
 
@@ -165,7 +192,16 @@ impl Gateway {
             retries.stop_retrying();
         }
         self.stop.send_replace(Some(limit));
-        (&mut self.accepting).await.unwrap_or(false)
+        let ended = (&mut self.accepting).await.unwrap_or(false);
+        if let Some(books) = &self.books
+            && !matches!(timeout(LEDGER, books.flush()).await, Ok(Ok(())))
+        {
+            tracing::error!(
+                waiting = books.stats().waiting,
+                "records are not in the ledger"
+            );
+        }
+        ended
     }
 }
 
@@ -174,6 +210,17 @@ impl Drop for Gateway {
         // the connections are in a set that goes with it
         self.accepting.abort();
     }
+}
+
+/// The ledger that the configuration asks for.
+async fn open_ledger(cost: &mut CostConfig) -> Result<(), LedgerError> {
+    let layer = cost.layer.clone();
+    cost.layer = match &cost.ledger {
+        LedgerConfig::Memory => layer,
+        LedgerConfig::Sqlite(path) => layer.ledger(SqliteLedger::open(path)?),
+        LedgerConfig::Postgres(url) => layer.ledger(PostgresLedger::connect(url).await?),
+    };
+    Ok(())
 }
 
 /// Waits until the gateway is told to stop; returns how long running answers have.

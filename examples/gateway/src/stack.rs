@@ -16,11 +16,12 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Payload>, Response<Body>, Bo
 /// Puts the configured layers around the client, the innermost first:
 ///
 /// ```text
-/// caller → retry → client
+/// caller → cost → retry → client
 /// ```
 pub(crate) fn build(config: &Config, client: Upstream) -> Stack {
     let mut stack = client;
     stack = with(config.retry.as_ref(), stack);
+    stack = with(config.cost.as_ref().map(|cost| &cost.layer), stack);
     stack
 }
 

@@ -3,6 +3,7 @@
 //! One file for each section. A layer that is added adds its file here, and its line in `File`, in
 //! [`Config`] and in `Config::from_toml`; the `stack` has the order.
 
+mod cost;
 mod error;
 mod listen;
 mod provider;
@@ -15,8 +16,10 @@ use retry_layer::RetryLayer;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(crate) use self::cost::{CostConfig, LedgerConfig};
 pub use self::error::ConfigError;
 use self::{
+    cost::CostSection,
     error::fault,
     listen::{LISTEN, address},
     provider::{ProviderSection, providers},
@@ -32,6 +35,7 @@ pub struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) providers: Vec<Provider>,
     pub(crate) retry: Option<RetryLayer>,
+    pub(crate) cost: Option<CostConfig>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +46,7 @@ struct File {
     #[serde(default)]
     provider: Vec<Spanned<ProviderSection>>,
     retry: Option<RetrySection>,
+    cost: Option<CostSection>,
 }
 
 impl Config {
@@ -62,6 +67,7 @@ impl Config {
             listen: file.listen.unwrap_or(LISTEN),
             providers: providers(file.provider, text, &env)?,
             retry: file.retry.map(RetrySection::layer).transpose()?,
+            cost: file.cost.map(|section| section.read(&env)).transpose()?,
         })
     }
 

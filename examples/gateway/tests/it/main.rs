@@ -7,5 +7,6 @@ mod calls;
 mod common;
 mod connections;
 mod dialects;
+mod costs;
 mod passing;
 mod program;

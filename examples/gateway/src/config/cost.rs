@@ -1,0 +1,132 @@
+//! `[cost]`: what calls cost, and where that is kept.
+
+use std::{fmt, path::PathBuf};
+
+use cost_layer::{CostLayer, Prices};
+use llm_exchange::Money;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::ConfigError;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CostSection {
+    prices: Option<PathBuf>,
+    #[serde(default)]
+    ledger: LedgerKind,
+    ledger_path: Option<PathBuf>,
+    ledger_url_env: Option<String>,
+    #[serde(default, deserialize_with = "dollars")]
+    expensive_request_usd: Option<Money>,
+    #[serde(default, deserialize_with = "dollars")]
+    hourly_threshold_usd: Option<Money>,
+    admin_token_env: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LedgerKind {
+    #[default]
+    Sqlite,
+    Memory,
+    Postgres,
+}
+
+/// What the section asks for. `Debug` shows no credential.
+pub(crate) struct CostConfig {
+    pub(crate) layer: CostLayer,
+    pub(crate) ledger: LedgerConfig,
+    pub(crate) admin_token: Option<String>,
+}
+
+pub(crate) enum LedgerConfig {
+    Memory,
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl fmt::Debug for CostConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CostConfig")
+            .field("layer", &self.layer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CostSection {
+    pub(super) fn read(
+        self,
+        env: &impl Fn(&str) -> Option<String>,
+    ) -> Result<CostConfig, ConfigError> {
+        let fault = |what: String| ConfigError(format!("[cost] {what}"));
+        let variable = |key: &str, name: &str| {
+            let value = env(name).map(|value| value.trim().to_owned());
+            let value = value.filter(|value| !value.is_empty());
+            value.ok_or_else(|| fault(format!("{key}: the variable {name} is not set")))
+        };
+        let prices = match &self.prices {
+            None => Prices::builtin(),
+            Some(path) => Prices::from_file(path)
+                .map_err(|error| fault(format!("prices: {}: {error}", path.display())))?,
+        };
+        let mut layer = CostLayer::new(prices);
+        if let Some(cost) = self.expensive_request_usd {
+            layer = layer.alert_request(cost);
+        }
+        if let Some(cost) = self.hourly_threshold_usd {
+            layer = layer.alert_hour(cost);
+        }
+        let ledger = match self.ledger {
+            LedgerKind::Memory => LedgerConfig::Memory,
+            LedgerKind::Sqlite => {
+                LedgerConfig::Sqlite(self.ledger_path.unwrap_or_else(|| "costs.db".into()))
+            }
+            LedgerKind::Postgres => {
+                let name = self.ledger_url_env.as_deref();
+                let name =
+                    name.ok_or_else(|| fault("ledger_url_env: is needed for postgres".into()))?;
+                LedgerConfig::Postgres(variable("ledger_url_env", name)?)
+            }
+        };
+        let token = self.admin_token_env.as_deref();
+        let admin_token = token
+            .map(|name| variable("admin_token_env", name))
+            .transpose()?;
+        Ok(CostConfig {
+            layer,
+            ledger,
+            admin_token,
+        })
+    }
+}
+
+fn dollars<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Money>, D::Error> {
+    let dollars = f64::deserialize(value)?;
+    let money = format!("{dollars}").parse();
+    money
+        .map(Some)
+        .map_err(|_| D::Error::custom(format!("{dollars} is no amount of dollars")))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{PROVIDER, error, read};
+
+    #[test]
+    fn the_section_is_read_and_its_faults_are_named() {
+        let text = |lines: &str| format!("{PROVIDER}[cost]\n{lines}");
+        let whole = "ledger = \"sqlite\"\nledger_path = \"x.db\"\nexpensive_request_usd = 1.0\nhourly_threshold_usd = 50\n";
+        assert!(read(&text(whole)).unwrap().cost.is_some());
+        assert!(read(PROVIDER).unwrap().cost.is_none());
+        for (lines, says) in [
+            ("expensive_request_usd = -1.0", "-1 is no amount of dollars"),
+            ("ledger = \"postgres\"", "[cost] ledger_url_env: is needed"),
+            ("ledger = \"excel\"", "unknown variant"),
+            ("prices = \"/none.json\"", "[cost] prices: /none.json"),
+            ("admin_token_env = \"NONE\"", "the variable NONE is not set"),
+        ] {
+            let text = error(&text(lines));
+            assert!(text.contains(says), "{lines}: {text}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What calls cost and how long they took, as JSON and for Prometheus.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Path, Query as Asked, Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use cost_layer::{By, CostHandle, LedgerError, Quantiles, Query, Span, Spend, Window};
+use http::{StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// Who may look at the books.
+pub(crate) struct Reports {
+    pub(crate) books: CostHandle,
+    /// Asked for, if there is one.
+    pub(crate) token: Option<String>,
+    /// Only this machine can reach the gateway.
+    pub(crate) is_local: bool,
+}
+
+/// The routes of the reports.
+pub(crate) fn routes(reports: Reports) -> Router {
+    let reports = Arc::new(reports);
+    Router::new()
+        .route("/report/daily", get(daily))
+        .route("/report/users/{id}", get(user))
+        .route("/report/models/{*name}", get(model))
+        .route("/report/latency", get(latency))
+        .route("/metrics", get(metrics))
+        .layer(from_fn_with_state(Arc::clone(&reports), admitted))
+        .with_state(reports)
+}
+
+/// Beyond this machine nobody looks without the token; with one nobody at all.
+async fn admitted(State(reports): State<Arc<Reports>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION);
+    let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let admitted = match &reports.token {
+        Some(token) => given.is_some_and(|given| is_same(given, token.as_bytes())),
+        None => reports.is_local,
+    };
+    if admitted {
+        return next.run(request).await;
+    }
+    let message = "the reports need the admin token (admin_token_env in [cost]) as a bearer token";
+    (
+        StatusCode::UNAUTHORIZED,
+        Json(json!({"error": {"message": message}})),
+    )
+        .into_response()
+}
+
+/// Takes as long wherever they differ.
+fn is_same(given: &[u8], token: &[u8]) -> bool {
+    let differing = given
+        .iter()
+        .zip(token)
+        .fold(0, |bits, (a, b)| bits | (a ^ b));
+    given.len() == token.len() && differing == 0
+}
+
+#[derive(Deserialize)]
+struct OfDay {
+    day: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct OfDays {
+    days: Option<u32>,
+}
+
+type Answer = Result<Json<Value>, Response>;
+
+async fn daily(State(reports): State<Arc<Reports>>, Asked(asked): Asked<OfDay>) -> Answer {
+    let day = match asked.day {
+        None => reports.books.today(),
+        Some(day) => day.parse().map_err(|error: cost_layer::InvalidDay| {
+            (StatusCode::BAD_REQUEST, error.to_string()).into_response()
+        })?,
+    };
+    let spends = reports.books.daily(day).await.map_err(away)?;
+    Ok(Json(
+        spends.iter().map(|spend| line("model", spend)).collect(),
+    ))
+}
+
+async fn user(
+    State(reports): State<Arc<Reports>>,
+    Path(id): Path<String>,
+    Asked(asked): Asked<OfDays>,
+) -> Answer {
+    let query = |by| Query::new(days(&reports, &asked), by).user(&id);
+    let mut answer = total(&reports, query(By::Total)).await?;
+    answer.insert("user".into(), id.clone().into());
+    answer.insert(
+        "models".into(),
+        lines(&reports, "model", query(By::Model)).await?,
+    );
+    answer.insert("days".into(), lines(&reports, "day", query(By::Day)).await?);
+    Ok(Json(answer.into()))
+}
+
+async fn model(
+    State(reports): State<Arc<Reports>>,
+    Path(name): Path<String>,
+    Asked(asked): Asked<OfDays>,
+) -> Answer {
+    let query = |by| Query::new(days(&reports, &asked), by).model(&name);
+    let mut answer = total(&reports, query(By::Total)).await?;
+    answer.insert("model".into(), name.clone().into());
+    answer.insert(
+        "users".into(),
+        lines(&reports, "user", query(By::User)).await?,
+    );
+    answer.insert("days".into(), lines(&reports, "day", query(By::Day)).await?);
+    Ok(Json(answer.into()))
+}
+
+fn days(reports: &Reports, asked: &OfDays) -> Span {
+    Span::days_up_to(reports.books.today(), asked.days.unwrap_or(30))
+}
+
+async fn total(reports: &Reports, query: Query) -> Result<Map<String, Value>, Response> {
+    let found = reports.books.spend(&query).await.map_err(away)?;
+    let mut fields = fields(&found.into_iter().next().unwrap_or_default());
+    fields.remove("key");
+    Ok(fields)
+}
+
+async fn lines(reports: &Reports, key: &str, query: Query) -> Result<Value, Response> {
+    let found = reports.books.spend(&query).await.map_err(away)?;
+    Ok(found.iter().map(|spend| line(key, spend)).collect())
+}
+
+fn line(key: &str, spend: &Spend) -> Value {
+    let mut fields = fields(spend);
+    fields.insert(key.into(), spend.key.clone().into());
+    fields.into()
+}
+
+fn fields(spend: &Spend) -> Map<String, Value> {
+    let fields = json!({
+        "cost_usd": dollars(spend.cost),
+        "saved_usd": dollars(spend.saved),
+        "requests": spend.requests,
+        "unpriced": spend.unpriced,
+        "estimated": spend.estimated,
+        "input_tokens": spend.input_tokens,
+        "cached_tokens": spend.cached_tokens,
+        "output_tokens": spend.output_tokens,
+        "reasoning_tokens": spend.reasoning_tokens,
+        "cached_share": spend.cached_share(),
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// For people and plots; the exact amounts are in the ledger.
+fn dollars(money: llm_exchange::Money) -> f64 {
+    money.picos() as f64 / 1e12
+}
+
+fn away(error: LedgerError) -> Response {
+    tracing::error!(%error, "a report");
+    (StatusCode::SERVICE_UNAVAILABLE, "the ledger is not there").into_response()
+}
+
+async fn latency(State(reports): State<Arc<Reports>>) -> Json<Value> {
+    let mut models = Map::new();
+    for latency in reports.books.latencies(Window::AllTime) {
+        // at all its providers together
+        let Some(latency) = reports.books.latency(&latency.model, Window::AllTime) else {
+            continue;
+        };
+        let ok = &latency.ok;
+        let times = json!({
+            "total": quantiles(&ok.total),
+            "first_token": quantiles(&ok.first_content),
+            "per_token": quantiles(&ok.per_token),
+            "failed": latency.failed.total.count,
+            "abandoned": latency.abandoned.total.count,
+        });
+        models.insert(latency.model, times);
+    }
+    Json(models.into())
+}
+
+/// In seconds.
+fn quantiles(of: &Quantiles) -> Value {
+    json!({
+        "p50": of.p50.as_secs_f64(),
+        "p90": of.p90.as_secs_f64(),
+        "p95": of.p95.as_secs_f64(),
+        "p99": of.p99.as_secs_f64(),
+        "max": of.max.as_secs_f64(),
+        "count": of.count,
+    })
+}
+
+/// Prometheus' text format. Models are bounded by the layer.
+async fn metrics(State(reports): State<Arc<Reports>>) -> Response {
+    let stats = reports.books.stats();
+    let mut text = String::new();
+    for (name, kind, value) in [
+        ("llm_calls_total", "counter", stats.calls as f64),
+        ("llm_cost_usd_total", "counter", dollars(stats.cost)),
+        ("llm_cost_saved_usd_total", "counter", dollars(stats.saved)),
+        ("llm_cost_unpriced_total", "counter", stats.unpriced as f64),
+        ("llm_cost_records_lost_total", "counter", stats.lost as f64),
+        ("llm_cost_records_waiting", "gauge", stats.waiting as f64),
+        (
+            "llm_prices_age_seconds",
+            "gauge",
+            reports
+                .books
+                .pricing()
+                .age()
+                .map_or(0.0, |age| age.as_secs_f64()),
+        ),
+    ] {
+        let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
+    }
+    let latencies = reports.books.latencies(Window::FiveMinutes);
+    type Measure = fn(&cost_layer::Timings) -> &Quantiles;
+    let measures: [(&str, Measure); 3] = [
+        ("gen_ai_client_operation_duration_seconds", |of| &of.total),
+        (
+            "gen_ai_client_operation_time_to_first_chunk_seconds",
+            |of| &of.first_content,
+        ),
+        (
+            "gen_ai_client_operation_time_per_output_chunk_seconds",
+            |of| &of.per_token,
+        ),
+    ];
+    for (name, measure) in measures {
+        let _ = writeln!(text, "# TYPE {name} summary");
+        for latency in &latencies {
+            for (outcome, timings) in [("ok", &latency.ok), ("failed", &latency.failed)] {
+                let of = measure(timings);
+                let labels = format!(
+                    "gen_ai_request_model=\"{}\",server_address=\"{}\",outcome=\"{outcome}\"",
+                    escaped(&latency.model),
+                    escaped(&latency.provider)
+                );
+                let each: [(&str, Duration); 4] = [
+                    ("0.5", of.p50),
+                    ("0.9", of.p90),
+                    ("0.95", of.p95),
+                    ("0.99", of.p99),
+                ];
+                for (quantile, time) in each.into_iter().filter(|_| of.count > 0) {
+                    let seconds = time.as_secs_f64();
+                    let _ = writeln!(text, "{name}{{{labels},quantile=\"{quantile}\"}} {seconds}");
+                }
+                let _ = writeln!(text, "{name}_count{{{labels}}} {}", of.count);
+            }
+        }
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+fn escaped(label: &str) -> String {
+    label
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}

@@ -1,0 +1,129 @@
+//! What calls cost, told in their heads and in the reports.
+
+use http::{Method, header};
+use http_body_util::Full;
+
+use crate::common::{Answer, CHAT, SECOND, chat, house, house_with, streamed};
+
+const MEMORY: &str = "[retry]\n[cost]\nledger = \"memory\"";
+
+#[tokio::test]
+async fn calls_are_charged_and_reported_by_model_with_their_latencies() {
+    let house = house_with("", MEMORY).await;
+    let answer = house.ask(CHAT, chat("gpt-4o")).await;
+    let cost: f64 = answer.header("x-llm-cost-usd").unwrap().parse().unwrap();
+    assert!(cost > 0.0);
+    assert_eq!(
+        answer.json()["choices"][0]["message"]["content"],
+        "echo: one two three"
+    );
+    let stream = house.ask(CHAT, streamed("gpt-4o")).await;
+    assert_eq!(stream.header("x-llm-cost-usd"), None);
+    assert!(
+        !stream.text.contains("prompt_tokens"),
+        "nobody asked for the usage"
+    );
+    // who has no price has no cost in its head
+    assert_eq!(
+        house
+            .ask(CHAT, chat("who-knows"))
+            .await
+            .header("x-llm-cost-usd"),
+        None
+    );
+
+    let get = |path| house.method(Method::GET, path);
+    let daily = get("/report/daily").await.json();
+    assert_eq!(
+        (&daily[0]["model"], &daily[0]["requests"]),
+        (&"gpt-4o".into(), &2.into())
+    );
+    assert!(daily[0]["cost_usd"].as_f64().unwrap() >= cost);
+    assert!(daily[0]["input_tokens"].as_u64().unwrap() > 0);
+    assert_eq!(daily[1]["unpriced"], 1);
+    assert_eq!(
+        get("/report/daily?day=1999-12-31").await.json(),
+        serde_json::json!([])
+    );
+    assert_eq!(get("/report/daily?day=yesterday").await.status, 400);
+    let model = get("/report/models/gpt-4o?days=7").await.json();
+    assert_eq!(
+        (&model["model"], &model["requests"]),
+        (&"gpt-4o".into(), &2.into())
+    );
+    assert_eq!(
+        get("/report/users/nobody?days=30").await.json()["requests"],
+        0
+    );
+    let latency = get("/report/latency").await.json();
+    assert_eq!(latency["gpt-4o"]["total"]["count"], 2);
+    assert!(latency["gpt-4o"]["total"]["p95"].as_f64().unwrap() > 0.0);
+    let metrics = get("/metrics").await.text;
+    assert!(metrics.contains("llm_calls_total 3\n"), "{metrics}");
+    assert!(
+        metrics.contains("gen_ai_request_model=\"gpt-4o\""),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn without_the_section_there_are_no_reports_and_no_prices() {
+    let house = house().await;
+    assert_eq!(house.method(Method::GET, "/report/daily").await.status, 404);
+    assert_eq!(
+        house
+            .ask(CHAT, chat("gpt-4o"))
+            .await
+            .header("x-llm-cost-usd"),
+        None
+    );
+}
+
+#[tokio::test]
+async fn with_an_admin_token_nobody_looks_without_it() {
+    let house = house_with("", &format!("{MEMORY}\nadmin_token_env = \"OUR_KEY\"")).await;
+    for path in [
+        "/report/daily",
+        "/report/latency",
+        "/report/users/a",
+        "/metrics",
+    ] {
+        let ask = |token: Option<&str>| {
+            let mut request = http::Request::get(format!("{}{path}", house.gateway.url()));
+            if let Some(token) = token {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            house.send(request.body(Full::default()).unwrap())
+        };
+        assert_eq!(ask(None).await.status(), 401, "{path}");
+        assert_eq!(ask(Some("sk-caller")).await.status(), 401);
+        assert_eq!(ask(Some(crate::common::OUR_KEY)).await.status(), 200);
+    }
+    // calls need none
+    assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_books_are_in_the_file_when_the_gateway_has_stopped_and_go_on_there() {
+    let path = std::env::temp_dir().join(format!("gateway-costs-{}.db", std::process::id()));
+    let sections = format!("[cost]\nledger_path = {:?}", path.display().to_string());
+    for calls in 1..=2 {
+        let house = house_with("", &sections).await;
+        assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 200);
+        let daily = Answer::of(
+            house
+                .send(
+                    http::Request::get(format!("{}/report/daily", house.gateway.url()))
+                        .body(Full::default())
+                        .unwrap(),
+                )
+                .await,
+        )
+        .await;
+        assert_eq!(daily.json()[0]["requests"], calls);
+        assert!(house.gateway.shutdown(SECOND).await);
+    }
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+    }
+}
