@@ -137,34 +137,42 @@ async fn drain<B: http_body::Body + Unpin>(mut body: B) -> u64 {
 fn threads(criterion: &mut Criterion) {
     const CALLS: u64 = 2_000;
     let (body, provider) = (request_body(), Provider(answer_body()));
-    let costed = layer().layer(provider);
+    let costed = layer().layer(provider.clone());
     let mut group = criterion.benchmark_group("calls of one model");
     group.sample_size(20);
     for threads in [1, 2] {
         group.throughput(Throughput::Elements(CALLS * threads));
-        group.bench_function(BenchmarkId::new("threads", threads), |bencher| {
-            bencher.iter(|| {
-                std::thread::scope(|scope| {
-                    for _ in 0..threads {
-                        scope.spawn(|| {
-                            let runtime = tokio::runtime::Builder::new_current_thread()
-                                .enable_time()
-                                .build()
-                                .unwrap();
-                            runtime.block_on(async {
-                                for _ in 0..CALLS {
-                                    let response =
-                                        costed.clone().oneshot(request(&body)).await.unwrap();
-                                    black_box(response.into_body().collect().await.unwrap());
-                                }
-                            });
-                        });
-                    }
-                });
-            });
+        group.bench_function(BenchmarkId::new("bare", threads), |bencher| {
+            bencher.iter(|| call_from(threads, CALLS, &provider, &body));
+        });
+        group.bench_function(BenchmarkId::new("cost-layer", threads), |bencher| {
+            bencher.iter(|| call_from(threads, CALLS, &costed, &body));
         });
     }
     group.finish();
+}
+
+fn call_from<S, B>(threads: u64, calls: u64, service: &S, body: &Bytes)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = BoxError> + Clone + Sync,
+    B: http_body::Body + Unpin,
+{
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .build()
+                    .unwrap();
+                runtime.block_on(async {
+                    for _ in 0..calls {
+                        let response = service.clone().oneshot(request(body)).await.unwrap();
+                        black_box(drain(response.into_body()).await);
+                    }
+                });
+            });
+        }
+    });
 }
 
 criterion_group!(benches, unstreamed, streamed, threads);
