@@ -30,8 +30,9 @@ impl Span {
     pub fn days_up_to(day: Day, days: u32) -> Self {
         let to = day.next().start();
         let length = Duration::from_secs(u64::from(days) * 24 * 3_600);
+        let first = SystemTime::UNIX_EPOCH;
         Self {
-            from: to.checked_sub(length).unwrap_or(SystemTime::UNIX_EPOCH),
+            from: to.checked_sub(length).unwrap_or(first).max(first),
             to,
         }
     }

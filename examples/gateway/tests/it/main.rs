@@ -6,7 +6,7 @@ mod bad_input;
 mod calls;
 mod common;
 mod connections;
-mod dialects;
 mod costs;
+mod dialects;
 mod passing;
 mod program;
