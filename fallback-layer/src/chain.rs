@@ -143,7 +143,8 @@ impl<O> Chains<O> {
         self.with(Place::Model, chain)
     }
 
-    /// For calls whose model has no chain of its own.
+    /// For calls whose model has no chain of its own. Embeddings take only chains of their model: the
+    /// vectors of another one have nothing to do with its.
     #[must_use]
     pub fn default_chain<U>(self, chain: Chain<U>) -> Chains<O::Out>
     where

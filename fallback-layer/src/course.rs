@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, KeptRequest, Meter, Payload, Refusal, Verdict, Watch,
-    ask_for_plain_text,
+    AnswerBody, BoxError, Call, KeptRequest, Meter, NoMoreAttempts, Payload, Refusal, Verdict,
+    Watch, ask_for_plain_text,
 };
 use tokio::time::Instant;
 
@@ -26,6 +26,8 @@ use crate::{
     walk::{Cause, Walk},
 };
 
+/// On the request, from the second attempt on: its number.
+const ATTEMPT: HeaderName = HeaderName::from_static("x-llm-attempt");
 /// On the answer: the model that served it.
 const MODEL: HeaderName = HeaderName::from_static("x-llm-model");
 /// On the answer: how often the call was sent, where that was more than once.
@@ -43,6 +45,9 @@ pub(crate) struct Course {
     target: TargetId,
     /// Where among those that were left the current target would be.
     place: usize,
+    /// Whether any target was sent the call, and whether the current one was.
+    sent_once: bool,
+    sent_now: bool,
     kept: Kept,
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
@@ -86,6 +91,8 @@ impl Course {
             walk: Walk::start(chain, &settings.routes),
             target: TargetId { chain, at: 0 },
             place: 0,
+            sent_once: false,
+            sent_now: false,
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
@@ -129,11 +136,15 @@ impl Course {
         settings: &Settings<O>,
         hook: &impl OnFallback,
     ) -> Option<Request<Payload>> {
+        let attempts = self.call.attempts();
+        if !attempts.may_go_on() {
+            return None;
+        }
+        let attempt = attempts.count().saturating_add(self.sent_once.into());
         let now = Instant::now();
         let mut request = self.as_asked()?;
         let keys = self.keys(&request, settings);
         let target = self.next(&mut request, cause, now, settings)?;
-        let attempt = self.call.attempts().again().ok()?;
         let before = self.label(settings);
         self.note(outcome, keys, now, settings);
         self.leave_behind(outcome.verdict, meter);
@@ -146,8 +157,22 @@ impl Course {
             attempt,
         };
         hook::leaving(hook, &leaving);
-        rewrite::number(&mut request, attempt);
         Some(request)
+    }
+
+    /// Takes the attempt that is sent now from the call's allowance, and marks its request.
+    pub(crate) fn take_attempt(
+        &mut self,
+        request: &mut Request<Payload>,
+    ) -> Result<(), NoMoreAttempts> {
+        // the first one is free
+        if self.sent_once {
+            let number = self.call.attempts().again()?;
+            request.headers_mut().insert(ATTEMPT, number.into());
+        }
+        self.sent_once = true;
+        self.sent_now = true;
+        Ok(())
     }
 
     /// The next target that can be tried. Of `request`, as the caller made it, becomes the one to it.
@@ -216,6 +241,7 @@ impl Course {
     fn turn_to<O>(&mut self, to: TargetId, request: &Request<Payload>, settings: &Settings<O>) {
         self.target = to;
         self.place = self.left.len();
+        self.sent_now = false;
         let changes = self.stop(settings).spec.changes(self.call.model());
         let sent = if changes { Call::of(request) } else { None };
         self.sent = Arc::clone(sent.unwrap_or(&self.call));
@@ -257,8 +283,8 @@ impl Course {
 
     /// Keeps what the current target used, for whoever keeps books further out.
     fn leave_behind(&self, verdict: Verdict, meter: Option<Meter>) {
-        // a call that was refused further in was not sent
-        if verdict != Verdict::Refused {
+        // one that was never ready, or refused further in, spent nothing
+        if self.sent_now && verdict != Verdict::Refused {
             let attempts = self.call.attempts();
             attempts.leave_behind(self.sent.model(), verdict, meter);
         }

@@ -161,9 +161,10 @@ impl<O, C, H> Shared<O, C, H> {
         };
         let has_names = settings.routes.has_names();
         let named = has_names.then(|| request.headers().get(CHAIN)).flatten();
-        let chain = settings
-            .routes
-            .chain_of(model, named.map(HeaderValue::as_bytes));
+        let chain =
+            settings
+                .routes
+                .chain_of(call.dialect(), model, named.map(HeaderValue::as_bytes));
         let call = Arc::clone(call);
         match chain {
             Some(Some(chain)) => {
@@ -291,7 +292,7 @@ where
 
     /// Drives the current target to its commit point or its failure.
     fn poll_target(&mut self, cx: &mut Context<'_>) -> Poll<Came<R, S::Error>> {
-        let Some(course) = self.course.as_ref() else {
+        let Some(course) = self.course.as_mut() else {
             return Poll::Pending;
         };
         let shared = &*self.shared;
@@ -316,6 +317,11 @@ where
                         }
                     }
                     *self.timer = None;
+                    if let Some(request) = self.request
+                        && course.take_attempt(request).is_err()
+                    {
+                        return Poll::Ready(Came::late(None));
+                    }
                     let request = taken(self.request);
                     let state = match self.own.as_mut() {
                         Some(own) => State::SendingOwn {

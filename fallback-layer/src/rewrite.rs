@@ -1,12 +1,9 @@
 //! Making of a call what a target is to be sent.
 
-use http::{HeaderName, Request};
+use http::Request;
 use llm_exchange::{Call, NotRewritten, Payload, remove_credentials};
 
 use crate::target::{Spec, Whose};
-
-/// On the request, from the second attempt on: its number.
-const ATTEMPT: HeaderName = HeaderName::from_static("x-llm-attempt");
 
 /// Changes a request for this model into the target's. After an error it is of no use any more.
 pub(crate) fn rewrite(
@@ -37,9 +34,4 @@ pub(crate) fn rewrite(
         request.headers_mut().insert(name, value.clone());
     }
     Ok(())
-}
-
-/// Marks a request as the attempt of this number.
-pub(crate) fn number(request: &mut Request<Payload>, attempt: u32) {
-    request.headers_mut().insert(ATTEMPT, attempt.into());
 }

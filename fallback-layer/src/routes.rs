@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use foldhash::quality::RandomState;
 use http::HeaderValue;
-use llm_exchange::Call;
+use llm_exchange::{Call, Dialect};
 
 use crate::{
     Chain, Chains, InvalidChain, Target,
@@ -98,12 +98,20 @@ impl<O> Routes<O> {
     ///
     /// The outer `None`: it names one that there isn't.
     #[allow(clippy::option_option)] // "refused" and "passed through" are told apart by one caller
-    pub(crate) fn chain_of(&self, model: &str, named: Option<&[u8]>) -> Option<Option<ChainId>> {
+    pub(crate) fn chain_of(
+        &self,
+        call: Dialect,
+        model: &str,
+        named: Option<&[u8]>,
+    ) -> Option<Option<ChainId>> {
         if let Some(name) = named {
             let name = std::str::from_utf8(name).ok()?;
             return self.named.get(name).copied().map(Some);
         }
-        Some(self.by_model.get(model).copied().or(self.default))
+        let own = self.by_model.get(model).copied();
+        // vectors of two models have nothing to do with each other: not unasked
+        let default = self.default.filter(|_| call != Dialect::OpenAiEmbeddings);
+        Some(own.or(default))
     }
 
     /// Whether calls may name a chain.
@@ -323,15 +331,26 @@ mod tests {
             .default_chain(Chain::of(Target::as_asked()).then("c"))
             .named("cheap", Chain::of("d"));
         let routes = Routes::build(chains).unwrap();
-        let of = |model, named| routes.chain_of(model, named).map(|chain| chain.unwrap().0);
+        let chat = Dialect::OpenAiChat;
+        let of = |model, named| {
+            routes
+                .chain_of(chat, model, named)
+                .map(|chain| chain.unwrap().0)
+        };
         assert_eq!(of("a", None), Some(0));
         assert_eq!(of("x", None), Some(1));
         assert_eq!(of("a", Some(b"cheap")), Some(2));
         assert_eq!(of("a", Some(b"a")), None);
         assert_eq!(of("a", Some(b"\xff")), None);
+        let embeddings = Dialect::OpenAiEmbeddings;
+        assert_eq!(routes.chain_of(embeddings, "x", None), Some(None));
+        assert_eq!(
+            routes.chain_of(embeddings, "a", None),
+            Some(Some(ChainId(0)))
+        );
         assert!(routes.has_names());
         let routes = Routes::build(Chain::of("a").into()).unwrap();
         assert!(!routes.has_names());
-        assert_eq!(routes.chain_of("x", None), Some(None));
+        assert_eq!(routes.chain_of(chat, "x", None), Some(None));
     }
 }

@@ -162,6 +162,7 @@ impl Walk {
 mod tests {
     use std::collections::HashSet;
 
+    use llm_exchange::Dialect;
     use proptest::prelude::*;
 
     use super::*;
@@ -201,7 +202,7 @@ mod tests {
 
     /// The labels of all targets that are tried when each is left for the next of these causes.
     fn walked(routes: &Routes<Inner>, asked: &str, causes: &[Cause]) -> Vec<String> {
-        let Some(Some(first)) = routes.chain_of(asked, None) else {
+        let Some(Some(first)) = routes.chain_of(Dialect::OpenAiChat, asked, None) else {
             return Vec::new();
         };
         let mut facts = Named { skipped: vec![] };

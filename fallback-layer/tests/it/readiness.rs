@@ -103,6 +103,62 @@ async fn the_last_target_is_waited_for_until_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_that_was_never_sent_the_call_is_no_attempt_and_spent_nothing() {
+    let never = Probe::<_, BoxError>::new(Script::new()).ready_times(0);
+    let chain = Chain::of(Target::model("a").via(never)).then("b");
+    let layer = FallbackLayer::new(chain).unwrap();
+    let script = script().then(answered());
+    let request = Payload::read(openai("a"), 1 << 20).await;
+    let call = llm_exchange::Call::of(&request).unwrap().clone();
+    let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
+    assert_eq!(left(&response), ["a: timed out"]);
+    assert_eq!(header(&response, "x-llm-attempts"), None);
+    assert_eq!(script.seen()[0].headers.get("x-llm-attempt"), None);
+    assert_eq!(call.attempts().count(), 1);
+    assert!(call.attempts().left_behind().is_empty());
+}
+
+/// Ready at its time, and then never asked anything.
+#[derive(Clone)]
+struct ReadyAt(Instant);
+
+impl Service<Request<Payload>> for ReadyAt {
+    type Response = http::Response<ScriptedBody>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), BoxError>> {
+        if Instant::now() >= self.0 {
+            return std::task::Poll::Ready(Ok(()));
+        }
+        let (at, waker) = (self.0, cx.waker().clone());
+        tokio::spawn(async move {
+            tokio::time::sleep_until(at).await;
+            waker.wake();
+        });
+        std::task::Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<Payload>) -> Self::Future {
+        panic!("sent after the deadline");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_becomes_ready_at_the_deadline_is_not_sent_the_call() {
+    let late = ReadyAt(Instant::now() + SECOND * 10);
+    let chain = Chain::of("a").then(Target::model("b").via(late));
+    let layer = FallbackLayer::new(chain).unwrap().deadline(SECOND * 10);
+    let inner = script().then(Answer::status(503));
+    let response = layer.layer(inner).oneshot(openai("a")).await.unwrap();
+    assert_eq!(left(&response), ["a: overloaded (503)", "b: timed out"]);
+    assert_eq!(response.status(), 503);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_of_readiness_is_a_failure_of_the_target() {
     let inner = Probe::new(script().then(answered())).fail_ready("no route");
     let response = layer().layer(inner).oneshot(openai("a")).await.unwrap();

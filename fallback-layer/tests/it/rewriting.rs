@@ -101,6 +101,52 @@ async fn a_credential_of_its_own_replaces_the_callers_on_the_same_host_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_dialect_is_sent_on_in_its_own_way() {
+    let host = "https://b.example";
+    for (path, body, at, key) in [
+        (
+            "/v1/responses",
+            r#"{"model":"a","input":"hi"}"#,
+            "/v1/responses",
+            "authorization",
+        ),
+        (
+            "/v1/messages",
+            r#"{"model":"a","messages":[]}"#,
+            "/v1/messages",
+            "x-api-key",
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"model":"a","input":"hi"}"#,
+            "/v1/embeddings",
+            "authorization",
+        ),
+        (
+            "/api/chat",
+            r#"{"model":"a","messages":[]}"#,
+            "/api/chat",
+            "authorization",
+        ),
+        (
+            "/v1beta/models/a:streamGenerateContent?alt=sse&key=canary",
+            r#"{"contents":[]}"#,
+            "/v1beta/models/b:streamGenerateContent?alt=sse",
+            "x-goog-api-key",
+        ),
+    ] {
+        let request = post(&format!("https://api.example{path}"), body);
+        let seen = second(Target::model("b").at(host).credential("ours"), request).await;
+        assert_eq!(seen.uri, format!("{host}{at}").as_str());
+        assert_eq!(seen.body.unwrap(), body.replace("\"a\"", "\"b\""));
+        assert!(
+            seen.headers[key].to_str().unwrap().ends_with("ours"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn parameters_and_headers_of_a_target_replace_the_callers() {
     let text = r#"{"model":"a","temperature":1, "logprobs":true,"messages":[]}"#;
     let target = Target::model("b")
