@@ -19,6 +19,7 @@ test-rust:
 # A counting allocator is installed for these alone.
 test-allocations:
 	$(CARGO) test -p retry-layer --features testkit/count-allocations --test allocations
+	$(CARGO) test -p fallback-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p testkit --features count-allocations --test alloc
 
 # The official Python clients against the gateway.
@@ -39,7 +40,7 @@ doc:
 
 # Each published crate by itself, with no features and with all.
 alone:
-	for crate in llm-exchange retry-layer cost-layer; do \
+	for crate in llm-exchange retry-layer fallback-layer cost-layer; do \
 		$(CARGO) test -p $$crate --no-default-features || exit 1; \
 		$(CARGO) test -p $$crate --all-features || exit 1; \
 	done
@@ -48,7 +49,7 @@ package:
 	$(CARGO) package --workspace --exclude testkit --exclude gateway --exclude fake-provider --exclude clients --allow-dirty
 
 bench:
-	$(CARGO) bench -p llm-exchange -p retry-layer -p cost-layer --benches
+	$(CARGO) bench -p llm-exchange -p retry-layer -p fallback-layer -p cost-layer --benches
 	$(CARGO) run -q -p testkit --bin bench-table
 
 # One target for a minute: make fuzz TARGET=sse (sse, meter, grpc, ndjson, elements, event_stream, paths,

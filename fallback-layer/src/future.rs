@@ -237,6 +237,9 @@ impl<F, G, R> State<F, G, R> {
     }
 }
 
+/// What the caller gets.
+type Answered<R, E> = Result<Response<FallbackBody<R>>, E>;
+
 impl<S, R, O, C, H> Projected<'_, S, R, O, C, H>
 where
     S: Service<Request<Payload>, Response = Response<R>> + Clone,
@@ -248,10 +251,7 @@ where
 {
     /// What has no course: the body that is still read, and what is passed through or answered at
     /// once. Pending also when the call has set out on its course.
-    fn poll_without_course(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Response<FallbackBody<R>>, S::Error>>> {
+    fn poll_without_course(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answered<R, S::Error>>> {
         loop {
             match self.state.as_mut().project() {
                 StateProj::Reading { read } => {
