@@ -1,7 +1,5 @@
 //! The elements of one JSON array that is written bit by bit, as Gemini streams without `alt=sse`.
 
-use memchr::memchr2;
-
 use super::{FindEnd, Found};
 
 /// Each piece is the text of one element, without blanks and commas around it.
@@ -100,10 +98,11 @@ impl FindEnd for Elements {
             let byte = chunk[i];
             match self.at {
                 At::Text(depth) => {
-                    let Some(special) = memchr2(b'"', b'\\', &chunk[i..]) else {
+                    let special = |byte: &u8| matches!(byte, b'"' | b'\\');
+                    let Some(next) = chunk[i..].iter().position(special) else {
                         return Found::More;
                     };
-                    i += special;
+                    i += next;
                     self.at = match (chunk[i], depth) {
                         (b'\\', _) => At::Escape(depth),
                         (_, 0) => {
@@ -120,19 +119,25 @@ impl FindEnd for Elements {
                         return Found::End(i);
                     }
                 }
-                At::Nested(depth) => match byte {
-                    b'"' => self.at = At::Text(depth),
-                    b'{' | b'[' => match depth.checked_add(1) {
-                        Some(deeper) => self.at = At::Nested(deeper),
-                        None => return Found::Broken,
-                    },
-                    b'}' | b']' if depth == 1 => {
-                        self.at = self.over();
-                        return Found::End(i + 1);
-                    }
-                    b'}' | b']' => self.at = At::Nested(depth - 1),
-                    _ => {}
-                },
+                At::Nested(depth) => {
+                    let bracket = |byte: &u8| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']');
+                    let Some(next) = chunk[i..].iter().position(bracket) else {
+                        return Found::More;
+                    };
+                    i += next;
+                    self.at = match chunk[i] {
+                        b'"' => At::Text(depth),
+                        b'{' | b'[' => match depth.checked_add(1) {
+                            Some(deeper) => At::Nested(deeper),
+                            None => return Found::Broken,
+                        },
+                        _ if depth == 1 => {
+                            self.at = self.over();
+                            return Found::End(i + 1);
+                        }
+                        _ => At::Nested(depth - 1),
+                    };
+                }
                 At::Start | At::First | At::Next | At::After | At::Closed => return Found::Broken,
             }
             i += 1;
