@@ -44,10 +44,14 @@ struct More {
 }
 
 /// What a body gave when it was asked for more than is handed on yet.
-pub(crate) enum Ahead {
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// A frame.
     Frame,
-    /// It ended in order.
+    /// Its end, in order.
     End,
+    /// An error, which follows the frames before it.
     Broke,
 }
 
@@ -160,7 +164,8 @@ impl<R> AnswerBody<R> {
     }
 
     /// How many bytes were read ahead and are not handed on yet.
-    pub(crate) fn bytes_ahead(&self) -> u64 {
+    #[must_use]
+    pub fn bytes_ahead(&self) -> u64 {
         self.front.len()
     }
 
@@ -188,8 +193,9 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    /// Reads one frame more ahead.
-    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Ahead> {
+    /// Reads one frame more ahead; it is handed on in its turn. For a layer that holds an answer back
+    /// until it knows more of it: such a layer bounds what it reads.
+    pub fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Ahead> {
         let frame = ready!(self.poll_rest(cx));
         if !matches!(frame, Some(Ok(_))) {
             self.rest = None;

@@ -37,7 +37,7 @@ mod watch;
 pub use self::{
     answer::{ErrorAnswer, Refusal},
     attempts::{Attempts, LeftBehind, NoMoreAttempts},
-    body::AnswerBody,
+    body::{Ahead, AnswerBody},
     call::{Call, NotRewritten, Unreadable},
     classify::{Classify, Standard},
     clock::WallClock,

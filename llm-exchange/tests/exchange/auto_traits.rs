@@ -14,6 +14,7 @@ fn all<T: Send + Sync + Unpin + 'static>() {}
 #[test]
 fn public_types_are_send_sync_and_unpin() {
     type Inner = Full<bytes::Bytes>;
+    all::<Ahead>();
     all::<AnswerBody<Inner>>();
     all::<Attempts>();
     all::<Call>();

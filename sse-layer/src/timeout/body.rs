@@ -1,0 +1,265 @@
+//! An answer's body with the clocks of its attempt.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use llm_exchange::{Ahead, AnswerBody, BoxError, Meter};
+
+use super::{
+    clocks::Progress,
+    cut::{CutOff, Form, Why},
+    running::Running,
+};
+use crate::{
+    tell,
+    whole::{Passed, Whole},
+};
+
+/// The body of an answer that came through a [`StreamTimeoutLayer`](crate::StreamTimeoutLayer).
+///
+/// What the layer does not change passes byte for byte. Of a stream of events only whole ones are
+/// passed on; one that has begun is held back until its end, up to 4 MiB.
+pub struct StreamTimeoutBody<R> {
+    /// `None`: it is over, or was let go.
+    upstream: Option<AnswerBody<R>>,
+    /// `None`: nothing is waited for with a clock.
+    timed: Option<Timed>,
+    /// What is to go on before the upstream is asked again.
+    queue: VecDeque<Bytes>,
+    /// And what then.
+    last: Option<Result<Frame<Bytes>, BoxError>>,
+}
+
+struct Timed {
+    running: Running,
+    form: Form,
+    /// Of a stream of events.
+    meter: Option<Meter>,
+    whole: Whole,
+    /// Frames of data so far.
+    frames: u64,
+}
+
+impl<R> StreamTimeoutBody<R> {
+    pub(crate) const fn new(upstream: AnswerBody<R>) -> Self {
+        Self {
+            upstream: Some(upstream),
+            timed: None,
+            queue: VecDeque::new(),
+            last: None,
+        }
+    }
+
+    pub(crate) fn timed(
+        upstream: AnswerBody<R>,
+        running: Running,
+        form: Form,
+        meter: Option<Meter>,
+    ) -> Self {
+        let timed = Timed {
+            running,
+            form,
+            meter,
+            whole: Whole::new(),
+            frames: 0,
+        };
+        Self {
+            timed: Some(timed),
+            ..Self::new(upstream)
+        }
+    }
+
+    /// Lets the upstream go, and leaves what its reader is told.
+    fn cut(&mut self, why: Why) {
+        self.upstream = None;
+        if let Some(timed) = self.timed.take() {
+            tell::cut_off(why.label());
+            match why.cut_off(timed.form, timed.whole.is_within()) {
+                CutOff::Data(data) => self.queue.push_back(data),
+                CutOff::Last(last) => self.last = Some(last),
+            }
+        }
+    }
+}
+
+impl Timed {
+    fn progress(&self) -> Progress {
+        match &self.meter {
+            Some(meter) => Progress {
+                events: meter.events(),
+                contents: meter.contents(),
+                tokens: meter.output_tokens(),
+                over: meter.is_over(),
+            },
+            // whatever comes of another stream is taken for content
+            None => Progress {
+                events: self.frames,
+                contents: self.frames,
+                ..Progress::default()
+            },
+        }
+    }
+
+    /// The upstream has nothing to give: ready with the reason to give it up, which its meter knows.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Why> {
+        let clock = ready!(self.running.poll_waiting(self.progress(), cx));
+        Poll::Ready(self.give_up(self.running.why(clock)))
+    }
+
+    /// Whether the model says the same again and again.
+    fn repeats(&self) -> Option<Why> {
+        let times = self.meter.as_ref()?.repeats();
+        (times >= self.running.repeats()?).then(|| self.give_up(Why::Repeating { times }))
+    }
+
+    fn give_up(&self, why: Why) -> Why {
+        if let Some(meter) = &self.meter {
+            meter.cut(why.cut());
+        }
+        why
+    }
+}
+
+impl<R> StreamTimeoutBody<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    /// Reads ahead until there is something to hand on: content, an error, the end, or `most` bytes.
+    /// An error: it is given up before.
+    pub(crate) fn poll_ahead(&mut self, most: u64, cx: &mut Context<'_>) -> Poll<Result<(), Why>> {
+        let (Some(upstream), Some(timed)) = (&mut self.upstream, &mut self.timed) else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            let Poll::Ready(ahead) = upstream.poll_ahead(cx) else {
+                return timed.poll_waiting(cx).map(Err);
+            };
+            timed.running.came();
+            let begun = timed
+                .meter
+                .as_ref()
+                .is_none_or(|meter| meter.contents() > 0 || meter.is_over());
+            if begun || ahead != Ahead::Frame || upstream.bytes_ahead() >= most {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let Some(upstream) = &mut self.upstream else {
+            return Poll::Ready(Next::Return(self.last.take()));
+        };
+        let Some(timed) = &mut self.timed else {
+            return Pin::new(upstream).poll_frame(cx).map(Next::Return);
+        };
+        let Poll::Ready(frame) = Pin::new(upstream).poll_frame(cx) else {
+            let why = ready!(timed.poll_waiting(cx));
+            self.cut(why);
+            return Poll::Ready(Next::Again);
+        };
+        timed.running.came();
+        if !matches!(timed.form, Form::Events(_)) {
+            timed.frames += 1;
+            return Poll::Ready(Next::Return(frame));
+        }
+        let last = match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    let Passed { held, data } = timed.whole.push(data);
+                    let repeats = timed.repeats();
+                    if held.is_none() && repeats.is_none() {
+                        // mostly a frame is whole events
+                        return Poll::Ready(match data {
+                            Some(data) => Next::Return(Some(Ok(Frame::data(data)))),
+                            None => Next::Again,
+                        });
+                    }
+                    self.queue.extend(held.into_iter().chain(data));
+                    if let Some(why) = repeats {
+                        self.cut(why);
+                    }
+                    return Poll::Ready(Next::Again);
+                }
+                Err(trailers) => Some(Ok(trailers)),
+            },
+            last => {
+                self.upstream = None;
+                last
+            }
+        };
+        // an event that was begun and is not whole is not ours to judge
+        self.queue.extend(timed.whole.release());
+        self.last = last;
+        Poll::Ready(Next::Again)
+    }
+}
+
+enum Next {
+    Return(Option<Result<Frame<Bytes>, BoxError>>),
+    Again,
+}
+
+impl<R> Body for StreamTimeoutBody<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            if let Some(data) = self.queue.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            if let Some(last) = self.last.take() {
+                return Poll::Ready(Some(last));
+            }
+            match ready!(self.poll_upstream(cx)) {
+                Next::Return(frame) => return Poll::Ready(frame),
+                Next::Again => {}
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let holding = self
+            .timed
+            .as_ref()
+            .is_some_and(|timed| timed.whole.is_holding());
+        self.queue.is_empty()
+            && self.last.is_none()
+            && !holding
+            && self.upstream.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.upstream, &self.timed) {
+            (Some(upstream), None) => upstream.size_hint(),
+            (Some(upstream), Some(timed)) if !matches!(timed.form, Form::Events(_)) => {
+                upstream.size_hint()
+            }
+            // it may be given another end
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl<R> fmt::Debug for StreamTimeoutBody<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamTimeoutBody")
+            .field("upstream", &self.upstream)
+            .field("timed", &self.timed.is_some())
+            .finish_non_exhaustive()
+    }
+}
