@@ -46,7 +46,7 @@ pub(super) fn status_of(name: &str) -> Option<u16> {
         | "service_unavailable_error"
         | "serviceunavailableexception"
         | "unavailable" => 503,
-        "timeout_error" | "deadline_exceeded" => 504,
+        "timeout_error" | "deadline_exceeded" | "stream_timeout" => 504,
         "overloaded_error" | "overloaded" | "provider_overloaded" => 529,
         _ => return None,
     })

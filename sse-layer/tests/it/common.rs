@@ -1,0 +1,93 @@
+//! What the tests of this crate share: calls, events, and readers of answers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
+
+pub(crate) use testkit::{Answer, BoxError, Script, ScriptedBody};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) const ROLE: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+pub(crate) const STOP: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+pub(crate) const DONE: &str = "data: [DONE]\n\n";
+pub(crate) const COMMENT: &str = ": PROCESSING\n\n";
+
+pub(crate) const START: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"c\",\"content\":[],\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n";
+pub(crate) const PING: &str = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
+
+/// A chunk with this content. A word with a space before it is a token.
+pub(crate) fn say(text: &str) -> String {
+    let chunk = json!({
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "model": "m",
+        "choices": [{"index": 0, "delta": {"content": text}}],
+    });
+    format!("data: {chunk}\n\n")
+}
+
+/// Anthropic's event with this content, without its block's start.
+pub(crate) fn tell(text: &str) -> String {
+    let delta = json!({
+        "type": "content_block_delta", "index": 0,
+        "delta": {"type": "text_delta", "text": text},
+    });
+    format!("event: content_block_delta\ndata: {delta}\n\n")
+}
+
+pub(crate) fn openai(stream: bool) -> Request<Full<Bytes>> {
+    let body = json!({"model": "gpt-6-sol", "messages": [], "stream": stream});
+    post("https://api.example/v1/chat/completions", &body.to_string())
+}
+
+pub(crate) fn anthropic() -> Request<Full<Bytes>> {
+    let body =
+        json!({"model": "claude-sonnet-5-5", "max_tokens": 64, "messages": [], "stream": true});
+    post("https://api.example/v1/messages", &body.to_string())
+}
+
+pub(crate) fn grpc() -> Request<Full<Bytes>> {
+    let mut request = post("https://api.example/some.Service/Method", "\0\0\0\0\0");
+    let grpc = header::HeaderValue::from_static("application/grpc+proto");
+    request.headers_mut().insert(header::CONTENT_TYPE, grpc);
+    request
+}
+
+pub(crate) fn post(uri: &str, body: &str) -> Request<Full<Bytes>> {
+    Request::post(uri)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::from(body.to_owned()))
+        .unwrap()
+}
+
+/// An unstreamed answer whose body begins and hangs.
+pub(crate) fn half() -> Answer {
+    let body = ScriptedBody::new().data("{\"id\":").hang();
+    Answer::status(200)
+        .header("content-type", "application/json")
+        .body(body)
+}
+
+pub(crate) async fn text<B>(response: Response<B>) -> String
+where
+    B: Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The next data of a body.
+pub(crate) async fn data<B>(body: &mut B) -> String
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Debug,
+{
+    let frame = body.frame().await.unwrap().unwrap();
+    String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
+}
