@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS};
 
-use crate::{AnswerBody, Dialect, dialect::Problem, provider_error};
+use crate::{AnswerBody, Dialect, ProviderError, dialect::Problem, provider_error};
 
 /// What gRPC encodes in `grpc-message`: all but printable ASCII, and the sign itself.
 const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
@@ -34,6 +34,8 @@ pub struct ErrorAnswer {
     code: &'static str,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
+    /// The provider's own, where it is its error.
+    provider_code: Option<Box<str>>,
 }
 
 impl ErrorAnswer {
@@ -48,6 +50,18 @@ impl ErrorAnswer {
             code,
             message: message.into(),
             retry_after: None,
+            provider_code: None,
+        }
+    }
+
+    /// The provider's own error again, with its code and its message, for an answer that cannot be
+    /// handed on as it came.
+    #[must_use]
+    pub fn of_provider(status: StatusCode, error: &ProviderError) -> Self {
+        let message = error.message().unwrap_or("the provider failed").to_owned();
+        Self {
+            provider_code: error.code().map(Into::into),
+            ..Self::new(status, "provider_error", message)
         }
     }
 
@@ -130,7 +144,7 @@ impl ErrorAnswer {
     fn problem(&self) -> Problem<'_> {
         Problem {
             status: self.status.as_u16(),
-            code: self.code,
+            code: self.provider_code.as_deref().unwrap_or(self.code),
             message: &self.message,
         }
     }

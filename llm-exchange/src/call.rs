@@ -154,6 +154,24 @@ impl Call {
         })
     }
 
+    /// How a streamed answer to the request comes: by its dialect and, where that has several forms, its
+    /// path and query. `None`: it is no LLM call.
+    #[must_use]
+    pub fn framing(request: &Request<Payload>) -> Option<Framing> {
+        let own = Self::of(request)?.dialect.wire().framing;
+        let uri = request.uri();
+        let mut query = uri.query().unwrap_or_default().split('&');
+        Some(match Self::of(request)?.dialect {
+            Dialect::Gemini if !query.any(|field| field == "alt=sse") => Framing::Array,
+            Dialect::AnthropicMessages
+                if uri.path().ends_with("/invoke-with-response-stream") =>
+            {
+                Framing::EventStream
+            }
+            _ => own,
+        })
+    }
+
     /// The facts of a request that was read with [`Payload::read`].
     ///
     /// `None` for what is no LLM call, and where the request's method or path was changed since to

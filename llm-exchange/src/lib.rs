@@ -45,7 +45,7 @@ pub use self::{
         Credential, InvalidCredential, credentials, query_without_credentials, remove_credentials,
     },
     cut_short::CutShort,
-    dialect::Dialect,
+    dialect::{Dialect, Framing},
     from_cache::FromCache,
     hints::{Delay, Hints},
     host::{Host, InvalidHost, NotRedirected},

@@ -22,7 +22,8 @@ mod wire;
 
 use http::{Method, Uri};
 
-pub(crate) use self::wire::{Framing, Place, Problem, Seen, Wire};
+pub use self::wire::Framing;
+pub(crate) use self::wire::{Place, Problem, Seen, Wire};
 use crate::route::Route;
 
 /// The wire format of a call, known from its method and path.

@@ -45,9 +45,10 @@ pub(crate) struct Wire {
     pub(crate) ended_by_limit: fn(&Open, Tokens, bool) -> Bytes,
 }
 
-/// How the events of a stream are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
+/// How the events of a streamed answer are told apart.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Framing {
     /// Server-sent events.
     Sse,
     /// One JSON array that is written bit by bit, as Gemini does without `alt=sse`.

@@ -69,6 +69,7 @@ struct Shared {
     asked_model: Option<Arc<str>>,
     status: StatusCode,
     is_stream: bool,
+    framing: Option<Framing>,
     estimated_input: u64,
     began: Instant,
     first_content: OnceLock<Instant>,
@@ -87,12 +88,13 @@ struct Shared {
 }
 
 impl Meter {
-    fn new(status: StatusCode, is_stream: bool, call: &Call) -> Self {
+    fn new(status: StatusCode, is_stream: bool, framing: Option<Framing>, call: &Call) -> Self {
         let shared = Shared {
             dialect: call.dialect(),
             asked_model: call.shared_model(),
             status,
             is_stream,
+            framing,
             estimated_input: call.estimated_input(),
             began: Instant::now(),
             first_content: OnceLock::new(),
@@ -163,6 +165,12 @@ impl Meter {
     #[must_use]
     pub fn is_stream(&self) -> bool {
         self.0.is_stream
+    }
+
+    /// How its events are told apart, if it is read event by event. A gRPC answer is, streamed or not.
+    #[must_use]
+    pub fn framing(&self) -> Option<Framing> {
+        self.0.framing
     }
 
     /// When the answer's head came.
@@ -273,6 +281,14 @@ impl Meter {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.0.over.load(Relaxed)
+    }
+
+    /// Whether all the proof came that the protocol gives of a whole answer. The body may still go on,
+    /// or break: the answer is whole all the same.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let reading = self.reading();
+        reading.whole(self.0.dialect, self.0.is_stream) == End::Complete
     }
 
     /// How many events of a stream came so far; comments are none.

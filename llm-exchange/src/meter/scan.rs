@@ -38,7 +38,11 @@ impl Scan {
             Format::Events(_) => true,
             Format::Json | Format::Encoded | Format::Other => false,
         };
-        let meter = Meter::new(parts.status, is_stream, call);
+        let framing = match format {
+            Format::Events(framing) => Some(framing),
+            Format::Json | Format::Encoded | Format::Other => None,
+        };
+        let meter = Meter::new(parts.status, is_stream, framing, call);
         if matches!(kind, Kind::Opaque) {
             meter.reading().unreadable = true;
         }

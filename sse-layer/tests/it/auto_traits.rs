@@ -15,6 +15,14 @@ fn layers_services_futures_and_bodies_can_be_shared_and_spawned() {
     let mut timeout = StreamTimeoutLayer::new().layer(Script::new());
     service(timeout.clone());
     send(timeout.call(openai(true)));
+    service(SseLayer::new());
+    service(SseLayer::new().drain(SECOND));
+    let mut sse = SseLayer::new().layer(Script::new());
+    service(sse.clone());
+    send(sse.call(openai(true)));
+    type Calling = testkit::Calling<llm_exchange::Payload>;
+    all::<SseBody<Calling, ScriptedBody, ()>>();
+    all::<SseBody<Calling, ScriptedBody, Drain>>();
     all::<StreamTimeoutBody<ScriptedBody>>();
     all::<Clock>();
 }

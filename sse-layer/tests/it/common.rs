@@ -20,7 +20,6 @@ pub(crate) const DONE: &str = "data: [DONE]\n\n";
 pub(crate) const COMMENT: &str = ": PROCESSING\n\n";
 
 pub(crate) const START: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"c\",\"content\":[],\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n";
-pub(crate) const PING: &str = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
 
 /// A chunk with this content. A word with a space before it is a token.
 pub(crate) fn say(text: &str) -> String {
@@ -90,4 +89,48 @@ where
 {
     let frame = body.frame().await.unwrap().unwrap();
     String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
+}
+
+/// A whole OpenAI stream of these words, as a list of events.
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
+    let words = words.iter().map(|word| say(word));
+    std::iter::once(ROLE.to_owned())
+        .chain(words)
+        .chain([STOP.to_owned(), DONE.to_owned()])
+        .collect()
+}
+
+/// A whole Anthropic stream of these words, as a list of events.
+pub(crate) fn message(words: &[&str]) -> Vec<String> {
+    let event = |data: serde_json::Value| {
+        format!(
+            "event: {}\ndata: {data}\n\n",
+            data["type"].as_str().unwrap_or_default()
+        )
+    };
+    let block = json!({"type": "text", "text": ""});
+    let start = event(json!({"type": "content_block_start", "index": 0, "content_block": block}));
+    let delta = json!({"stop_reason": "end_turn", "stop_sequence": null});
+    let usage = json!({"output_tokens": words.len()});
+    [START.to_owned(), start]
+        .into_iter()
+        .chain(words.iter().map(|word| tell(word)))
+        .chain([
+            event(json!({"type": "content_block_stop", "index": 0})),
+            event(json!({"type": "message_delta", "delta": delta, "usage": usage})),
+            event(json!({"type": "message_stop"})),
+        ])
+        .collect()
+}
+
+/// The answer that a stream amounts to.
+pub(crate) fn collected(dialect: llm_exchange::Dialect, stream: &str) -> serde_json::Value {
+    let mut decoder = llm_exchange::sse::Decoder::new();
+    decoder.push(Bytes::from(stream.to_owned()));
+    let mut collector = llm_exchange::stream::Collector::new(dialect);
+    while let Some(event) = decoder.next_event() {
+        collector.push(&event.unwrap()).unwrap();
+    }
+    assert!(!decoder.finish().is_truncated());
+    serde_json::from_slice(&collector.finish().unwrap()).unwrap()
 }

@@ -2,7 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod auto_traits;
+mod caps;
 mod common;
+mod early;
+mod leaving;
+mod quiet;
 mod readiness;
+mod relays;
 mod timeout_ends;
 mod timeouts;

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{Empty, Full};
-use sse_layer::StreamTimeoutLayer;
+use sse_layer::{SseLayer, StreamTimeoutLayer};
 use testkit::Probe;
 use tower::{Layer, Service, ServiceExt};
 
@@ -24,7 +24,8 @@ async fn the_instance_that_was_polled_ready_is_the_one_that_is_called() {
     let script = Script::new().then_always(|| Answer::json(200, "{}"));
     let inner = Probe::new(script).pending(2);
     let handle = inner.handle();
-    let mut service = StreamTimeoutLayer::new().layer(inner);
+    let service = StreamTimeoutLayer::new().layer(inner);
+    let mut service = SseLayer::new().layer(service);
     let mut sibling = service.clone();
     ready(&mut service).await;
     ready(&mut sibling).await;
@@ -39,11 +40,11 @@ async fn the_instance_that_was_polled_ready_is_the_one_that_is_called() {
 #[tokio::test(start_paused = true)]
 async fn errors_are_the_inner_services_own() {
     let inner = Probe::new(Script::new()).fail_ready("no route");
-    let service = StreamTimeoutLayer::new().layer(inner);
+    let service = SseLayer::new().layer(StreamTimeoutLayer::new().layer(inner));
     let error = service.oneshot(openai(true)).await.unwrap_err();
     assert_eq!(error.to_string(), "no route");
     let script = Script::<Infallible, Infallible>::default().then(Answer::status(200));
-    let service = StreamTimeoutLayer::new().layer(script);
+    let service = SseLayer::new().layer(StreamTimeoutLayer::new().layer(script));
     let Ok(response) = service.oneshot(openai(true)).await;
     assert_eq!(response.status(), 200);
 }
@@ -51,7 +52,7 @@ async fn errors_are_the_inner_services_own() {
 #[tokio::test(start_paused = true)]
 async fn a_request_with_any_body_is_taken() {
     let script = Script::new().then_always(|| Answer::json(200, "{}"));
-    let service = StreamTimeoutLayer::new().layer(script);
+    let service = SseLayer::new().layer(StreamTimeoutLayer::new().layer(script));
     let request = openai(true).map(|_| Empty::new());
     service.clone().oneshot(request).await.unwrap();
     let request = openai(true).map(|_| "{}".to_owned());
