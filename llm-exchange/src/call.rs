@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, Method, Request, Uri, header};
 
-use crate::{Attempts, Dialect, Payload, route::Route, splice};
+use crate::{Attempts, Dialect, Framing, Payload, route::Route, splice};
 
 mod parameters;
 mod rewrite;
@@ -163,9 +163,7 @@ impl Call {
         let mut query = uri.query().unwrap_or_default().split('&');
         Some(match Self::of(request)?.dialect {
             Dialect::Gemini if !query.any(|field| field == "alt=sse") => Framing::Array,
-            Dialect::AnthropicMessages
-                if uri.path().ends_with("/invoke-with-response-stream") =>
-            {
+            Dialect::AnthropicMessages if uri.path().ends_with("/invoke-with-response-stream") => {
                 Framing::EventStream
             }
             _ => own,

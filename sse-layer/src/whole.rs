@@ -3,7 +3,8 @@
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
-use memchr::memrchr2;
+use llm_exchange::Framing;
+use memchr::{memrchr, memrchr2};
 
 /// An event that is longer is passed on in pieces, so that what is held stays bounded.
 const MOST_HELD: usize = 4 << 20;
@@ -13,6 +14,8 @@ const MOST_HELD: usize = 4 << 20;
 /// for an event that comes in three frames or more: its beginning is copied together.
 #[derive(Debug)]
 pub(crate) struct Whole {
+    /// Events are lines instead.
+    lines: bool,
     held: Held,
     at: At,
     /// The end of what was passed on is within an event that was too long to hold.
@@ -49,8 +52,18 @@ pub(crate) struct Passed {
 }
 
 impl Whole {
-    pub(crate) const fn new() -> Self {
+    /// `None`: the events of this framing are not told apart here.
+    pub(crate) const fn new(framing: Framing) -> Option<Self> {
+        match framing {
+            Framing::Sse => Some(Self::events(false)),
+            Framing::Lines => Some(Self::events(true)),
+            _ => None,
+        }
+    }
+
+    const fn events(lines: bool) -> Self {
         Self {
+            lines,
             held: Held::Nothing,
             at: At::Event,
             within: false,
@@ -111,6 +124,15 @@ impl Whole {
         !matches!(self.held, Held::Nothing)
     }
 
+    /// What ends an event that was passed on without its end.
+    pub(crate) const fn missing_end(&self) -> Option<Bytes> {
+        match (self.within, self.lines) {
+            (false, _) => None,
+            (true, false) => Some(Bytes::from_static(b"\n\n")),
+            (true, true) => Some(Bytes::from_static(b"\n")),
+        }
+    }
+
     /// Whether the last byte that was passed on is within an event.
     pub(crate) const fn is_within(&self) -> bool {
         self.within
@@ -143,6 +165,9 @@ impl Whole {
     /// One past the last blank line of the frame.
     #[inline]
     fn last_end(&self, data: &[u8]) -> Option<usize> {
+        if self.lines {
+            return memrchr(b'\n', data).map(|last| last + 1);
+        }
         let mut end = data.len();
         while let Some(last) = memrchr2(b'\n', b'\r', &data[..end]) {
             let crlf = data[last] == b'\n' && last > 0 && data[last - 1] == b'\r';
@@ -202,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_whole_events_goes_on_as_it_is() {
-        let mut whole = Whole::new();
+        let mut whole = Whole::events(false);
         let frame = Bytes::from_static(b"data: a\n\ndata: b\n\n");
         let passed = whole.push(frame.clone());
         assert_eq!(passed.held, None);
@@ -212,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_has_begun_waits_for_its_end_and_is_not_copied() {
-        let mut whole = Whole::new();
+        let mut whole = Whole::events(false);
         let first = Bytes::from_static(b"data: a\n\ndata: b");
         let second = Bytes::from_static(b"c\n\ndata: d");
         let passed = whole.push(first.clone());
@@ -236,7 +261,7 @@ mod tests {
             (vec!["", "data: a\n", "", "\n"], "data: a\n\n"),
         ] {
             let chunks: Vec<_> = chunks.iter().map(|chunk| chunk.as_bytes()).collect();
-            let out = run(&mut Whole::new(), &chunks);
+            let out = run(&mut Whole::events(false), &chunks);
             assert_eq!(String::from_utf8(out).unwrap(), passed, "{chunks:?}");
         }
     }
@@ -245,7 +270,7 @@ mod tests {
     fn an_event_that_is_too_long_to_hold_goes_on_in_pieces_until_its_end() {
         let mut whole = Whole {
             most_held: 10,
-            ..Whole::new()
+            ..Whole::events(false)
         };
         assert_eq!(run(&mut whole, &[b"data: 1234"]), b"");
         assert_eq!(run(&mut whole, &[b"5"]), b"data: 12345");
@@ -254,6 +279,15 @@ mod tests {
         assert!(whole.is_within());
         assert_eq!(run(&mut whole, &[b"7\n\ndata"]), b"7\n\n");
         assert!(!whole.is_within() && whole.is_holding());
+    }
+
+    #[test]
+    fn a_line_may_be_an_event_too() {
+        let mut whole = Whole::events(true);
+        let chunks: [&[u8]; 3] = [b"{\"a\":1}\n{\"b\"", b":2", b"}\r\n"];
+        assert_eq!(run(&mut whole, &chunks[..2]), b"{\"a\":1}\n");
+        assert_eq!(run(&mut whole, &chunks[2..]), b"{\"b\":2}\r\n");
+        assert!(!whole.is_holding());
     }
 
     /// By the definition: up to the last line end that follows a line end, CRLF being one.
@@ -282,7 +316,7 @@ mod tests {
         fn what_is_passed_on_is_always_all_whole_events_and_nothing_else(
             chunks in vec(vec(select(b"\n\r\n\r:dx".to_vec()), 0..5), 0..12),
         ) {
-            let mut whole = Whole::new();
+            let mut whole = Whole::events(false);
             let (mut stream, mut out) = (Vec::new(), Vec::new());
             for chunk in &chunks {
                 stream.extend_from_slice(chunk);

@@ -38,8 +38,8 @@ pub(crate) use self::{
     template::Holes,
 };
 use crate::{
-    AnswerBody, BodyEnd, BoxError, Call, Classify, Dialect, ProviderError, Standard, Tokens, Usage,
-    Verdict,
+    AnswerBody, BodyEnd, BoxError, Call, Classify, Dialect, Framing, ProviderError, Standard,
+    Tokens, Usage, Verdict,
 };
 
 /// What an answer has said so far, and in the end how it ended: a handle, cheap to clone, that any

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
-use llm_exchange::{AnswerBody, BoxError, Meter, Refusal, UsageHidden};
+use llm_exchange::{AnswerBody, BoxError, Framing, Meter, Refusal, UsageHidden};
 
 use super::{
     Abandon, Upstream,
@@ -19,6 +19,7 @@ use super::{
     quiet::Quiet,
     stream::Stream,
 };
+use crate::whole::Whole;
 
 /// Tells nginx, and whoever took this up from it, not to hold an answer back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -57,16 +58,24 @@ where
         return Answered::Other(response.map(AnswerBody::inner), caller);
     }
     let (meter, mut response) = Meter::attach(response, &caller.call);
-    // also where it is compressed, so that it cannot be read
-    if !meter.is_stream() {
+    // compressed, or in a framing whose events are not told apart here
+    let Some((framing, whole)) = meter
+        .framing()
+        .and_then(|framing| Some((framing, Whole::new(framing)?)))
+    else {
         return Answered::Other(response, caller);
-    }
+    };
     mark(response.headers_mut());
-    let quiet = Quiet::new(caller.settings.keep_alive);
+    // lines of JSON have no comments
+    let keep_alive = caller
+        .settings
+        .keep_alive
+        .filter(|_| framing == Framing::Sse);
+    let quiet = Quiet::new(keep_alive);
     Answered::Stream(response.map(|body| {
         let hide = caller.hides_usage.then(|| meter.clone());
         let upstream = UsageHidden::new(body, hide);
-        Box::new(Stream::new(upstream, meter, caller, quiet, begun))
+        Box::new(Stream::new(upstream, meter, caller, quiet, whole, begun))
     }))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Request;
-use llm_exchange::{Call, Payload, ask_for_plain_text};
+use llm_exchange::{Call, Framing, Payload, ask_for_plain_text};
 use tokio::time::Instant;
 
 use super::layer::Settings;
@@ -13,6 +13,8 @@ pub(super) struct Caller {
     pub(super) call: Arc<Call>,
     pub(super) settings: Arc<Settings>,
     pub(super) began: Instant,
+    /// The caller may be given a head before the upstream's.
+    pub(super) takes_early_head: bool,
     /// Where the stream is cut.
     pub(super) cap: Option<u64>,
     /// The caller asked for the usage.
@@ -26,6 +28,7 @@ impl Caller {
     pub(super) fn of(request: &mut Request<Payload>, settings: &Arc<Settings>) -> Option<Self> {
         let call = Arc::clone(Call::of(request).filter(|call| call.is_stream())?);
         ask_for_plain_text(request.headers_mut());
+        let takes_early_head = Call::framing(request) == Some(Framing::Sse);
         let cap = settings.cap_of(&call);
         if let Some(cap) = cap {
             call.attempts().watch_output(cap);
@@ -37,6 +40,7 @@ impl Caller {
             call,
             settings: Arc::clone(settings),
             began: Instant::now(),
+            takes_early_head,
             cap,
             hides_usage,
         })

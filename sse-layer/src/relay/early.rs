@@ -146,8 +146,8 @@ where
             let events: Vec<_> = events.iter().map(|event| event.raw().as_ref()).collect();
             return events.concat().into();
         }
-        if ProviderError::from_body(body).is_some() {
-            return stream::end_by_error(Some(dialect), body.trim_ascii());
+        if let Some(error) = ProviderError::from_body(body) {
+            return ErrorAnswer::of_provider(status, &error).in_stream(Some(dialect));
         }
         // a success that cannot be read is none
         let status = if status.is_success() {

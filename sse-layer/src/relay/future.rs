@@ -48,6 +48,7 @@ pin_project! {
 
 impl<S, F> State<S, F> {
     fn sent(sent: F, caller: Option<&Caller>) -> Self {
+        let caller = caller.filter(|caller| caller.takes_early_head);
         match caller.and_then(|caller| caller.settings.early_head) {
             None => Self::Sending { sent },
             Some(after) => Self::Hurrying {

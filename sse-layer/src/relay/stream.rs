@@ -8,7 +8,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame};
-use llm_exchange::{BoxError, Cut, Meter, Reached};
+use llm_exchange::{BoxError, Cut, Framing, Meter, Reached};
 
 use super::{
     caller::Caller,
@@ -20,8 +20,6 @@ use crate::{
     whole::{Passed, Whole},
 };
 
-/// Ends an event that lacks its end.
-const BLANK: Bytes = Bytes::from_static(b"\n\n");
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Passes a stream on, event by event, and sees to its end. It never fails: what goes wrong is told
@@ -50,6 +48,7 @@ impl<U> Stream<U> {
         meter: Meter,
         caller: Caller,
         quiet: Quiet,
+        whole: Whole,
         begun: bool,
     ) -> Self {
         Self {
@@ -57,7 +56,7 @@ impl<U> Stream<U> {
             meter,
             caller,
             quiet,
-            whole: Whole::new(),
+            whole,
             came: 0,
             begun,
             queue: VecDeque::new(),
@@ -122,37 +121,38 @@ impl<U> Stream<U> {
         self.whole.release();
         self.queue
             .push_back(reached.ending(self.caller.asked_usage));
-        self.last();
+        self.last(false);
     }
 
     /// The upstream is over, in order or by this error.
     fn over(&mut self, error: Option<&BoxError>) {
         self.upstream = None;
         let held = self.whole.release();
+        let mut unfinished = false;
         match ending::of(&self.meter, error) {
             // an event without its end goes on as it came, unless it is known to be half of one
             None => {
                 if let Some(held) = held {
                     self.queue.push_back(held);
-                    if self.caller.settings.summary {
-                        self.queue.push_back(BLANK);
-                    }
+                    unfinished = true;
                 }
             }
             Some(answer) => {
-                if self.whole.is_within() {
-                    self.queue.push_back(BLANK);
-                }
+                self.queue.extend(self.whole.missing_end());
                 let dialect = Some(self.meter.dialect());
                 self.queue.push_back(answer.in_stream(dialect));
             }
         }
-        self.last();
+        self.last(unfinished);
     }
 
-    fn last(&mut self) {
+    /// `unfinished`: the last event lacks its end.
+    fn last(&mut self, unfinished: bool) {
         tell::ended(ending::end(&self.meter));
-        if self.caller.settings.summary {
+        if self.caller.settings.summary && self.meter.framing() == Some(Framing::Sse) {
+            if unfinished {
+                self.queue.push_back(Bytes::from_static(b"\n\n"));
+            }
             let summary = ending::summary(&self.caller, &self.meter);
             self.queue.push_back(summary);
         }

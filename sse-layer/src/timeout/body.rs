@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use llm_exchange::{Ahead, AnswerBody, BoxError, Meter};
+use llm_exchange::{Ahead, AnswerBody, BoxError, Dialect, Meter};
 
 use super::{
     clocks::Progress,
@@ -38,12 +38,12 @@ pub struct StreamTimeoutBody<R> {
 
 struct Timed {
     running: Running,
+    dialect: Dialect,
     form: Form,
-    /// Of a stream of events.
+    /// Of a stream.
     meter: Option<Meter>,
-    whole: Whole,
-    /// Frames of data so far.
-    frames: u64,
+    /// Of a stream whose events are told apart here.
+    whole: Option<Whole>,
 }
 
 impl<R> StreamTimeoutBody<R> {
@@ -59,15 +59,17 @@ impl<R> StreamTimeoutBody<R> {
     pub(crate) fn timed(
         upstream: AnswerBody<R>,
         running: Running,
+        dialect: Dialect,
         form: Form,
         meter: Option<Meter>,
     ) -> Self {
+        let framing = meter.as_ref().and_then(Meter::framing);
         let timed = Timed {
             running,
+            dialect,
             form,
+            whole: framing.and_then(Whole::new),
             meter,
-            whole: Whole::new(),
-            frames: 0,
         };
         Self {
             timed: Some(timed),
@@ -80,7 +82,9 @@ impl<R> StreamTimeoutBody<R> {
         self.upstream = None;
         if let Some(timed) = self.timed.take() {
             tell::cut_off(why.label());
-            match why.cut_off(timed.form, timed.whole.is_within()) {
+            let missing = timed.whole.as_ref().and_then(Whole::missing_end);
+            self.queue.extend(missing);
+            match why.cut_off(timed.form, timed.dialect) {
                 CutOff::Data(data) => self.queue.push_back(data),
                 CutOff::Last(last) => self.last = Some(last),
             }
@@ -97,12 +101,7 @@ impl Timed {
                 tokens: meter.output_tokens(),
                 over: meter.is_over(),
             },
-            // whatever comes of another stream is taken for content
-            None => Progress {
-                events: self.frames,
-                contents: self.frames,
-                ..Progress::default()
-            },
+            None => Progress::default(),
         }
     }
 
@@ -165,14 +164,16 @@ where
             return Poll::Ready(Next::Again);
         };
         timed.running.came();
-        if !matches!(timed.form, Form::Events(_)) {
-            timed.frames += 1;
+        let Some(whole) = &mut timed.whole else {
+            if let Some(why) = timed.repeats() {
+                self.cut(why);
+            }
             return Poll::Ready(Next::Return(frame));
-        }
+        };
         let last = match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
-                    let Passed { held, data } = timed.whole.push(data);
+                    let Passed { held, data } = whole.push(data);
                     let repeats = timed.repeats();
                     if held.is_none() && repeats.is_none() {
                         // mostly a frame is whole events
@@ -195,7 +196,7 @@ where
             }
         };
         // an event that was begun and is not whole is not ours to judge
-        self.queue.extend(timed.whole.release());
+        self.queue.extend(whole.release());
         self.last = last;
         Poll::Ready(Next::Again)
     }
@@ -233,10 +234,8 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let holding = self
-            .timed
-            .as_ref()
-            .is_some_and(|timed| timed.whole.is_holding());
+        let whole = self.timed.as_ref().and_then(|timed| timed.whole.as_ref());
+        let holding = whole.is_some_and(Whole::is_holding);
         self.queue.is_empty()
             && self.last.is_none()
             && !holding
@@ -246,9 +245,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match (&self.upstream, &self.timed) {
             (Some(upstream), None) => upstream.size_hint(),
-            (Some(upstream), Some(timed)) if !matches!(timed.form, Form::Events(_)) => {
-                upstream.size_hint()
-            }
+            (Some(upstream), Some(timed)) if timed.form != Form::Events => upstream.size_hint(),
             // it may be given another end
             _ => SizeHint::default(),
         }

@@ -3,14 +3,11 @@
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use http_body::Frame;
 use llm_exchange::{AnswerBody, BoxError, Cut, CutShort, Dialect, ErrorAnswer};
 
 use super::settings::Clock;
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Why an attempt is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +19,9 @@ pub(crate) enum Why {
 /// The form of an answer, by which it can be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// A stream of events, in this dialect.
-    Events(Dialect),
+    /// A stream of events that are told apart here.
+    Events,
+    /// Streamed or not: its end is in the trailers.
     Grpc,
     /// Anything else, which can only break off.
     Other,
@@ -77,49 +75,19 @@ impl Why {
     }
 
     /// The answer in place of the upstream's, of which nothing was handed on.
-    pub(crate) fn stand_in<R>(self, dialect: Option<Dialect>) -> Response<AnswerBody<R>> {
-        let mut response = match dialect {
-            Some(_) => self.answer().into_response(dialect),
-            None => self.grpc(),
-        };
+    pub(crate) fn stand_in<R>(self, dialect: Dialect) -> Response<AnswerBody<R>> {
+        let mut response = self.answer().into_response(Some(dialect));
         if let Self::Clock { clock, .. } = self {
             response.extensions_mut().insert(clock);
         }
         response
     }
 
-    /// A head that is the trailers too.
-    fn grpc<R>(self) -> Response<AnswerBody<R>> {
-        let mut response = Response::new(AnswerBody::own(Bytes::new()));
-        *response.headers_mut() = self.trailers();
-        let grpc = HeaderValue::from_static("application/grpc");
-        response.headers_mut().insert(header::CONTENT_TYPE, grpc);
-        response
-    }
-
-    fn trailers(self) -> HeaderMap {
-        // DEADLINE_EXCEEDED
-        let mut trailers = HeaderMap::new();
-        trailers.insert(GRPC_STATUS, HeaderValue::from_static("4"));
-        // of ASCII without a percent sign, as grpc-message wants it
-        if let Ok(message) = HeaderValue::from_str(&self.message()) {
-            trailers.insert(GRPC_MESSAGE, message);
-        }
-        trailers
-    }
-
-    /// The end of an answer that has begun. `within`: what was handed on ends within an event.
-    pub(crate) fn cut_off(self, form: Form, within: bool) -> CutOff {
+    /// The end of an answer that has begun.
+    pub(crate) fn cut_off(self, form: Form, dialect: Dialect) -> CutOff {
         match form {
-            Form::Events(dialect) => {
-                let end = self.answer().in_stream(Some(dialect));
-                CutOff::Data(if within {
-                    [b"\n\n", &*end].concat().into()
-                } else {
-                    end
-                })
-            }
-            Form::Grpc => CutOff::Last(Ok(Frame::trailers(self.trailers()))),
+            Form::Events => CutOff::Data(self.answer().in_stream(Some(dialect))),
+            Form::Grpc => CutOff::Last(Ok(Frame::trailers(self.answer().trailers()))),
             Form::Other => CutOff::Last(Err(CutShort::new(self.cut(), self.message()).into())),
         }
     }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{Request, Response};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Dialect, Meter, Payload, ReadPayload, Refusal, ask_for_plain_text,
+    AnswerBody, BoxError, Call, Dialect, Framing, Meter, Payload, ReadPayload, Refusal,
+    ask_for_plain_text,
 };
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -57,40 +58,31 @@ pin_project! {
 }
 
 struct Held<R> {
-    dialect: Option<Dialect>,
+    dialect: Dialect,
     response: Response<StreamTimeoutBody<R>>,
     until: Pin<Box<Sleep>>,
 }
 
 struct Attempt {
     running: Running,
-    /// `None`: a gRPC call of which nothing else is known.
-    call: Option<Arc<Call>>,
+    call: Arc<Call>,
 }
 
 impl Attempt {
-    /// `None`: neither an LLM call nor gRPC.
+    /// `None`: it is no LLM call.
     fn of(request: &mut Request<Payload>, settings: &Settings) -> Option<Self> {
-        let call = Call::of(request).cloned();
-        let (model, stream) = match &call {
-            Some(call) => (call.model(), call.is_stream()),
-            None if is_grpc(request.headers()) => (None, false),
-            None => return None,
-        };
-        let running = Running::new(settings.timeouts(model), stream);
-        if stream {
+        let call = Arc::clone(Call::of(request)?);
+        let running = Running::new(settings.timeouts(call.model()), call.is_stream());
+        if call.is_stream() {
             ask_for_plain_text(request.headers_mut());
         }
         Some(Self { running, call })
     }
 
-    fn dialect(&self) -> Option<Dialect> {
-        self.call.as_ref().map(|call| call.dialect())
-    }
-
     fn stand_in<R>(&self, why: Why) -> Response<StreamTimeoutBody<R>> {
         tell::cut_off(why.label());
-        why.stand_in(self.dialect()).map(StreamTimeoutBody::new)
+        why.stand_in(self.call.dialect())
+            .map(StreamTimeoutBody::new)
     }
 
     /// The head came: the answer with its clocks, and until when it is to be held back.
@@ -99,48 +91,31 @@ impl Attempt {
         response: Response<R>,
         settings: &Settings,
     ) -> (Response<StreamTimeoutBody<R>>, Option<Instant>) {
-        let (response, form, meter) = match &self.call {
-            Some(call) if is_event_stream(response.headers()) => {
-                let (meter, response) = Meter::attach(response, call);
-                // a compressed stream is none that can be read
-                let form = match meter.is_stream() {
-                    true => Form::Events(meter.dialect()),
-                    false => Form::Other,
-                };
-                (response, form, Some(meter).filter(Meter::is_stream))
-            }
-            _ if is_grpc(response.headers()) => (response.map(AnswerBody::inner), Form::Grpc, None),
-            _ => (response.map(AnswerBody::inner), Form::Other, None),
+        let dialect = self.call.dialect();
+        // an answer that is not read event by event needs no reader here
+        let (meter, response) = if self.call.is_stream() {
+            let (meter, response) = Meter::attach(response, &self.call);
+            (Some(meter).filter(Meter::is_stream), response)
+        } else {
+            (None, response.map(AnswerBody::inner))
         };
-        self.running.head(match form {
-            Form::Other => Answer::Whole,
-            Form::Events(_) | Form::Grpc => Answer::Stream,
+        let form = match meter.as_ref().and_then(Meter::framing) {
+            Some(Framing::Sse | Framing::Lines) => Form::Events,
+            _ if dialect.is_grpc() => Form::Grpc,
+            _ => Form::Other,
+        };
+        self.running.head(match meter {
+            Some(_) => Answer::Stream,
+            None => Answer::Whole,
         });
         let now = Instant::now();
         let commit = now.checked_add(settings.hold);
         let earliest = self.running.earliest(now);
         let hold = commit.filter(|commit| earliest.is_some_and(|earliest| earliest <= *commit));
         let running = self.running;
-        let body = |upstream| StreamTimeoutBody::timed(upstream, running, form, meter);
+        let body = |upstream| StreamTimeoutBody::timed(upstream, running, dialect, form, meter);
         (response.map(body), hold)
     }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    starts_with(headers, b"text/event-stream")
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    starts_with(headers, b"application/grpc")
-}
-
-fn starts_with(headers: &HeaderMap, media_type: &[u8]) -> bool {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .map(|value| value.as_bytes());
-    value
-        .and_then(|value| value.trim_ascii_start().get(..media_type.len()))
-        .is_some_and(|start| start.eq_ignore_ascii_case(media_type))
 }
 
 impl<S, R> StreamTimeoutFuture<S, R>
@@ -197,7 +172,7 @@ where
                     Poll::Ready(Ok(response)) => match this.attempt.take() {
                         // nothing was sent that could be waited for
                         Some(attempt) if Refusal::of(&response).is_none() => {
-                            let dialect = attempt.dialect();
+                            let dialect = attempt.call.dialect();
                             let (response, hold) = attempt.answered(response, this.settings);
                             if let Some(until) = hold {
                                 let held = Held {

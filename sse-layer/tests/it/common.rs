@@ -51,7 +51,10 @@ pub(crate) fn anthropic() -> Request<Full<Bytes>> {
 }
 
 pub(crate) fn grpc() -> Request<Full<Bytes>> {
-    let mut request = post("https://api.example/some.Service/Method", "\0\0\0\0\0");
+    let mut request = post(
+        "https://api.example/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent",
+        "\0\0\0\0\0",
+    );
     let grpc = header::HeaderValue::from_static("application/grpc+proto");
     request.headers_mut().insert(header::CONTENT_TYPE, grpc);
     request

@@ -63,10 +63,17 @@ async fn a_byte_order_mark_is_none_in_the_middle() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_that_comes_too_late_for_the_head_is_told_in_the_stream() {
-    let error = "{\"error\":{\"message\":\"slow down\",\"code\":\"rate_limit_exceeded\"}}\n";
+    let error =
+        r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"},"request_id":"r"}"#;
     let (response, all, _) = early(Answer::json(429, error).after(SECOND * 6)).await;
     assert_eq!(response.status(), 200);
-    assert_eq!(all, KEEP_ALIVE.to_owned() + "data: " + error + "\n" + DONE);
+    assert_eq!(
+        all,
+        KEEP_ALIVE.to_owned()
+            + "data: {\"error\":{\"message\":\"slow down\",\"type\":\"rate_limit_error\",\
+               \"param\":null,\"code\":\"rate_limit_exceeded\"}}\n\n"
+            + DONE
+    );
     let (_, all, _) = early(Answer::json(502, "<html>").after(SECOND * 6)).await;
     assert!(
         all.contains("\"code\":\"no_stream\"") && all.ends_with(DONE),
@@ -100,4 +107,20 @@ async fn who_asks_for_no_stream_waits() {
     let script = Script::new().then(Answer::json(200, "{}").after(SECOND * 600));
     let response = layer.layer(script).oneshot(openai(false)).await.unwrap();
     assert_eq!(text(response).await, "{}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_expects_another_framing_waits() {
+    let layer = SseLayer::new().early_head(SECOND);
+    for uri in [
+        "https://api.example/api/chat",
+        "https://api.example/v1beta/models/gemini-3.8-flash:streamGenerateContent",
+        "https://api.example/model/anthropic.claude/invoke-with-response-stream",
+    ] {
+        let script = Script::new().then(Answer::status(200).after(SECOND * 600));
+        let start = Instant::now();
+        let request = post(uri, r#"{"model":"m","stream":true,"messages":[]}"#);
+        layer.layer(script).oneshot(request).await.unwrap();
+        assert_eq!(start.elapsed(), SECOND * 600, "{uri}");
+    }
 }
