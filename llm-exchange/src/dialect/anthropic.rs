@@ -26,6 +26,7 @@ pub(super) const WIRE: Wire = Wire {
     // usage is in every stream, asked for or not
     usage_on_request: false,
     read_event,
+    deltas: crate::stream::anthropic::deltas,
     read_answer,
     usage: ("usage", anthropic_usage::read),
     is_complete: |reading| reading.done,

@@ -23,6 +23,7 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Within("inferenceConfig", "maxTokens")],
     usage_on_request: false,
     read_event,
+    deltas: crate::stream::others::converse,
     read_answer,
     usage: ("usage", read_usage),
     // the usage comes after the last message's end

@@ -27,6 +27,7 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Within("generationConfig", "maxOutputTokens")],
     usage_on_request: false,
     read_event,
+    deltas: crate::stream::others::gemini,
     read_answer,
     usage: ("usageMetadata", gemini_usage::read),
     is_complete: |reading| reading.done && reading.all_finished(),

@@ -1,5 +1,6 @@
 //! Google's two gRPC services: the same meanings under different field numbers.
 
+mod deltas;
 mod numbers;
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ pub(super) const GEMINI: Wire = Wire {
     model: Place::Field(&[1]),
     output_cap: &[Place::Field(&[4, 4])],
     read_event: |message, reading| read_event(message, &GENERATIVE_LANGUAGE, reading),
+    deltas: |message, out| deltas::read(message, &GENERATIVE_LANGUAGE, out),
     ..VERTEX
 };
 
@@ -35,6 +37,7 @@ pub(super) const VERTEX: Wire = Wire {
     output_cap: &[Place::Field(&[4, 5])],
     usage_on_request: false,
     read_event: |message, reading| read_event(message, &AI_PLATFORM, reading),
+    deltas: |message, out| deltas::read(message, &AI_PLATFORM, out),
     // every body is read as messages
     read_answer: |_, _| {},
     usage: ("usageMetadata", |_, _| {}),

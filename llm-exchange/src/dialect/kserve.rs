@@ -16,6 +16,8 @@ pub(super) const WIRE: Wire = Wire {
     model: Place::Field(&[MODEL_NAME]),
     output_cap: &[],
     read_event,
+    // tensors are no text
+    deltas: |_, _| {},
     ..google_grpc::VERTEX
 };
 

@@ -23,6 +23,7 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Within("options", "num_predict")],
     usage_on_request: false,
     read_event,
+    deltas: crate::stream::others::ollama,
     read_answer: |body, reading| {
         read_event(body, reading);
     },

@@ -28,6 +28,7 @@ pub(super) const WIRE: Wire = Wire {
     ],
     usage_on_request: true,
     read_event,
+    deltas: crate::stream::openai_chat::deltas,
     read_answer,
     usage: ("usage", openai_usage::read),
     is_complete,

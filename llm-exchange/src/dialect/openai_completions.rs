@@ -15,7 +15,7 @@ use crate::{
     call::{Facts, Media, Unreadable},
     meter::Open,
     sse::Event,
-    stream::ending,
+    stream::{ending, others},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -23,6 +23,7 @@ pub(super) const WIRE: Wire = Wire {
     facts,
     output_cap: &[Place::Member("max_tokens")],
     ended_by_limit,
+    deltas: others::completions,
     ..openai_chat::WIRE
 };
 

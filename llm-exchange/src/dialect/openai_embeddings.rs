@@ -21,6 +21,7 @@ pub(super) const WIRE: Wire = Wire {
     model: Place::Member("model"),
     output_cap: &[],
     usage_on_request: false,
+    deltas: |_, _| {},
     read_answer,
     is_complete: |reading| reading.done,
     ended_by_limit: |_, _, _| Bytes::new(),

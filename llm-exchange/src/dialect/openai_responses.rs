@@ -25,6 +25,7 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Member("max_output_tokens")],
     usage_on_request: false,
     read_event,
+    deltas: crate::stream::others::responses,
     read_answer,
     usage: ("usage", openai_usage::read),
     is_complete: |reading| reading.done,

@@ -8,6 +8,7 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Holes, Open, Reading, StreamEvent},
     provider_error::ProviderError,
+    stream::delta::Deltas,
 };
 
 /// A dialect's row of the table.
@@ -27,6 +28,8 @@ pub(crate) struct Wire {
     pub(crate) usage_on_request: bool,
     /// Reads one event of a stream: the data of an SSE event, a line, an element, a message.
     pub(crate) read_event: fn(&[u8], &mut Reading) -> Seen,
+    /// Reads the deltas of such an event, for a client.
+    pub(crate) deltas: fn(&[u8], &mut Deltas),
     /// Reads the JSON of an unstreamed answer.
     pub(crate) read_answer: fn(&[u8], &mut Reading),
     /// The member of an answer that has its usage, and who reads what stands at the start of the bytes.

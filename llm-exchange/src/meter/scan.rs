@@ -185,20 +185,45 @@ impl Format {
         if !status.is_success() {
             return Self::Other;
         }
-        if is(b"text/event-stream") {
-            Self::Events(Framing::Sse)
-        } else if is(b"application/x-ndjson") {
-            Self::Events(Framing::Lines)
-        } else if is(b"application/vnd.amazon.eventstream") {
-            Self::Events(Framing::EventStream)
-        } else if !is(b"application/json") {
-            Self::Other
-        } else if own == Framing::Lines && call.is_stream() {
-            Self::Events(Framing::Lines)
-        } else if call.dialect() == Dialect::Gemini && call.is_stream() {
-            Self::Events(Framing::Array)
+        match framing_of(media_type, call.dialect(), call.is_stream()) {
+            Some(framing) => Self::Events(framing),
+            None if is(b"application/json") => Self::Json,
+            None => Self::Other,
+        }
+    }
+}
+
+/// `stream`: whether one was asked for, as some streams look like any other JSON.
+fn framing_of(media_type: &[u8], dialect: Dialect, stream: bool) -> Option<Framing> {
+    let is = |name: &[u8]| starts_with_ignoring_case(media_type, name);
+    if is(b"text/event-stream") {
+        Some(Framing::Sse)
+    } else if is(b"application/x-ndjson") {
+        Some(Framing::Lines)
+    } else if is(b"application/vnd.amazon.eventstream") {
+        Some(Framing::EventStream)
+    } else if !stream || !is(b"application/json") {
+        None
+    } else if dialect.wire().framing == Framing::Lines {
+        Some(Framing::Lines)
+    } else {
+        (dialect == Dialect::Gemini).then_some(Framing::Array)
+    }
+}
+
+impl Framing {
+    /// How the events of an answer are told apart, by its head, where a stream was asked for. `None`: it
+    /// is no stream, or a compressed one.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, dialect: Dialect) -> Option<Self> {
+        let media_type = headers.get(header::CONTENT_TYPE)?.as_bytes();
+        let media_type = media_type.trim_ascii_start();
+        if is_encoded(headers) {
+            None
+        } else if dialect.is_grpc() {
+            is_grpc(media_type).then_some(Self::Grpc)
         } else {
-            Self::Json
+            framing_of(media_type, dialect, true)
         }
     }
 }

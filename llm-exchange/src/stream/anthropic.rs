@@ -3,13 +3,14 @@
 mod collect;
 mod expand;
 
-use std::collections::VecDeque;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub(super) use self::{collect::Collected, expand::expand};
-use super::{Delta, DeltaKind, delta::text_of};
+use super::{
+    Delta, DeltaKind,
+    delta::{Deltas, text_of},
+};
 
 #[derive(Deserialize)]
 struct Happened<'a> {
@@ -45,14 +46,14 @@ struct Block<'a> {
 }
 
 /// Reads the deltas of an event. What is no event of a message has none.
-pub(super) fn deltas(data: &[u8], out: &mut VecDeque<Delta>) {
+pub(crate) fn deltas(data: &[u8], out: &mut Deltas) {
     let Ok(event) = serde_json::from_slice::<Happened<'_>>(data) else {
         return;
     };
     let index = event.index.unwrap_or(0);
     let mut say = |kind, field| {
         if let Some(text) = text_of(field) {
-            out.push_back(Delta::new(0, kind, text));
+            out.push(Delta::new(0, kind, text));
         }
     };
     if let Some(block) = event.content_block {
@@ -65,7 +66,7 @@ pub(super) fn deltas(data: &[u8], out: &mut VecDeque<Delta>) {
                 id: text_of(block.id).map(Into::into),
                 name: text_of(block.name).map(Into::into),
             };
-            out.push_back(Delta::new(0, call, ""));
+            out.push(Delta::new(0, call, ""));
         }
     } else if let Some(pieces) = event.delta {
         say(DeltaKind::Text, pieces.text);

@@ -2,11 +2,12 @@
 
 use std::{borrow::Cow, collections::VecDeque, fmt};
 
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{StreamError, anthropic, openai_chat};
-use crate::{Dialect, Usage, meter::Reading, sse::Event};
+use super::StreamError;
+use crate::{Dialect, ProviderError, Usage, meter::Reading, sse::Event};
 
 /// A piece of an answer: the next characters of a text, of reasoning, of a refusal, or of a tool
 /// call's arguments.
@@ -86,7 +87,26 @@ impl fmt::Debug for Delta {
 pub struct DeltaReader {
     dialect: Dialect,
     reading: Reading,
-    deltas: VecDeque<Delta>,
+    deltas: Deltas,
+}
+
+/// What the dialects' readers write to.
+#[derive(Default)]
+pub(crate) struct Deltas {
+    waiting: VecDeque<Delta>,
+    calls: u64,
+}
+
+impl Deltas {
+    pub(crate) fn push(&mut self, delta: Delta) {
+        self.waiting.push_back(delta);
+    }
+
+    /// The number of a tool call that has none of its own.
+    pub(crate) fn next_call(&mut self) -> u64 {
+        self.calls += 1;
+        self.calls - 1
+    }
 }
 
 impl DeltaReader {
@@ -96,34 +116,57 @@ impl DeltaReader {
         Self {
             dialect,
             reading: Reading::default(),
-            deltas: VecDeque::new(),
+            deltas: Deltas::default(),
         }
     }
 
-    /// Reads the next event. One without data, or after the stream's own end, is nothing.
+    /// Reads the next server-sent event. One without data, or after the stream's own end, is nothing.
     ///
     /// # Errors
     ///
     /// The provider's error, if the event is one.
     pub fn push(&mut self, event: &Event) -> Result<(), StreamError> {
-        let Some(data) = event.data() else {
-            return Ok(());
-        };
-        if self.reading.done {
+        match event.data() {
+            Some(data) => self.push_data(&data),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the data of the next event, in any framing: what a [`PieceReader`](super::PieceReader)
+    /// gives.
+    ///
+    /// # Errors
+    ///
+    /// The provider's error, if the event is one.
+    pub fn push_data(&mut self, data: &[u8]) -> Result<(), StreamError> {
+        // Gemini's streams have no last word, and another candidate may still begin
+        if self.reading.done && self.dialect != Dialect::Gemini {
             return Ok(());
         }
-        read(self.dialect, &data, &mut self.reading)?;
-        match self.dialect {
-            Dialect::OpenAiChat => openai_chat::deltas(&data, &mut self.deltas),
-            Dialect::AnthropicMessages => anthropic::deltas(&data, &mut self.deltas),
-            _ => {}
+        read(self.dialect, data, &mut self.reading)?;
+        (self.dialect.wire().deltas)(data, &mut self.deltas);
+        Ok(())
+    }
+
+    /// Reads the trailers, in which a gRPC stream has its end.
+    ///
+    /// # Errors
+    ///
+    /// The status, if it is an error.
+    pub fn push_trailers(&mut self, trailers: &HeaderMap) -> Result<(), StreamError> {
+        if !self.dialect.is_grpc() || !trailers.contains_key("grpc-status") {
+            return Ok(());
         }
+        if let Some(error) = ProviderError::from_grpc(trailers) {
+            return Err(StreamError::provider(error.into()));
+        }
+        self.reading.done = true;
         Ok(())
     }
 
     /// The next delta; `None`: more events are needed.
     pub fn next_delta(&mut self) -> Option<Delta> {
-        self.deltas.pop_front()
+        self.deltas.waiting.pop_front()
     }
 
     /// The provider's usage so far, if it gave any.
@@ -151,7 +194,7 @@ impl fmt::Debug for DeltaReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeltaReader")
             .field("dialect", &self.dialect)
-            .field("waiting", &self.deltas.len())
+            .field("waiting", &self.deltas.waiting.len())
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! | | |
 //! |---|---|
+//! | [`PieceReader`] | the bytes of a body to the data of its events, in any framing |
 //! | [`DeltaReader`], [`Delta`] | events to pieces of text, reasoning, refusals and tool calls |
 //! | [`Collector`] | events to the one JSON answer that would have come without a stream |
 //! | [`expand`] | such an answer to the events that a stream would have had |
@@ -9,17 +10,20 @@
 //! All work on [`sse::Event`](crate::sse::Event)s and do no input or output. `sse-layer` has the same
 //! as streams over a response's body.
 
-mod anthropic;
+pub(crate) mod anthropic;
 mod collect;
-mod delta;
+pub(crate) mod delta;
 pub(crate) mod ending;
 mod error;
-mod openai_chat;
+pub(crate) mod openai_chat;
+pub(crate) mod others;
 mod partial;
+mod pieces;
 mod tree;
 
 pub use self::{
     collect::{Collector, expand},
     delta::{Delta, DeltaKind, DeltaReader},
     error::StreamError,
+    pieces::PieceReader,
 };

@@ -3,13 +3,14 @@
 mod collect;
 mod expand;
 
-use std::collections::VecDeque;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub(super) use self::{collect::Collected, expand::expand};
-use super::{Delta, DeltaKind, delta::text_of};
+use super::{
+    Delta, DeltaKind,
+    delta::{Deltas, text_of},
+};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -72,7 +73,7 @@ struct Part<'a> {
 }
 
 /// Reads the deltas of a chunk. What is no chunk has none.
-pub(super) fn deltas(data: &[u8], out: &mut VecDeque<Delta>) {
+pub(crate) fn deltas(data: &[u8], out: &mut Deltas) {
     let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
         return;
     };
@@ -81,7 +82,7 @@ pub(super) fn deltas(data: &[u8], out: &mut VecDeque<Delta>) {
         let index = choice.index.unwrap_or(0);
         let mut say = |kind, field| {
             if let Some(text) = text_of(field) {
-                out.push_back(Delta::new(index, kind, text));
+                out.push(Delta::new(index, kind, text));
             }
         };
         // servers that send both names send the same text twice
@@ -100,10 +101,10 @@ pub(super) fn deltas(data: &[u8], out: &mut VecDeque<Delta>) {
         for (position, call) in pieces.tool_calls.into_iter().flatten().enumerate() {
             let number = call.index.unwrap_or(position as u64);
             let function = call.function.or(call.custom);
-            out.push_back(called(index, number, call.id, function));
+            out.push(called(index, number, call.id, function));
         }
         if let Some(function) = pieces.function_call {
-            out.push_back(called(index, 0, None, Some(function)));
+            out.push(called(index, 0, None, Some(function)));
         }
     }
 }

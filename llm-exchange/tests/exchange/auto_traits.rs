@@ -26,6 +26,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<End>();
     all::<Ending>();
     all::<ErrorAnswer>();
+    all::<Framing>();
     all::<FinishReason>();
     all::<FromCache>();
     all::<Hints>();
@@ -57,6 +58,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<stream::Collector>();
     all::<stream::Delta>();
     all::<stream::DeltaReader>();
+    all::<stream::PieceReader>();
     all::<stream::StreamError>();
 }
 

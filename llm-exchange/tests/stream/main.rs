@@ -4,6 +4,7 @@ mod collected;
 mod deltas;
 mod expanded;
 mod limits;
+mod pieces;
 mod support;
 #[path = "../common/transcripts.rs"]
 mod transcripts;

@@ -21,6 +21,7 @@ pub(super) struct Numbers {
     // of a content and of its parts
     pub(super) parts: u32,
     pub(super) text: u32,
+    pub(super) thought: u32,
     pub(super) inline_data: u32,
     // of the usage
     pub(super) cached: u32,
@@ -47,6 +48,7 @@ pub(super) const GENERATIVE_LANGUAGE: Numbers = Numbers {
     index: 3,
     parts: 1,
     text: 2,
+    thought: 11,
     inline_data: 3,
     cached: 4,
     tool_use: 8,
@@ -82,6 +84,7 @@ pub(super) const AI_PLATFORM: Numbers = Numbers {
     index: 1,
     parts: 2,
     text: 1,
+    thought: 10,
     inline_data: 2,
     cached: 5,
     tool_use: 13,
