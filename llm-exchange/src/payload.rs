@@ -80,12 +80,13 @@ impl Payload {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let route = Route::of_request(request.method(), request.uri());
         let request = request.map(Self::new);
-        let known = |call: &Arc<Call>| call.is_of(request.method(), request.uri());
-        let known = request.body().call.as_ref().is_some_and(known);
-        ReadPayload(match route {
-            Some(route) if !known && is_readable(route.dialect, request.headers()) => {
+        // mostly a layer further out read it, and its path need not be read again
+        if Call::of(&request).is_some() {
+            return ReadPayload(ReadState::Ready(Some(request)));
+        }
+        ReadPayload(match Route::of_request(request.method(), request.uri()) {
+            Some(route) if is_readable(route.dialect, request.headers()) => {
                 ReadState::Collecting(Box::new(Collect::new(request, route, max_bytes)))
             }
             _ => ReadState::Ready(Some(request)),

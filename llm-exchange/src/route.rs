@@ -36,7 +36,7 @@ impl Route {
     pub(crate) fn of(path: &str) -> Option<Self> {
         // "/" alone at the end is nothing to servers that are lenient about it
         let path = path.strip_suffix('/').unwrap_or(path);
-        let (before, last) = path.rsplit_once('/')?;
+        let (before, last) = split_last(path, b'/')?;
         grpc(before, last)
             .or_else(|| openai(before, last))
             .or_else(|| bedrock(before, last))
@@ -85,6 +85,13 @@ impl Route {
     }
 }
 
+/// What `rsplit_once` does, several times as fast for the few bytes of a segment: every layer reads
+/// the path of every call.
+fn split_last(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().rposition(|byte| byte == at)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
 fn grpc(service: &str, method: &str) -> Option<Route> {
     let (dialect, unary, streaming) = match service {
         "/google.ai.generativelanguage.v1beta.GenerativeService" => (
@@ -127,14 +134,14 @@ fn openai(before: &str, last: &str) -> Option<Route> {
 
 /// Azure's classic paths: `.../openai/deployments/NAME`.
 fn azure_deployment(path: &str) -> Option<Range<usize>> {
-    let (before, _) = path.rsplit_once('/')?;
+    let (before, _) = split_last(path, b'/')?;
     (before.ends_with("/openai/deployments") && before.len() + 1 < path.len())
         .then_some(before.len() + 1..path.len())
 }
 
 /// `/model/ID/VERB`.
 fn bedrock(before: &str, verb: &str) -> Option<Route> {
-    let (prefix, id) = before.rsplit_once('/')?;
+    let (prefix, id) = split_last(before, b'/')?;
     if !prefix.ends_with("/model") || id.is_empty() {
         return None;
     }
@@ -160,7 +167,7 @@ fn bedrock(before: &str, verb: &str) -> Option<Route> {
 
 /// `.../models/NAME:VERB` and the like.
 fn google(before: &str, last: &str) -> Option<Route> {
-    let (name, verb) = last.rsplit_once(':')?;
+    let (name, verb) = split_last(last, b':')?;
     let of_anthropic = before.ends_with("/publishers/anthropic/models");
     let (dialect, stream) = match verb {
         "generateContent" if !of_anthropic => (Dialect::Gemini, false),
