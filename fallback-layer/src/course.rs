@@ -1,20 +1,17 @@
 //! The course of one call: which targets were left, which comes next, what the caller gets.
 
+mod answer;
+
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, header};
-use http_body::Body;
+use http::{HeaderName, Request, header};
 use llm_exchange::{
-    AnswerBody, BoxError, Call, KeptRequest, Meter, NoMoreAttempts, Payload, Refusal, Verdict,
-    Watch, ask_for_plain_text,
+    Call, KeptRequest, Meter, NoMoreAttempts, Payload, Verdict, ask_for_plain_text,
 };
 use tokio::time::Instant;
 
 use crate::{
-    FallbackBody, Leaving, Left, OnFallback, Served, Skipped, Why, all_failed,
-    body::Remember,
-    hook,
+    Leaving, Left, OnFallback, Skipped, Why, hook,
     keys::{Keys, Origin, host_key},
     layer::Settings,
     leave::Outcome,
@@ -28,17 +25,10 @@ use crate::{
 
 /// On the request, from the second attempt on: its number.
 const ATTEMPT: HeaderName = HeaderName::from_static("x-llm-attempt");
-/// On the answer: the model that served it.
-const MODEL: HeaderName = HeaderName::from_static("x-llm-model");
-/// On the answer: how often the call was sent, where that was more than once.
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-attempts");
-/// On the answer when the outermost layer gave up; OpenAI's and Anthropic's SDKs obey it.
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-
 pub(crate) struct Course {
     call: Arc<Call>,
-    /// The call as the current target is sent it.
-    sent: Arc<Call>,
+    /// The call as the current target is sent it, where that is another one.
+    rewritten: Option<Arc<Call>>,
     /// The outermost of the layers that send calls again.
     outermost: bool,
     walk: Walk,
@@ -63,31 +53,12 @@ enum Kept {
 }
 
 impl Course {
-    /// Sets a call out on this chain, and makes of its request the one to the first target.
-    ///
-    /// # Errors
-    ///
-    /// No target can be tried: the answer.
-    pub(crate) fn begin<O, R>(
-        request: &mut Request<Payload>,
-        call: Arc<Call>,
-        chain: ChainId,
-        began: Instant,
-        settings: &Settings<O>,
-    ) -> Result<Self, Box<Response<AnswerBody<R>>>> {
-        settings.counters.calls.fetch_add(1, Relaxed);
-        let attempts = call.attempts();
-        let outermost = attempts.claim();
-        attempts.limit_to(settings.max_attempts);
-        // a deadline beyond the end of time is none
-        let deadline = settings.deadline.and_then(|after| began.checked_add(after));
-        if let Some(deadline) = deadline {
-            attempts.end_by(deadline);
-        }
-        let mut course = Self {
-            sent: Arc::clone(&call),
+    /// The course of a call on this chain, which [`set_out`](Self::set_out) begins.
+    pub(crate) fn new<O>(call: Arc<Call>, chain: ChainId, settings: &Settings<O>) -> Self {
+        Self {
             call,
-            outermost,
+            rewritten: None,
+            outermost: false,
             walk: Walk::start(chain, &settings.routes),
             target: TargetId { chain, at: 0 },
             place: 0,
@@ -96,14 +67,30 @@ impl Course {
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
-        };
-        match course.next(request, Cause::Any, began, settings) {
-            Some(target) => {
-                course.turn_to(target, request, settings);
-                Ok(course)
-            }
-            None => Err(Box::new(course.nobody(settings))),
         }
+    }
+
+    /// Makes of the call's request the one to the first target. False: no target can be tried.
+    pub(crate) fn set_out<O>(
+        &mut self,
+        request: &mut Request<Payload>,
+        began: Instant,
+        settings: &Settings<O>,
+    ) -> bool {
+        settings.counters.calls.fetch_add(1, Relaxed);
+        let attempts = self.call.attempts();
+        self.outermost = attempts.claim();
+        attempts.limit_to(settings.max_attempts);
+        // a deadline beyond the end of time is none
+        let deadline = settings.deadline.and_then(|after| began.checked_add(after));
+        if let Some(deadline) = deadline {
+            attempts.end_by(deadline);
+        }
+        let first = self.next(request, Cause::Any, began, settings);
+        if let Some(target) = first {
+            self.turn_to(target, request, settings);
+        }
+        first.is_some()
     }
 
     /// The call as the caller made it.
@@ -112,8 +99,8 @@ impl Course {
     }
 
     /// The call as the current target is sent it.
-    pub(crate) const fn sent(&self) -> &Arc<Call> {
-        &self.sent
+    pub(crate) fn sent(&self) -> &Arc<Call> {
+        self.rewritten.as_ref().unwrap_or(&self.call)
     }
 
     /// The current target.
@@ -243,8 +230,11 @@ impl Course {
         self.place = self.left.len();
         self.sent_now = false;
         let changes = self.stop(settings).spec.changes(self.call.model());
-        let sent = if changes { Call::of(request) } else { None };
-        self.sent = Arc::clone(sent.unwrap_or(&self.call));
+        self.rewritten = if changes {
+            Call::of(request).cloned()
+        } else {
+            None
+        };
     }
 
     fn label<O>(&self, settings: &Settings<O>) -> Label {
@@ -286,7 +276,7 @@ impl Course {
         // one that was never ready, or refused further in, spent nothing
         if self.sent_now && verdict != Verdict::Refused {
             let attempts = self.call.attempts();
-            attempts.leave_behind(self.sent.model(), verdict, meter);
+            attempts.leave_behind(self.sent().model(), verdict, meter);
         }
     }
 
@@ -314,126 +304,5 @@ impl Course {
             status: outcome.status,
         };
         self.left.insert(self.place, left);
-    }
-
-    /// The answer of the current target, as the caller gets it.
-    pub(crate) fn hand_on<O, R>(
-        self,
-        response: Response<AnswerBody<R>>,
-        outcome: &Outcome,
-        settings: &Settings<O>,
-    ) -> Response<FallbackBody<R>>
-    where
-        R: Body<Data = Bytes> + Unpin,
-        R::Error: Into<BoxError>,
-    {
-        let mut remember = None;
-        if outcome.verdict == Verdict::Ok {
-            if !self.left.is_empty() {
-                settings.counters.fell_back.fetch_add(1, Relaxed);
-            }
-            if let Some(memories) = &settings.memories {
-                let account = || self.keys_of_kept(settings).map_or(0, |keys| keys.account);
-                memories.went_well(account);
-                // what is here already cannot break any more
-                if response.body().is_here() {
-                    memories.went_well(|| self.host_key(memories, settings));
-                } else {
-                    remember = Some(Remember {
-                        memories: Arc::clone(memories),
-                        key: self.host_key(memories, settings),
-                        target: self.label(settings),
-                        meter: Meter::of(&response).cloned(),
-                    });
-                }
-            }
-        }
-        self.mark(response, true, settings)
-            .map(|body| Watch::new(body, remember))
-    }
-
-    /// The answer when the current target is left and none comes after it: its own if there was no
-    /// other, else one that names them all.
-    pub(crate) fn give_up<O, R, E>(
-        mut self,
-        answer: Result<Response<AnswerBody<R>>, E>,
-        outcome: &Outcome,
-        settings: &Settings<O>,
-    ) -> Result<Response<FallbackBody<R>>, E>
-    where
-        R: Body<Data = Bytes> + Unpin,
-        R::Error: Into<BoxError>,
-    {
-        let keys = self.keys_of_kept(settings);
-        self.note(outcome, keys, Instant::now(), settings);
-        let response = match answer {
-            answer if self.left.len() == 1 => {
-                self.count_all_failed(settings);
-                let outermost = self.outermost;
-                let mut response = self.mark(answer?, true, settings);
-                say_not_again(&mut response, outermost);
-                response
-            }
-            answer => {
-                let meter = answer.ok().and_then(|answer| Meter::of(&answer).cloned());
-                self.leave_behind(outcome.verdict, meter);
-                self.nobody(settings)
-            }
-        };
-        Ok(response.map(|body| Watch::new(body, None)))
-    }
-
-    /// The layer's own answer when no target served the call.
-    fn nobody<O, R>(self, settings: &Settings<O>) -> Response<AnswerBody<R>> {
-        self.count_all_failed(settings);
-        let answer = all_failed::answer(&self.left, self.asked_until, Instant::now());
-        let dialect = Some(self.call.dialect());
-        let tried = |left: &Left| matches!(left.why, Why::Outcome(_));
-        let response = if self.left.iter().any(tried) {
-            answer.into_response(dialect)
-        } else {
-            Refusal::new("fallback-layer", answer).into_response(dialect)
-        };
-        let outermost = self.outermost;
-        let mut response = self.mark(response, false, settings);
-        say_not_again(&mut response, outermost);
-        response
-    }
-
-    fn count_all_failed<O>(&self, settings: &Settings<O>) {
-        settings.counters.all_failed.fetch_add(1, Relaxed);
-        hook::all_failed(&self.left);
-    }
-
-    /// Says in an answer who served the call, if it is the current target's.
-    fn mark<O, R>(
-        self,
-        mut response: Response<AnswerBody<R>>,
-        served: bool,
-        settings: &Settings<O>,
-    ) -> Response<AnswerBody<R>> {
-        let attempts = self.call.attempts().count();
-        let headers = response.headers_mut();
-        if served && let Some(model) = self.stop(settings).model_header(&self.call) {
-            headers.insert(MODEL, model);
-        }
-        if attempts > 1 {
-            headers.insert(ATTEMPTS, attempts.into());
-        }
-        response.extensions_mut().insert(Served {
-            by: served.then(|| self.label(settings)),
-            call: self.call,
-            attempts,
-            left: self.left,
-        });
-        response
-    }
-}
-
-fn say_not_again<B>(response: &mut Response<B>, outermost: bool) {
-    if outermost {
-        response
-            .headers_mut()
-            .insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
 }

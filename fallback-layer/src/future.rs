@@ -4,15 +4,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Classify, Cut, ErrorAnswer, Payload, Peek, PeekLimits, ReadPayload,
-    Refusal, Watch, peek,
+    AnswerBody, BoxError, Classify, Cut, ErrorAnswer, Payload, Peek, ReadPayload, Refusal, Watch,
+    peek,
 };
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -23,10 +22,8 @@ use crate::{
     came::{Answer, Came},
     course::Course,
     layer::Settings,
+    shared::Shared,
 };
-
-/// On the request: the chain that the caller chooses.
-const CHAIN: HeaderName = HeaderName::from_static("x-llm-chain");
 
 type Sent<S> = <S as Service<Request<Payload>>>::Future;
 
@@ -76,16 +73,6 @@ pin_project! {
 /// Boxed, as most calls need none and every call's future is moved.
 type Timer = Option<Pin<Box<Sleep>>>;
 
-struct Shared<O, C, H> {
-    settings: Arc<Settings<O>>,
-    classify: C,
-    hook: H,
-    /// When the turn of the current target came.
-    turn: Instant,
-    /// Nothing else could be tried when its time was up.
-    patient: bool,
-}
-
 impl<S, R, O, C, H> FallbackFuture<S, R, O, C, H>
 where
     S: Service<Request<Payload>>,
@@ -105,127 +92,30 @@ where
             turn: Instant::now(),
             patient: false,
         };
+        let mut this = Self {
+            state: State::Readying,
+            request: None,
+            timer: None,
+            inner,
+            own: None,
+            shared,
+            course: None,
+        };
         match read.now() {
-            Ok(mut request) => {
-                let (state, course) = match shared.set_out(&mut request) {
-                    Out::On(course) => (State::Readying, Some(course)),
-                    Out::Through => (State::Readying, None),
-                    Out::Answered(answer) => (State::answered(answer), None),
-                };
-                Self {
-                    state,
-                    request: Some(request),
-                    timer: None,
-                    inner,
-                    own: course.as_ref().and_then(|course| shared.own(course)),
-                    shared,
-                    course,
+            Ok(request) => {
+                let request = this.request.insert(request);
+                if let Err(answer) = this.shared.set_out(request, &mut this.course) {
+                    this.state = State::answered(answer);
                 }
+                this.own = this.shared.own(this.course.as_ref());
             }
-            Err(read) => Self {
-                state: State::Reading {
+            Err(read) => {
+                this.state = State::Reading {
                     read: Box::new(read),
-                },
-                request: None,
-                timer: None,
-                inner,
-                own: None,
-                shared,
-                course: None,
-            },
-        }
-    }
-}
-
-/// What becomes of a call.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "the largest one is the usual one, and moved on at once"
-)]
-enum Out<R> {
-    On(Course),
-    /// It has no chain, or is no LLM call.
-    Through,
-    Answered(Box<Response<AnswerBody<R>>>),
-}
-
-impl<O, C, H> Shared<O, C, H> {
-    /// Begins the course of a call.
-    fn set_out<R>(&self, request: &mut Request<Payload>) -> Out<R> {
-        let settings = &*self.settings;
-        let Some(call) = Call::of(request).filter(|call| call.unreadable().is_none()) else {
-            return Out::Through;
-        };
-        let Some(model) = call.model().filter(|_| request.body().is_replayable()) else {
-            return Out::Through;
-        };
-        let has_names = settings.routes.has_names();
-        let named = has_names.then(|| request.headers().get(CHAIN)).flatten();
-        let chain =
-            settings
-                .routes
-                .chain_of(call.dialect(), model, named.map(HeaderValue::as_bytes));
-        let call = Arc::clone(call);
-        match chain {
-            Some(Some(chain)) => {
-                if has_names {
-                    request.headers_mut().remove(CHAIN);
-                }
-                match Course::begin(request, call, chain, self.turn, settings) {
-                    Ok(course) => Out::On(course),
-                    Err(answer) => Out::Answered(answer),
-                }
-            }
-            Some(None) => Out::Through,
-            None => {
-                let message = "there is no chain of the name in x-llm-chain";
-                let answer = ErrorAnswer::new(StatusCode::BAD_REQUEST, "unknown_chain", message);
-                let refusal = Refusal::new("fallback-layer", answer);
-                Out::Answered(Box::new(refusal.into_response(Some(call.dialect()))))
+                };
             }
         }
-    }
-
-    fn own<S>(&self, course: &Course) -> Option<O::Service>
-    where
-        S: Service<Request<Payload>>,
-        O: Own<S>,
-    {
-        let own = course.stop(&self.settings).own.as_ref();
-        own.map(Own::service)
-    }
-
-    /// When the current target has to be ready.
-    fn ready_by(&self, course: &Course) -> Option<Instant> {
-        if self.patient || !course.may_go_on(&self.settings) {
-            return course.call().attempts().deadline();
-        }
-        let limit = self.settings.ready_timeout;
-        let limit = course
-            .stop(&self.settings)
-            .spec
-            .max_latency
-            .unwrap_or(limit)
-            .min(limit);
-        self.turn.checked_add(limit)
-    }
-
-    /// When the current target has to have given its first content.
-    fn content_by(&self, course: &Course) -> Option<Instant> {
-        let limit = course.stop(&self.settings).spec.max_latency?;
-        let may_go_on = !self.patient && course.may_go_on(&self.settings);
-        may_go_on.then(|| self.turn.checked_add(limit)).flatten()
-    }
-
-    fn peek_limits(&self, course: &Course) -> PeekLimits {
-        let limits = self.settings.peek;
-        match course.stop(&self.settings).spec.max_latency {
-            // until its time is up another target may still be tried
-            Some(limit) if course.may_go_on(&self.settings) => {
-                limits.commit_after(limit.saturating_add(Duration::from_millis(1)))
-            }
-            _ => limits,
-        }
+        this
     }
 }
 
@@ -250,23 +140,21 @@ where
     H: OnFallback,
 {
     /// What has no course: the body that is still read, and what is passed through or answered at
-    /// once. Pending also when the call has set out on its course.
+    /// once. `None`: the call has set out on its course.
     fn poll_without_course(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answered<R, S::Error>>> {
         loop {
             match self.state.as_mut().project() {
                 StateProj::Reading { read } => {
-                    let mut request = ready!(Pin::new(read).poll(cx));
-                    let out = self.shared.set_out(&mut request);
-                    *self.request = Some(request);
+                    let request = ready!(Pin::new(read).poll(cx));
+                    let request = self.request.insert(request);
                     self.state.set(State::Readying);
-                    match out {
-                        Out::On(course) => {
-                            *self.own = self.shared.own(&course);
-                            *self.course = Some(course);
+                    match self.shared.set_out(request, self.course) {
+                        Ok(()) if self.course.is_some() => {
+                            *self.own = self.shared.own(self.course.as_ref());
                             return Poll::Ready(None);
                         }
-                        Out::Through => {}
-                        Out::Answered(answer) => self.state.set(State::answered(answer)),
+                        Ok(()) => {}
+                        Err(answer) => self.state.set(State::answered(answer)),
                     }
                 }
                 StateProj::Readying => {
@@ -381,10 +269,7 @@ where
         self.state.set(State::Readying);
         *self.request = Some(request);
         *self.timer = None;
-        *self.own = self
-            .course
-            .as_ref()
-            .and_then(|course| self.shared.own(course));
+        *self.own = self.shared.own(self.course.as_ref());
         self.shared.turn = Instant::now();
         self.shared.patient = false;
     }
@@ -442,10 +327,6 @@ where
                 Answer::Late(_) => Ok(not_ready(course)),
             };
             this.state.set(State::Done);
-            let Some(course) = this.course.take() else {
-                continue;
-            };
-            let settings = &*this.shared.settings;
             return Poll::Ready(match (answer, cause) {
                 (answer, Some(_)) => course.give_up(answer, &outcome, settings),
                 (Ok(response), None) => Ok(course.hand_on(response, &outcome, settings)),

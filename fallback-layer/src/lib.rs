@@ -19,6 +19,7 @@ mod rewrite;
 mod routes;
 mod served;
 mod service;
+mod shared;
 mod target;
 mod walk;
 

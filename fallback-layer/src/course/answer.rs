@@ -1,0 +1,145 @@
+//! What the caller gets in the end.
+
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response};
+use http_body::Body;
+use llm_exchange::{AnswerBody, BoxError, Meter, Refusal, Verdict, Watch};
+use tokio::time::Instant;
+
+use super::Course;
+use crate::{
+    FallbackBody, Left, Served, Why, all_failed, body::Remember, hook, layer::Settings,
+    leave::Outcome,
+};
+
+/// On the answer: the model that served it.
+const MODEL: HeaderName = HeaderName::from_static("x-llm-model");
+/// On the answer: how often the call was sent, where that was more than once.
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-attempts");
+/// On the answer when the outermost layer gave up; OpenAI's and Anthropic's SDKs obey it.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+impl Course {
+    /// The answer of the current target, as the caller gets it.
+    pub(crate) fn hand_on<O, R>(
+        &mut self,
+        response: Response<AnswerBody<R>>,
+        outcome: &Outcome,
+        settings: &Settings<O>,
+    ) -> Response<FallbackBody<R>>
+    where
+        R: Body<Data = Bytes> + Unpin,
+        R::Error: Into<BoxError>,
+    {
+        let mut remember = None;
+        if outcome.verdict == Verdict::Ok {
+            if !self.left.is_empty() {
+                settings.counters.fell_back.fetch_add(1, Relaxed);
+            }
+            if let Some(memories) = &settings.memories {
+                let account = || self.keys_of_kept(settings).map_or(0, |keys| keys.account);
+                memories.went_well(account);
+                // what is here already cannot break any more
+                if response.body().is_here() {
+                    memories.went_well(|| self.host_key(memories, settings));
+                } else {
+                    remember = Some(Remember {
+                        memories: Arc::clone(memories),
+                        key: self.host_key(memories, settings),
+                        target: self.label(settings),
+                        meter: Meter::of(&response).cloned(),
+                    });
+                }
+            }
+        }
+        self.mark(response, true, settings)
+            .map(|body| Watch::new(body, remember))
+    }
+
+    /// The answer when the current target is left and none comes after it: its own if there was no
+    /// other, else one that names them all.
+    pub(crate) fn give_up<O, R, E>(
+        &mut self,
+        answer: Result<Response<AnswerBody<R>>, E>,
+        outcome: &Outcome,
+        settings: &Settings<O>,
+    ) -> Result<Response<FallbackBody<R>>, E>
+    where
+        R: Body<Data = Bytes> + Unpin,
+        R::Error: Into<BoxError>,
+    {
+        let keys = self.keys_of_kept(settings);
+        self.note(outcome, keys, Instant::now(), settings);
+        let response = match answer {
+            answer if self.left.len() == 1 => {
+                self.count_all_failed(settings);
+                let response = self.mark(answer?, true, settings);
+                self.say_not_again(response)
+            }
+            answer => {
+                let meter = answer.ok().and_then(|answer| Meter::of(&answer).cloned());
+                self.leave_behind(outcome.verdict, meter);
+                self.nobody(settings)
+            }
+        };
+        Ok(response.map(|body| Watch::new(body, None)))
+    }
+
+    /// The layer's own answer when no target served the call.
+    pub(crate) fn nobody<O, R>(&mut self, settings: &Settings<O>) -> Response<AnswerBody<R>> {
+        self.count_all_failed(settings);
+        let answer = all_failed::answer(&self.left, self.asked_until, Instant::now());
+        let dialect = Some(self.call.dialect());
+        let tried = |left: &Left| matches!(left.why, Why::Outcome(_));
+        let response = if self.left.iter().any(tried) {
+            answer.into_response(dialect)
+        } else {
+            Refusal::new("fallback-layer", answer).into_response(dialect)
+        };
+        let response = self.mark(response, false, settings);
+        self.say_not_again(response)
+    }
+
+    fn count_all_failed<O>(&self, settings: &Settings<O>) {
+        settings.counters.all_failed.fetch_add(1, Relaxed);
+        hook::all_failed(&self.left);
+    }
+
+    /// Says in an answer who served the call, if it is the current target's.
+    fn mark<O, R>(
+        &mut self,
+        mut response: Response<AnswerBody<R>>,
+        served: bool,
+        settings: &Settings<O>,
+    ) -> Response<AnswerBody<R>> {
+        let attempts = self.call.attempts().count();
+        let headers = response.headers_mut();
+        if served && let Some(model) = self.stop(settings).model_header(&self.call) {
+            headers.insert(MODEL, model);
+        }
+        if attempts > 1 {
+            headers.insert(ATTEMPTS, attempts.into());
+        }
+        response.extensions_mut().insert(Served {
+            by: served.then(|| self.label(settings)),
+            call: Arc::clone(&self.call),
+            attempts,
+            left: mem::take(&mut self.left),
+        });
+        response
+    }
+
+    /// The outermost layer that sends calls again gave up.
+    fn say_not_again<B>(&self, mut response: Response<B>) -> Response<B> {
+        if self.outermost {
+            let no = HeaderValue::from_static("false");
+            response.headers_mut().insert(SHOULD_RETRY, no);
+        }
+        response
+    }
+}
