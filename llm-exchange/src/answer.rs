@@ -115,10 +115,15 @@ impl ErrorAnswer {
             return self.only_trailers();
         }
         let body = self.body(dialect);
+        self.with_body(body)
+    }
+
+    fn with_body<R>(&self, body: Bytes) -> Response<AnswerBody<R>> {
         let length = body.len();
         let mut response = Response::new(AnswerBody::own(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        headers.reserve(4);
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
@@ -203,6 +208,22 @@ impl Refusal {
     #[must_use]
     pub fn into_response<R>(self, dialect: Option<Dialect>) -> Response<AnswerBody<R>> {
         let mut response = self.answer.clone().into_response(dialect);
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    /// The JSON of the answer, for [`into_response_of`](Self::into_response_of): it is the same however
+    /// long the caller is to stay away. `None` over gRPC, whose answers have none.
+    #[must_use]
+    pub fn body(&self, dialect: Option<Dialect>) -> Option<Bytes> {
+        let has_one = !dialect.is_some_and(Dialect::is_grpc);
+        has_one.then(|| self.answer.body(dialect))
+    }
+
+    /// The whole answer with this [`body`](Self::body), written once for many refusals.
+    #[must_use]
+    pub fn into_response_of<R>(self, body: Bytes) -> Response<AnswerBody<R>> {
+        let mut response = self.answer.with_body(body);
         response.extensions_mut().insert(self);
         response
     }
