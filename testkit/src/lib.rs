@@ -7,6 +7,7 @@
 //! | "the instance that was polled ready is the one called" | [`Probe`] |
 //! | "dropped at any await point, settled exactly once" | [`drop_everywhere`] |
 //! | a real server, started by the test | [`TestServer`] |
+//! | the HTTP-shaped call of the benches | [`shaped`] |
 //! | "this path allocates n times" | `alloc::count`, with the feature `count-allocations` |
 //! | criterion's results as one plain table | `cargo run -p testkit --bin bench-table` |
 //!
@@ -21,6 +22,7 @@ mod everywhere;
 mod probe;
 mod script;
 mod server;
+pub mod shaped;
 mod watch;
 
 pub use self::{
