@@ -3,6 +3,7 @@
 //! One file for each section. A layer that is added adds its file here, and its line in `File`, in
 //! [`Config`] and in `Config::from_toml`; the `stack` has the order.
 
+mod breaker;
 mod cost;
 mod error;
 mod listen;
@@ -12,6 +13,7 @@ mod value;
 
 use std::net::SocketAddr;
 
+use breaker_layer::BreakerLayer;
 use retry_layer::RetryLayer;
 use serde::Deserialize;
 use toml::Spanned;
@@ -19,6 +21,7 @@ use toml::Spanned;
 pub(crate) use self::cost::{CostConfig, LedgerConfig};
 pub use self::error::ConfigError;
 use self::{
+    breaker::BreakerSection,
     cost::CostSection,
     error::fault,
     listen::{LISTEN, address},
@@ -36,6 +39,7 @@ pub struct Config {
     pub(crate) providers: Vec<Provider>,
     pub(crate) retry: Option<RetryLayer>,
     pub(crate) cost: Option<CostConfig>,
+    pub(crate) breaker: Option<BreakerLayer>,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +51,7 @@ struct File {
     provider: Vec<Spanned<ProviderSection>>,
     retry: Option<RetrySection>,
     cost: Option<CostSection>,
+    breaker: Option<BreakerSection>,
 }
 
 impl Config {
@@ -68,6 +73,7 @@ impl Config {
             providers: providers(file.provider, text, &env)?,
             retry: file.retry.map(RetrySection::layer).transpose()?,
             cost: file.cost.map(|section| section.read(&env)).transpose()?,
+            breaker: file.breaker.map(BreakerSection::layer).transpose()?,
         })
     }
 
@@ -123,19 +129,23 @@ mod tests {
             jitter = 0.1
             max_hint = "250ms"
             deadline = "1m30s"
+            [breaker]
+            failure_threshold = 5
+            success_threshold = 2
+            open_for = "30s"
             "#,
         )
         .unwrap();
         assert_eq!(config.listen.port(), 8081);
         assert_eq!(config.providers.len(), 3);
-        assert!(config.retry.is_some());
+        assert!(config.retry.is_some() && config.breaker.is_some());
         assert!(!format!("{config:?}").contains("canary"));
     }
 
     #[test]
     fn a_section_that_is_absent_is_a_layer_that_is_off() {
         let config = read(PROVIDER).unwrap();
-        assert!(config.retry.is_none());
+        assert!(config.retry.is_none() && config.breaker.is_none());
         assert_eq!(config.listen, LISTEN);
         assert!(read(&format!("{PROVIDER}[retry]")).unwrap().retry.is_some());
     }
