@@ -35,7 +35,9 @@ impl StreamError {
         Self(Kind::Provider(error))
     }
 
-    pub(crate) const fn too_large(limit: usize) -> Self {
+    /// More than so many bytes came.
+    #[must_use]
+    pub const fn too_large(limit: usize) -> Self {
         Self(Kind::TooLarge { limit })
     }
 

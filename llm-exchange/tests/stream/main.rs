@@ -1,4 +1,5 @@
 //! What streams say: as deltas, put together, and taken apart.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod collected;
 mod deltas;

@@ -16,10 +16,9 @@ use super::{
     Abandon, Upstream,
     caller::Caller,
     early::{Early, Next},
-    quiet::Quiet,
     stream::Stream,
 };
-use crate::whole::Whole;
+use crate::{quiet::Quiet, whole::Whole};
 
 /// Tells nginx, and whoever took this up from it, not to hold an answer back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

@@ -16,9 +16,9 @@ use super::{
     Upstream,
     body::{Answered, answered},
     caller::Caller,
-    quiet::{COMMENT, Quiet},
     stream::Stream,
 };
+use crate::quiet::{COMMENT, Quiet};
 
 /// The most that is read of an answer that is no stream.
 const MOST: usize = Payload::DEFAULT_MAX_BYTES;

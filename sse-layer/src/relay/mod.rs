@@ -7,7 +7,6 @@ mod early;
 mod ending;
 mod future;
 mod layer;
-mod quiet;
 mod service;
 mod stream;
 

@@ -10,12 +10,9 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame};
 use llm_exchange::{BoxError, Cut, Framing, Meter, Reached};
 
-use super::{
-    caller::Caller,
-    ending,
-    quiet::{COMMENT, Quiet},
-};
+use super::{caller::Caller, ending};
 use crate::{
+    quiet::{COMMENT, Quiet},
     tell,
     whole::{Passed, Whole},
 };

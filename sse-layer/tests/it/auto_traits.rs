@@ -25,4 +25,12 @@ fn layers_services_futures_and_bodies_can_be_shared_and_spawned() {
     all::<SseBody<Calling, ScriptedBody, Drain>>();
     all::<StreamTimeoutBody<ScriptedBody>>();
     all::<Clock>();
+    all::<client::EventStream<ScriptedBody>>();
+    all::<client::DeltaStream<ScriptedBody>>();
+    all::<client::LineStream<ScriptedBody>>();
+    all::<client::Collect<ScriptedBody>>();
+    all::<client::NotAStream<ScriptedBody>>();
+    type Events = futures_util::stream::Empty<Result<sse::Event, BoxError>>;
+    all::<server::EventBody<Events>>();
+    all::<server::LineBody<Events>>();
 }

@@ -3,11 +3,13 @@
 
 mod auto_traits;
 mod caps;
+mod clients;
 mod common;
 mod early;
 mod leaving;
 mod quiet;
 mod readiness;
 mod relays;
+mod servers;
 mod timeout_ends;
 mod timeouts;

@@ -10,10 +10,10 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-pub(super) const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n\n");
+pub(crate) const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// Tells when it was quiet for so long.
-pub(super) struct Quiet {
+pub(crate) struct Quiet {
     every: Option<Duration>,
     /// Since when nothing was handed on while more was asked for.
     since: Option<Instant>,
@@ -22,7 +22,7 @@ pub(super) struct Quiet {
 }
 
 impl Quiet {
-    pub(super) const fn new(every: Option<Duration>) -> Self {
+    pub(crate) const fn new(every: Option<Duration>) -> Self {
         Self {
             every,
             since: None,
@@ -32,12 +32,12 @@ impl Quiet {
 
     /// Something was handed on.
     #[inline]
-    pub(super) fn said(&mut self) {
+    pub(crate) fn said(&mut self) {
         self.since = None;
     }
 
     /// There is nothing to hand on: ready when a comment is due.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(every) = self.every else {
             return Poll::Pending;
         };
