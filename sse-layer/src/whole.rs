@@ -124,9 +124,13 @@ impl Whole {
         !matches!(self.held, Held::Nothing)
     }
 
-    /// What ends an event that was passed on without its end.
+    /// What has to be written before anything else of ours: the end of an event that was passed on
+    /// without it, or the other half of a CRLF.
     pub(crate) const fn missing_end(&self) -> Option<Bytes> {
         match (self.within, self.lines) {
+            (false, false) if matches!(self.at, At::EventAfterCr) => {
+                Some(Bytes::from_static(b"\n"))
+            }
             (false, _) => None,
             (true, false) => Some(Bytes::from_static(b"\n\n")),
             (true, true) => Some(Bytes::from_static(b"\n")),

@@ -116,6 +116,7 @@ impl<U> Stream<U> {
         self.meter.cut(Cut::Limit);
         self.upstream = None;
         self.whole.release();
+        self.queue.extend(self.whole.missing_end());
         self.queue
             .push_back(reached.ending(self.caller.asked_usage));
         self.last(false);

@@ -5,6 +5,7 @@ mod auto_traits;
 mod caps;
 mod clients;
 mod common;
+mod dialects;
 mod early;
 mod leaving;
 mod quiet;
