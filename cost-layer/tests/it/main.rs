@@ -8,3 +8,5 @@ mod booking;
 mod common;
 mod drops;
 mod ledgers;
+#[cfg(feature = "metrics")]
+mod metrics;
