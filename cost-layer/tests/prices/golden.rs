@@ -1,11 +1,15 @@
 //! The transcripts' answers, priced.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use cost_layer::Prices;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use llm_exchange::{Call, Meter, Money, Payload, Price, Purchase, Usage};
+use llm_exchange::{Call, Meter, Money, Payload, Price, Purchase};
 use serde_json::Value;
 
 fn transcript(name: &str) -> Vec<u8> {
@@ -20,20 +24,12 @@ fn micros(number: &str) -> Money {
     Money::from_picos(picos)
 }
 
-/// What the answer in a transcript costs, read by the meter as it passes.
-async fn cost(name: &str, path: &str) -> Option<Money> {
+/// What an answer costs at this time, read by the meter as it passes.
+async fn charged(path: &str, kind: &str, body: Vec<u8>, at: SystemTime) -> Option<Money> {
     let request = r#"{"model":"m","messages":[],"max_tokens":9,"stream":true}"#;
     let request = Request::post(path).body(Full::from(request)).unwrap();
     let request = Payload::read(request, 1 << 20).await;
     let call = Call::of(&request).unwrap();
-    let mut body = transcript(name);
-    let mut kind = "application/json";
-    if name.ends_with(".http") {
-        let blank = body.windows(2).position(|two| two == b"\n\n").unwrap();
-        body.drain(..blank + 2);
-    } else if name.ends_with(".sse") {
-        kind = "text/event-stream";
-    }
     let response = Response::builder().header("content-type", kind);
     let (meter, response) = Meter::attach(response.body(Full::from(body)).unwrap(), call);
     response.into_body().collect().await.unwrap();
@@ -44,8 +40,32 @@ async fn cost(name: &str, path: &str) -> Option<Money> {
     purchase.service_tier = tier.as_deref();
     purchase.speed = speed.as_deref();
     purchase.geo = geo.as_deref();
+    purchase.at = Some(at);
     Prices::builtin().price(&purchase)
 }
+
+/// What the answer in a transcript costs.
+async fn cost(name: &str, path: &str, at: u64) -> Option<Money> {
+    let mut body = transcript(name);
+    if name.ends_with(".http") {
+        let blank = body.windows(2).position(|two| two == b"\n\n").unwrap();
+        body.drain(..blank + 2);
+    }
+    let kind = if name.ends_with(".sse") {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    charged(path, kind, body, seconds(at)).await
+}
+
+fn seconds(since: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since)
+}
+
+/// 20:00 on a Wednesday and 08:00 on the same day, in UTC.
+const OFF_PEAK: u64 = 1_795_636_800;
+const PEAK: u64 = 1_795_593_600;
 
 #[tokio::test]
 async fn every_answer_costs_what_was_computed_by_hand() {
@@ -71,60 +91,58 @@ async fn every_answer_costs_what_was_computed_by_hand() {
         ("48-openrouter-stream.sse", openai, 1_030_000_000),
     ] {
         assert_eq!(
-            cost(name, path).await,
+            cost(name, path, PEAK).await,
             Some(Money::from_picos(picos)),
             "{name}"
         );
     }
 }
 
-/// 20:00 on a Wednesday and 08:00 on the same day, in UTC.
-const OFF_PEAK: u64 = 1_795_636_800;
-const PEAK: u64 = 1_795_593_600;
-
-#[test]
-fn an_answer_at_night_costs_half() {
-    let mut usage = Usage::default();
-    (usage.uncached, usage.cached, usage.visible, usage.reasoning) = (104, 896, 10, 140);
-    for (seconds, cost) in [(PEAK, "770.704"), (OFF_PEAK, "385.352")] {
-        let mut purchase = Purchase::new("deepseek-v4-pro", usage);
-        let since = std::time::Duration::from_secs(seconds);
-        purchase.at = Some(std::time::SystemTime::UNIX_EPOCH + since);
-        assert_eq!(Prices::builtin().price(&purchase), Some(micros(cost)));
+#[tokio::test]
+async fn an_answer_at_night_costs_half() {
+    let name = "46-deepseek-nonstream-keepalive.http";
+    for (at, expected) in [(PEAK, "770.704"), (OFF_PEAK, "385.352")] {
+        let found = cost(name, "/chat/completions", at).await;
+        assert_eq!(found, Some(micros(expected)));
     }
 }
 
-/// All that `expected.json` prices, also of dialects that the meter does not read yet.
-#[test]
-fn every_cost_in_the_expectations_comes_out() {
+/// Where an answer of each provider comes from.
+fn path(name: &str) -> &'static str {
+    match name.split('-').nth(1) {
+        Some("anthropic") => "/v1/messages",
+        Some("gemini") => "/v1beta/models/m:generateContent",
+        Some("openai") if name.contains("-responses-") => "/v1/responses",
+        _ => "/v1/chat/completions",
+    }
+}
+
+#[tokio::test]
+async fn every_cost_in_the_expectations_comes_out() {
     let expected: Value = serde_json::from_slice(&transcript("expected.json")).unwrap();
-    let mut priced = 0;
+    let mut priced = Vec::new();
     for (name, answer) in expected.as_object().unwrap() {
-        let Some(cost) = answer["cost_microusd"].as_number() else {
+        let Some(expected) = answer["cost_microusd"].as_number() else {
             continue;
         };
-        let count = |field: &str| answer[field].as_u64().unwrap_or(0);
-        let mut usage = Usage::default();
-        let long = count("cache_write_1h") + count("cache_write_12h");
-        usage.cached = count("cached");
-        usage.cache_write = count("cache_write") - long;
-        usage.cache_write_long = long;
-        usage.uncached = count("input") - count("cached") - count("cache_write");
-        usage.reasoning = count("reasoning");
-        usage.visible = count("output") - count("reasoning");
-        usage.web_searches = count("web_search_requests");
-        let stated = answer["cost_usd"].as_f64();
-        usage.stated_pico_usd = stated.map(|dollars| (dollars * 1e12).round() as u64);
-        let mut purchase = Purchase::new(answer["model"].as_str().unwrap(), usage);
-        if name.starts_with("22-") {
-            purchase.geo = Some("us");
-        }
         // peak, as the expectations are
-        purchase.at =
-            Some(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(PEAK));
-        let found = Prices::builtin().price(&purchase);
-        assert_eq!(found, Some(micros(&cost.to_string())), "{name}");
-        priced += 1;
+        let found = cost(name, path(name), PEAK).await;
+        assert_eq!(found, Some(micros(&expected.to_string())), "{name}");
+        priced.push(&name[..2]);
     }
-    assert!(priced >= 5, "only {priced} answers have a cost");
+    assert_eq!(priced, ["02", "07", "22", "23", "32", "46", "48"]);
+}
+
+/// xAI counts reasoning beside the completion.
+#[tokio::test]
+async fn reasoning_beside_the_completion_is_charged_once() {
+    let body = r#"{"model":"grok-4.7","choices":[],"usage":{"prompt_tokens":100,"completion_tokens":10,"total_tokens":410,"prompt_tokens_details":{"cached_tokens":64},"completion_tokens_details":{"reasoning_tokens":300}}}"#;
+    let found = charged(
+        "/v1/chat/completions",
+        "application/json",
+        body.into(),
+        seconds(PEAK),
+    );
+    // 36 at 2, 64 at 0.5, 310 at 6
+    assert_eq!(found.await, Some(micros("1964")));
 }
