@@ -259,6 +259,43 @@ async fn an_answer_from_a_cache_costs_nothing_and_says_what_was_saved() {
     assert_eq!(handle.latency("gpt-6-sol", Window::AllTime), None);
 }
 
+/// An answer that two models made. Its top level counts only the last part.
+fn made_by_two_models(others: &str) -> Answer {
+    Answer::json(
+        200,
+        format!(
+            r#"{{"id":"msg_1","type":"message","model":"claude-opus-5-5","content":[{{"type":"text","text":"Yellow"}}],"stop_reason":"end_turn","usage":{{"input_tokens":500,"output_tokens":30,"iterations":[
+            {{"type":"message","model":"claude-opus-5-5","input_tokens":150000,"output_tokens":900}},
+            {{"type":"message","model":"claude-opus-5-5","input_tokens":500,"output_tokens":3}},
+            {{"type":"fallback_message","model":"{others}","input_tokens":500,"output_tokens":27}}]}}}}"#
+        ),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_made_by_several_models_is_charged_part_by_part() {
+    let request = r#"{"model":"claude-opus-5-5","max_tokens":999,"messages":[{"role":"user","content":"hi"}]}"#;
+    let ask = async |other: &str| {
+        let layer = layer();
+        let handle = layer.handle();
+        let script = Script::new().then(made_by_two_models(other));
+        let request = http::Request::post("https://api.anthropic.com/v1/messages")
+            .header("content-type", "application/json")
+            .body(http_body_util::Full::from(request))
+            .unwrap();
+        text(layer.layer(script).oneshot(request).await.unwrap()).await;
+        only(&handle).await
+    };
+    let entry = ask("claude-sonnet-5-5").await;
+    assert_eq!((entry.usage.input(), entry.usage.output()), (151_000, 930));
+    // 150,500 at 4 and 903 at 20; 500 at 2 and 27 at 10
+    let micros = (150_500 * 4 + 903 * 20) + (500 * 2 + 27 * 10);
+    assert_eq!(micros, 621_330);
+    assert_eq!(entry.cost(), Some(Money::from_picos(micros * 1_000_000)));
+    // a part without a price is not passed over
+    assert_eq!(ask("who-knows").await.cost(), None);
+}
+
 /// Gives up attempts as a layer further in does, and then answers.
 #[tokio::test(start_paused = true)]
 async fn what_attempts_left_behind_spent_is_booked_with_their_models() {
