@@ -18,7 +18,8 @@ const MOST: usize = 256 << 10;
 
 const COST: HeaderName = HeaderName::from_static("x-llm-cost-usd");
 
-/// Adds the cost to the head of an answer that is no stream and not too long. Its bytes are not changed.
+/// Adds the cost to the head of an answer that is no stream, not too long, and whole. Its bytes are not
+/// changed.
 pub(crate) async fn with_cost(mut response: Response<Body>) -> Response<Body> {
     let Some(booked) = Booked::of(&response).cloned() else {
         return response;
@@ -48,7 +49,10 @@ pub(crate) async fn with_cost(mut response: Response<Body>) -> Response<Body> {
             break false;
         }
     };
-    let cost = booked.record().filter(|record| !record.is_unpriced());
+    let record = booked
+        .record()
+        .filter(|_| held.is_whole && held.error.is_none());
+    let cost = record.filter(|record| !record.is_unpriced());
     if let Some(cost) = cost.map(|record| record.cost().to_string())
         && let Ok(value) = HeaderValue::from_str(cost.trim_start_matches('$'))
     {
@@ -112,5 +116,94 @@ impl http_body::Body for Held {
         }
         hint.set_lower(lower + held as u64);
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cost_layer::{CostLayer, Prices};
+    use futures_util::stream;
+    use http::Request;
+    use http_body_util::{BodyExt, Full, StreamBody};
+    use llm_exchange::{BoxError, Payload};
+    use tower::{Layer, ServiceExt, service_fn};
+
+    use super::*;
+
+    type Piece = Result<Frame<Bytes>, BoxError>;
+
+    /// An answer of this length, which costs something.
+    fn answer(length: usize) -> String {
+        let end = r#""}}],"usage":{"prompt_tokens":1000,"completion_tokens":100}}"#;
+        let head = r#"{"model":"gpt-6-sol","choices":[{"index":0,"message":{"content":""#;
+        let content = "x".repeat(length - head.len() - end.len());
+        format!("{head}{content}{end}")
+    }
+
+    /// What becomes of an answer that comes in these pieces, without its length being said before.
+    async fn priced(pieces: Vec<Piece>) -> Response<Body> {
+        let pieces = std::sync::Mutex::new(Some(pieces));
+        let provider = service_fn(|_: Request<Payload>| {
+            let pieces = pieces.lock().unwrap().take().unwrap();
+            let body = StreamBody::new(stream::iter(pieces));
+            let response = Response::builder().header("content-type", "application/json");
+            std::future::ready(response.body(body).map_err(BoxError::from))
+        });
+        let request = Request::post("https://api.openai.com/v1/chat/completions")
+            .header("content-type", "application/json")
+            .body(Full::from(r#"{"model":"gpt-6-sol","messages":[]}"#))
+            .unwrap();
+        let layer = CostLayer::new(Prices::builtin());
+        let response = layer.layer(provider).oneshot(request).await.unwrap();
+        with_cost(response.map(Body::new)).await
+    }
+
+    fn pieces(text: &str) -> Vec<Piece> {
+        let pieces = text.as_bytes().chunks(10_000);
+        pieces
+            .map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece))))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn the_longest_answer_that_is_held_has_its_cost_and_a_longer_one_passes_without() {
+        for (length, cost) in [
+            (1_000, true),
+            (MOST, true),
+            (MOST + 1, false),
+            (MOST * 3, false),
+        ] {
+            let text = answer(length);
+            let response = priced(pieces(&text)).await;
+            let found = response.headers().get(COST);
+            let expected = cost.then(|| HeaderValue::from_static("0.003"));
+            assert_eq!(found, expected.as_ref(), "{length}");
+            let hint = response.body().size_hint();
+            assert_eq!(hint.exact(), cost.then_some(length as u64));
+            let whole = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(whole == text, "{length}: other bytes than the provider's");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_comes_as_far_as_it_came_and_has_no_cost() {
+        let text = answer(50_000);
+        let mut pieces = pieces(&text);
+        pieces[3] = Err("the connection broke".into());
+        let response = priced(pieces).await;
+        assert_eq!(response.headers().get(COST), None);
+        let mut body = response.into_body();
+        let mut came = 0;
+        let error = loop {
+            match body.frame().await.expect("it does not look whole") {
+                Ok(frame) => came += frame.data_ref().map_or(0, Bytes::len),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(came, 30_000);
+        assert!(
+            error.to_string().contains("the connection broke"),
+            "{error}"
+        );
     }
 }

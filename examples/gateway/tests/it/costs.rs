@@ -1,5 +1,6 @@
 //! What calls cost, told in their heads and in the reports.
 
+use fake_provider::Behaviour;
 use http::{Method, header};
 use http_body_util::Full;
 
@@ -64,6 +65,18 @@ async fn calls_are_charged_and_reported_by_model_with_their_latencies() {
         metrics.contains("gen_ai_request_model=\"gpt-4o\""),
         "{metrics}"
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_to_be_held_is_charged_and_does_not_say_so() {
+    let house = house_with("", MEMORY).await;
+    house.fake.on("gpt-4o", Behaviour::ok().deltas(100_000));
+    let answer = house.ask(CHAT, chat("gpt-4o")).await;
+    assert!(answer.text.len() > 256 << 10, "{}", answer.text.len());
+    assert_eq!(answer.json()["usage"]["completion_tokens"], 100_000);
+    assert_eq!(answer.header("x-llm-cost-usd"), None);
+    let daily = house.method(Method::GET, "/report/daily").await.json();
+    assert!(daily[0]["cost_usd"].as_f64().unwrap() > 0.0);
 }
 
 #[tokio::test]
