@@ -1,63 +1,21 @@
 //! What the layer adds to a call: over the bare service, for an answer of 1 KB to a request of 2 KB; for each
-//! event of a stream; and what it costs two threads to record into one model.
+//! event of a stream; and what it costs two threads to record into one model. The request is read as a
+//! `Payload` in both rows, as any first layer does it.
 
 #![allow(clippy::unwrap_used, reason = "a bench that fails is to stop")]
 
-use std::{
-    hint::black_box,
-    task::{Context, Poll},
-};
+mod common;
+
+use std::hint::black_box;
 
 use bytes::Bytes;
-use cost_layer::{Cost, CostLayer, Prices};
+use common::{Provider, answer_body, drain, layer, payload, request_body};
+use cost_layer::Cost;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::StreamBody;
 use llm_exchange::{BoxError, Payload};
 use tower::{Layer, Service, ServiceExt};
-
-/// Answers at once.
-#[derive(Clone)]
-struct Provider(Bytes);
-
-impl<B> Service<Request<B>> for Provider {
-    type Response = Response<Full<Bytes>>;
-    type Error = BoxError;
-    type Future = std::future::Ready<Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        let response = Response::builder().header("content-type", "application/json");
-        std::future::ready(response.body(Full::new(self.0.clone())).map_err(Into::into))
-    }
-}
-
-fn request_body() -> Bytes {
-    let text = "All happy families are alike. ".repeat(64);
-    format!(r#"{{"model":"gpt-6-sol","messages":[{{"role":"user","content":"{text}"}}]}}"#).into()
-}
-
-fn answer_body() -> Bytes {
-    let text = "Every unhappy family is unhappy in its own way. ".repeat(16);
-    format!(r#"{{"id":"chatcmpl-1","model":"gpt-6-sol-2026-09-22","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":1000,"completion_tokens":100,"prompt_tokens_details":{{"cached_tokens":500}}}}}}"#).into()
-}
-
-fn request(body: &Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::post("https://api.openai.com/v1/chat/completions")
-        .header("content-type", "application/json")
-        .header("authorization", "Bearer sk-of-somebody");
-    for number in 0..10 {
-        request = request.header(format!("x-header-{number}"), "value");
-    }
-    request.body(Full::new(body.clone())).unwrap()
-}
-
-fn layer() -> CostLayer {
-    CostLayer::new(Prices::builtin()).alert_hour(llm_exchange::Money::usd(1_000_000))
-}
 
 fn unstreamed(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -69,14 +27,16 @@ fn unstreamed(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("unstreamed call, 2 KB in, 1 KB out");
     group.bench_function("bare", |bencher| {
         bencher.to_async(&runtime).iter(|| async {
-            let response = provider.clone().oneshot(request(&body)).await.unwrap();
-            black_box(response.into_body().collect().await.unwrap())
+            let request = payload(&body).await;
+            let response = provider.clone().oneshot(request).await.unwrap();
+            black_box(drain(response.into_body()).await)
         });
     });
     group.bench_function("cost-layer", |bencher| {
         bencher.to_async(&runtime).iter(|| async {
-            let response = costed.clone().oneshot(request(&body)).await.unwrap();
-            black_box(response.into_body().collect().await.unwrap())
+            let request = payload(&body).await;
+            let response = costed.clone().oneshot(request).await.unwrap();
+            black_box(drain(response.into_body()).await)
         });
     });
     group.finish();
@@ -110,7 +70,7 @@ fn streamed(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(EVENTS));
     group.bench_function("bare", |bencher| {
         bencher.to_async(&runtime).iter(|| async {
-            let request = Payload::read(request(&body), 1 << 20).await;
+            let request = payload(&body).await;
             let response = provider.clone().oneshot(request).await.unwrap();
             drain(response.into_body()).await
         });
@@ -118,19 +78,12 @@ fn streamed(criterion: &mut Criterion) {
     let costed = layer().layer(provider.clone());
     group.bench_function("cost-layer", |bencher| {
         bencher.to_async(&runtime).iter(|| async {
-            let response = costed.clone().oneshot(request(&body)).await.unwrap();
+            let request = payload(&body).await;
+            let response = costed.clone().oneshot(request).await.unwrap();
             drain(response.into_body()).await
         });
     });
     group.finish();
-}
-
-async fn drain<B: http_body::Body + Unpin>(mut body: B) -> u64 {
-    let mut frames = 0;
-    while let Some(Ok(_)) = body.frame().await {
-        frames += 1;
-    }
-    frames
 }
 
 /// The same calls of one model, by one thread and by two at the same time.
@@ -154,7 +107,7 @@ fn threads(criterion: &mut Criterion) {
 
 fn call_from<S, B>(threads: u64, calls: u64, service: &S, body: &Bytes)
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = BoxError> + Clone + Sync,
+    S: Service<Request<Payload>, Response = Response<B>, Error = BoxError> + Clone + Sync,
     B: http_body::Body + Unpin,
 {
     std::thread::scope(|scope| {
@@ -166,7 +119,8 @@ where
                     .unwrap();
                 runtime.block_on(async {
                     for _ in 0..calls {
-                        let response = service.clone().oneshot(request(body)).await.unwrap();
+                        let request = payload(body).await;
+                        let response = service.clone().oneshot(request).await.unwrap();
                         black_box(drain(response.into_body()).await);
                     }
                 });
