@@ -20,6 +20,7 @@ test-rust:
 test-allocations:
 	$(CARGO) test -p retry-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p fallback-layer --features testkit/count-allocations --test allocations
+	$(CARGO) test -p cost-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p testkit --features count-allocations --test alloc
 
 # The official Python clients against the gateway.
