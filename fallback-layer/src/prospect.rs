@@ -32,6 +32,9 @@ impl<O> Facts<O> for Prospect<'_, O> {
         if spec.disabled {
             return Err(Skipped::Disabled);
         }
+        if !spec.speaks(self.call.dialect()) {
+            return Err(Skipped::Dialect);
+        }
         // asked for no sooner than it is needed, as it looks for many headers
         if spec.changes(asked) {
             Call::can_be_rewritten(self.request).map_err(Skipped::NotRewritten)?;

@@ -108,10 +108,14 @@ impl<O> Routes<O> {
             let name = std::str::from_utf8(name).ok()?;
             return self.named.get(name).copied().map(Some);
         }
-        let own = self.by_model.get(model).copied();
+        let speaks = |chain: &ChainId| {
+            let mut stops = self.stops(*chain).iter();
+            stops.any(|stop| stop.spec.speaks(call))
+        };
+        let own = self.by_model.get(model).copied().filter(speaks);
         // vectors of two models have nothing to do with each other: not unasked
         let default = self.default.filter(|_| call != Dialect::OpenAiEmbeddings);
-        Some(own.or(default))
+        Some(own.or_else(|| default.filter(speaks)))
     }
 
     /// Whether calls may name a chain.

@@ -147,6 +147,8 @@ pub enum Why {
 pub enum Skipped {
     /// It is disabled.
     Disabled,
+    /// It does not speak the dialect of the call.
+    Dialect,
     /// It failed too often in a short time, and there was another one.
     FailedLately,
     /// The prompt does not fit into its context window.
@@ -163,6 +165,7 @@ impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disabled => "disabled",
+            Self::Dialect => "it speaks another dialect",
             Self::FailedLately => "it failed lately",
             Self::ContextWindow => "the prompt is too long for it",
             Self::TooExpensive => "too expensive",

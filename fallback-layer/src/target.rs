@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use llm_exchange::{Credential, Host, InvalidCredential, Money, Price};
+use llm_exchange::{Credential, Dialect, Host, InvalidCredential, Money, Price};
 use serde::Serialize;
 
 use crate::{Inner, Via, invalid::Fault};
@@ -45,6 +45,8 @@ pub(crate) struct Spec {
     pub(crate) host: Option<Host>,
     pub(crate) credential: Whose,
     pub(crate) headers: HeaderMap,
+    /// `None`: whatever the call speaks.
+    pub(crate) dialects: Option<Box<[Dialect]>>,
     /// The JSON, or `None` to take it out.
     pub(crate) parameters: Vec<(Box<str>, Option<Box<str>>)>,
     pub(crate) disabled: bool,
@@ -89,6 +91,7 @@ impl Target {
                 host: None,
                 credential: Whose::Callers,
                 headers: HeaderMap::new(),
+                dialects: None,
                 parameters: Vec::new(),
                 disabled: false,
                 max_latency: None,
@@ -103,7 +106,7 @@ impl Target {
 
 impl<O> Target<O> {
     /// At another host: `http://` or `https://`, host, port and path as one writes an SDK's base
-    /// URL, see [`Host`]. It speaks the dialect of the call.
+    /// URL, see [`Host`].
     ///
     /// The caller's credential does not leave for another host, so this target needs
     /// [`credential`](Self::credential) or [`without_credential`](Self::without_credential).
@@ -120,16 +123,22 @@ impl<O> Target<O> {
     /// (`authorization: Bearer`, `x-api-key`).
     #[must_use]
     pub fn credential(self, key: &str) -> Self {
-        self.own_credential(Credential::key(key))
+        self.try_credential(Credential::key(key))
     }
 
     /// With this credential instead of the caller's, in this header (Azure: `api-key`).
     #[must_use]
     pub fn credential_header(self, name: HeaderName, value: &str) -> Self {
-        self.own_credential(Credential::header(name, value))
+        self.try_credential(Credential::header(name, value))
     }
 
-    fn own_credential(mut self, credential: Result<Credential, InvalidCredential>) -> Self {
+    /// With this credential instead of the caller's.
+    #[must_use]
+    pub fn own_credential(self, credential: Credential) -> Self {
+        self.try_credential(Ok(credential))
+    }
+
+    fn try_credential(mut self, credential: Result<Credential, InvalidCredential>) -> Self {
         match credential {
             Ok(credential) => self.spec.credential = Whose::Own(credential),
             Err(why) => self.fault(Fault::Credential(why)),
@@ -176,6 +185,14 @@ impl<O> Target<O> {
         }
         self.spec.parameters.retain(|(of, _)| **of != *name);
         self.spec.parameters.push((name.into(), json));
+    }
+
+    /// The dialects that it speaks. It is skipped for calls of others, and a chain none of whose
+    /// targets speaks a call's dialect is not taken. Default: whatever the call speaks.
+    #[must_use]
+    pub fn dialects(mut self, dialects: &[Dialect]) -> Self {
+        self.spec.dialects = Some(dialects.into());
+        self
     }
 
     /// Skipped as long as it is. Default false.
@@ -260,6 +277,12 @@ impl Spec {
             && self.credential == other.credential
             && self.headers == other.headers
             && self.parameters == other.parameters
+    }
+
+    /// Whether it can be sent calls of this dialect.
+    pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
+        let dialects = self.dialects.as_ref();
+        dialects.is_none_or(|dialects| dialects.contains(&dialect))
     }
 
     /// The model that it is asked for when the call asks for this one.

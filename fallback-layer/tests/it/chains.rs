@@ -104,6 +104,29 @@ async fn filtered_content_goes_on_only_by_choice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_is_sent_only_calls_that_it_speaks() {
+    use llm_exchange::Dialect::{AnthropicMessages, OpenAiChat};
+    let chain = Chain::of("a")
+        .then(Target::model("b").dialects(&[AnthropicMessages]))
+        .then(Target::model("c").dialects(&[OpenAiChat]));
+    let default = Chain::of(Target::model("d").dialects(&[OpenAiChat]));
+    let chains = Chains::new().chain(chain).default_chain(default);
+    let layer = FallbackLayer::new(chains).unwrap();
+    let script = script()
+        .then(fails())
+        .then(answered())
+        .then(fails())
+        .then(answered())
+        .then(answered())
+        .then(answered());
+    let service = layer.layer(script.clone());
+    for request in [openai("a"), anthropic("a"), openai("x"), anthropic("x")] {
+        service.clone().oneshot(request).await.unwrap();
+    }
+    assert_eq!(asked(&script), ["a", "c", "a", "b", "d", "x"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_no_chain_passes_through_untouched() {
     let other_model = openai("x");
     let no_model = post("https://api.example/v1/chat/completions", "{}");
