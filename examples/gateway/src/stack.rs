@@ -16,13 +16,15 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Payload>, Response<Body>, Bo
 /// Puts the configured layers around the client, the innermost first:
 ///
 /// ```text
-/// caller → cost → retry → breaker → client
+/// caller → sse → cost → retry → breaker → clocks of one attempt → client
 /// ```
 pub(crate) fn build(config: &Config, client: Upstream) -> Stack {
     let mut stack = client;
+    stack = with(config.sse.as_ref().map(|sse| &sse.innermost), stack);
     stack = with(config.breaker.as_ref(), stack);
     stack = with(config.retry.as_ref(), stack);
     stack = with(config.cost.as_ref().map(|cost| &cost.layer), stack);
+    stack = with(config.sse.as_ref().map(|sse| &sse.outermost), stack);
     stack
 }
 

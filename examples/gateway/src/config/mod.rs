@@ -9,6 +9,7 @@ mod error;
 mod listen;
 mod provider;
 mod retry;
+mod sse;
 mod value;
 
 use std::net::SocketAddr;
@@ -18,7 +19,6 @@ use retry_layer::RetryLayer;
 use serde::Deserialize;
 use toml::Spanned;
 
-pub(crate) use self::cost::{CostConfig, LedgerConfig};
 pub use self::error::ConfigError;
 use self::{
     breaker::BreakerSection,
@@ -27,6 +27,11 @@ use self::{
     listen::{LISTEN, address},
     provider::{ProviderSection, providers},
     retry::RetrySection,
+    sse::SseSection,
+};
+pub(crate) use self::{
+    cost::{CostConfig, LedgerConfig},
+    sse::SseConfig,
 };
 use crate::provider::Provider;
 
@@ -38,6 +43,7 @@ pub struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) providers: Vec<Provider>,
     pub(crate) retry: Option<RetryLayer>,
+    pub(crate) sse: Option<SseConfig>,
     pub(crate) cost: Option<CostConfig>,
     pub(crate) breaker: Option<BreakerLayer>,
 }
@@ -50,6 +56,7 @@ struct File {
     #[serde(default)]
     provider: Vec<Spanned<ProviderSection>>,
     retry: Option<RetrySection>,
+    sse: Option<SseSection>,
     cost: Option<CostSection>,
     breaker: Option<BreakerSection>,
 }
@@ -72,6 +79,7 @@ impl Config {
             listen: file.listen.unwrap_or(LISTEN),
             providers: providers(file.provider, text, &env)?,
             retry: file.retry.map(RetrySection::layer).transpose()?,
+            sse: file.sse.map(SseSection::layers),
             cost: file.cost.map(|section| section.read(&env)).transpose()?,
             breaker: file.breaker.map(BreakerSection::layer).transpose()?,
         })

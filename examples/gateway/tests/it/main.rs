@@ -11,3 +11,4 @@ mod costs;
 mod dialects;
 mod passing;
 mod program;
+mod sse;
