@@ -1,0 +1,220 @@
+//! A request's JSON in one form, whatever order and whitespace it was written with.
+
+use std::ops::Range;
+
+use llm_exchange::Dialect;
+use memchr::memchr2;
+
+use super::place::{Place, is_look_up, is_providers_tool, is_stateful};
+
+/// Deeper JSON than any request has is not taken.
+const DEEPEST: u32 = 128;
+
+/// A request's JSON without whitespace, with the members of each object in the order of their names
+/// and without those that do not change the answer.
+///
+/// Texts and numbers stay as they are written: `1.0` and `1`, or `é` and `\u00e9`, are different
+/// requests here. That costs a miss at most.
+#[derive(Debug, Default)]
+pub(crate) struct Canonical {
+    pub(crate) text: Vec<u8>,
+    /// The call says `"temperature": 0`.
+    pub(crate) temperature_zero: bool,
+    /// The answer depends on what the provider keeps of earlier calls.
+    pub(crate) stateful: bool,
+    /// The provider looks something up while it answers.
+    pub(crate) looks_up: bool,
+}
+
+/// `None`: it is no JSON object that is read here.
+pub(crate) fn canonical(body: &[u8], dialect: Dialect) -> Option<Canonical> {
+    let mut walk = Walk {
+        text: body,
+        at: 0,
+        depth: 0,
+        dialect,
+        members: Vec::with_capacity(16),
+        scratch: Vec::new(),
+        found: Canonical {
+            text: Vec::with_capacity(body.len()),
+            ..Canonical::default()
+        },
+    };
+    walk.blank();
+    if walk.peek()? != b'{' {
+        return None;
+    }
+    walk.value(Place::Top)?;
+    walk.blank();
+    (walk.at == body.len()).then_some(walk.found)
+}
+
+struct Walk<'b> {
+    text: &'b [u8],
+    at: usize,
+    depth: u32,
+    dialect: Dialect,
+    /// Of the objects that are open, the outermost first: each member's name in `text`, and where it
+    /// stands in `found.text`.
+    members: Vec<(Range<usize>, Range<usize>)>,
+    scratch: Vec<u8>,
+    found: Canonical,
+}
+
+impl Walk<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn blank(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn value(&mut self, place: Place) -> Option<()> {
+        match self.peek()? {
+            b'{' => self.nested(|walk| walk.object(place)),
+            b'[' => self.nested(|walk| walk.list(place)),
+            b'"' => {
+                let string = self.string()?;
+                self.found.text.extend_from_slice(&self.text[string]);
+                Some(())
+            }
+            _ => self.scalar(),
+        }
+    }
+
+    fn nested(&mut self, inner: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return None;
+        }
+        self.at += 1;
+        inner(self)?;
+        self.depth -= 1;
+        Some(())
+    }
+
+    /// Where a string stands, with its quotes.
+    fn string(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        self.take(b'"')?;
+        loop {
+            self.at += memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
+            if self.peek()? == b'"' {
+                self.at += 1;
+                return Some(start..self.at);
+            }
+            // whatever is escaped is not the end
+            self.at += 2;
+        }
+    }
+
+    /// A number or a word.
+    fn scalar(&mut self) -> Option<()> {
+        let rest = &self.text[self.at..];
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+        let length = rest.iter().take_while(|byte| is_part(byte)).count();
+        self.found.text.extend_from_slice(&rest[..length]);
+        self.at += length;
+        (length > 0).then_some(())
+    }
+
+    fn list(&mut self, place: Place) -> Option<()> {
+        self.found.text.push(b'[');
+        self.blank();
+        if self.take(b']').is_none() {
+            loop {
+                self.blank();
+                self.value(place.item())?;
+                self.blank();
+                if self.take(b',').is_none() {
+                    break;
+                }
+                self.found.text.push(b',');
+            }
+            self.take(b']')?;
+        }
+        self.found.text.push(b']');
+        Some(())
+    }
+
+    fn object(&mut self, place: Place) -> Option<()> {
+        let (first, start) = (self.members.len(), self.found.text.len());
+        self.found.text.push(b'{');
+        self.blank();
+        if self.take(b'}').is_none() {
+            loop {
+                self.blank();
+                let quoted = self.string()?;
+                let name = quoted.start + 1..quoted.end - 1;
+                self.blank();
+                self.take(b':')?;
+                self.blank();
+                let begin = self.found.text.len();
+                self.found.text.extend_from_slice(&self.text[quoted]);
+                self.found.text.push(b':');
+                let value = self.found.text.len();
+                self.value(place.member(&self.text[name.clone()]))?;
+                self.note(place, name.clone(), value);
+                if place.ignores(self.dialect, &self.text[name.clone()]) {
+                    self.found.text.truncate(begin);
+                } else {
+                    self.found.text.push(b',');
+                    let end = self.found.text.len();
+                    self.members.push((name, begin..end));
+                }
+                self.blank();
+                if self.take(b',').is_none() {
+                    break;
+                }
+            }
+            self.take(b'}')?;
+        }
+        self.sort(first, start + 1);
+        self.found.text.push(b'}');
+        Some(())
+    }
+
+    /// Takes note of what a member says of the call.
+    fn note(&mut self, place: Place, name: Range<usize>, value: usize) {
+        let (name, value) = (&self.text[name], &self.found.text[value..]);
+        match (place, name) {
+            (Place::Top | Place::Settings, b"temperature") => {
+                let number = std::str::from_utf8(value).ok();
+                let number = number.and_then(|number| number.parse::<f64>().ok());
+                self.found.temperature_zero = number == Some(0.0);
+            }
+            (Place::Top, _) => {
+                self.found.stateful |= is_stateful(name, value);
+                self.found.looks_up |= is_look_up(name, value);
+            }
+            (Place::Tools, _) => self.found.looks_up |= is_providers_tool(name, value),
+            (Place::Settings | Place::Blocks | Place::Other, _) => {}
+        }
+    }
+
+    /// Puts the members of the object that ends here, which begin at `start`, in the order of their
+    /// names. Members of one name keep theirs.
+    fn sort(&mut self, first: usize, start: usize) {
+        let text = self.text;
+        let members = &mut self.members[first..];
+        let name = |member: &(Range<usize>, Range<usize>)| &text[member.0.clone()];
+        if !members.is_sorted_by_key(name) {
+            members.sort_by(|one, other| name(one).cmp(name(other)));
+            self.scratch.clear();
+            self.scratch.extend_from_slice(&self.found.text[start..]);
+            self.found.text.truncate(start);
+            for (_, at) in members {
+                let member = &self.scratch[at.start - start..at.end - start];
+                self.found.text.extend_from_slice(member);
+            }
+        }
+        self.members.truncate(first);
+    }
+}

@@ -1,0 +1,120 @@
+//! What may be cached: of calls by what they ask, of answers by what they came to.
+
+mod model;
+
+use llm_exchange::{End, FinishReason, Meter};
+use memchr::memmem;
+
+pub(crate) use self::model::same_family;
+use crate::{control::Control, key::Keyed};
+
+/// Which calls are cached that do not ask for it themselves.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Calls of which the same answer is expected again: `temperature: 0`, and embeddings. Not those
+    /// for which the provider searches or runs something.
+    #[default]
+    Deterministic,
+    /// Every call that depends on nothing but itself.
+    All,
+}
+
+/// Whether a call's answer may come from the cache and go into it.
+pub(crate) fn is_cacheable(mode: Mode, keyed: &Keyed, control: &Control) -> bool {
+    if control.no_store || keyed.stateful {
+        return false;
+    }
+    match mode {
+        Mode::All => true,
+        // who asks for an age wants this call cached
+        _ if control.max_age.is_some() || control.only_if_cached => true,
+        Mode::Deterministic => keyed.temperature_zero && !keyed.looks_up,
+    }
+}
+
+/// Why an answer is not kept.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NotKept {
+    /// It did not come to its end, or has an error in it.
+    Incomplete,
+    /// It was cut by an output cap, filtered, refused, or ended for a reason that is not known.
+    Finish,
+    /// It is of another model than the one asked for.
+    Model,
+    /// It is a stream where JSON was asked for, or the reverse, or cannot be read.
+    Form,
+    /// It is larger than the layer's limit on one answer.
+    TooLarge,
+    /// The store holds no entry of this size, or could not take it now.
+    Store,
+}
+
+impl NotKept {
+    /// The name in `snake_case`, for labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::Finish => "finish",
+            Self::Model => "model",
+            Self::Form => "form",
+            Self::TooLarge => "too_large",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// Judges an answer that has passed, with its whole body.
+pub(crate) fn may_be_kept(
+    meter: &Meter,
+    asked: Option<&str>,
+    wants_stream: bool,
+    body: &[u8],
+) -> Result<(), NotKept> {
+    match meter.end() {
+        Some(End::Complete) => {}
+        Some(End::Unreadable) => return Err(NotKept::Form),
+        _ => return Err(NotKept::Incomplete),
+    }
+    if meter.error().is_some() {
+        return Err(NotKept::Incomplete);
+    }
+    if meter.is_stream() != wants_stream {
+        return Err(NotKept::Form);
+    }
+    if !matches!(meter.finish(), Some(FinishReason::Stop | FinishReason::Tool)) || is_refusal(body)
+    {
+        return Err(NotKept::Finish);
+    }
+    match (asked, meter.model()) {
+        (Some(asked), Some(answered)) if !same_family(asked, &answered) => Err(NotKept::Model),
+        _ => Ok(()),
+    }
+}
+
+/// OpenAI ends a refusal with `stop`; it says so in a member of its own. A text that talks of such a
+/// member has its quotes escaped.
+fn is_refusal(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"refusal\"";
+    memmem::find_iter(body, NAME).any(|at| {
+        let value = body[at + NAME.len()..].trim_ascii_start();
+        let value = value.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.is_some_and(|value| value.starts_with(b"\"") && !value.starts_with(b"\"\""))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_seen_and_talk_of_one_is_not() {
+        assert!(is_refusal(br#"{"message":{"content":null,"refusal":"No."}}"#));
+        assert!(is_refusal(b"data: {\"delta\":{\"refusal\" : \"I\"}}\n\n"));
+        assert!(!is_refusal(br#"{"message":{"content":"x","refusal":null}}"#));
+        assert!(!is_refusal(br#"{"delta":{"refusal":""}}"#));
+        assert!(!is_refusal(br#"{"content":"{\"refusal\":\"No.\"}"}"#));
+    }
+}
