@@ -83,7 +83,13 @@ mod tests {
         assert_eq!(age(&["max-age=60"]), Some(60));
         assert_eq!(age(&["max-age=60", "max-age = \"5\""]), Some(5));
         assert_eq!(age(&["max-age=99999999999999999999999"]), Some(u64::MAX));
-        for none in ["max-age", "max-age=", "max-age=-1", "max-age=1.5", "max-age=x"] {
+        for none in [
+            "max-age",
+            "max-age=",
+            "max-age=-1",
+            "max-age=1.5",
+            "max-age=x",
+        ] {
             assert_eq!(age(&[none]), None, "{none}");
         }
     }

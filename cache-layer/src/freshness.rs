@@ -100,9 +100,8 @@ mod tests {
 
     #[test]
     fn a_caller_may_want_a_younger_answer_but_gets_no_older_one() {
-        let judge = |age: u32, max: u32| {
-            rules().judge(SECOND * age, SECOND * 90, Some(SECOND * max))
-        };
+        let judge =
+            |age: u32, max: u32| rules().judge(SECOND * age, SECOND * 90, Some(SECOND * max));
         assert_eq!(judge(20, 30), Use::Fresh);
         assert_eq!(judge(30, 30), Use::WhileRevalidate);
         assert_eq!(judge(0, 0), Use::WhileRevalidate);

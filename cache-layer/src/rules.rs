@@ -84,7 +84,10 @@ pub(crate) fn may_be_kept(
     if meter.is_stream() != wants_stream {
         return Err(NotKept::Form);
     }
-    if !matches!(meter.finish(), Some(FinishReason::Stop | FinishReason::Tool)) || is_refusal(body)
+    if !matches!(
+        meter.finish(),
+        Some(FinishReason::Stop | FinishReason::Tool)
+    ) || is_refusal(body)
     {
         return Err(NotKept::Finish);
     }
@@ -111,9 +114,13 @@ mod tests {
 
     #[test]
     fn a_refusal_is_seen_and_talk_of_one_is_not() {
-        assert!(is_refusal(br#"{"message":{"content":null,"refusal":"No."}}"#));
+        assert!(is_refusal(
+            br#"{"message":{"content":null,"refusal":"No."}}"#
+        ));
         assert!(is_refusal(b"data: {\"delta\":{\"refusal\" : \"I\"}}\n\n"));
-        assert!(!is_refusal(br#"{"message":{"content":"x","refusal":null}}"#));
+        assert!(!is_refusal(
+            br#"{"message":{"content":"x","refusal":null}}"#
+        ));
         assert!(!is_refusal(br#"{"delta":{"refusal":""}}"#));
         assert!(!is_refusal(br#"{"content":"{\"refusal\":\"No.\"}"}"#));
     }

@@ -118,7 +118,8 @@ impl Walk<'_> {
     /// A number or a word.
     fn scalar(&mut self) -> Option<()> {
         let rest = &self.text[self.at..];
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+        let is_part =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
         let length = rest.iter().take_while(|byte| is_part(byte)).count();
         self.found.text.extend_from_slice(&rest[..length]);
         self.at += length;

@@ -44,7 +44,9 @@ pub struct Tags {
 impl Tags {
     /// Those that there are.
     pub fn iter(&self) -> impl Iterator<Item = Tag> {
-        [self.model, self.credential, self.user].into_iter().flatten()
+        [self.model, self.credential, self.user]
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -107,7 +109,10 @@ impl Secret {
     #[cfg(feature = "redis")]
     pub(crate) fn seal(&self, key: &Key, bytes: &[u8]) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(b"cache-layer 1 seal").update(&key.0).update(bytes);
+        hasher
+            .update(b"cache-layer 1 seal")
+            .update(&key.0)
+            .update(bytes);
         let mut seal = [0; 16];
         seal.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         seal
@@ -195,13 +200,22 @@ impl KeySettings {
             user: user.map(|user| self.secret.user(user)),
         };
         let scope = self.scope(request, user)?;
-        let Canonical { text, temperature_zero, stateful, looks_up } =
-            canonical(body, call.dialect())?;
+        let Canonical {
+            text,
+            temperature_zero,
+            stateful,
+            looks_up,
+        } = canonical(body, call.dialect())?;
         let mut parts = self.secret.hasher(Kind::Answer);
         parts.part(&scope);
         let uri = request.uri();
         let host = uri.host().map_or_else(
-            || request.headers().get(http::header::HOST).map_or(&b""[..], |host| host.as_bytes()),
+            || {
+                request
+                    .headers()
+                    .get(http::header::HOST)
+                    .map_or(&b""[..], |host| host.as_bytes())
+            },
             str::as_bytes,
         );
         parts.part(&host.to_ascii_lowercase());
@@ -212,7 +226,13 @@ impl KeySettings {
         parts.part(call.model().unwrap_or_default().as_bytes());
         self.headers(request.headers(), &mut parts);
         parts.part(&text);
-        Some(Keyed { tags, temperature_zero, stateful, looks_up, parts })
+        Some(Keyed {
+            tags,
+            temperature_zero,
+            stateful,
+            looks_up,
+            parts,
+        })
     }
 
     /// In full length, as nobody's answer may ever be another's. `None`: nobody's.

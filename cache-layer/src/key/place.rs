@@ -101,9 +101,19 @@ pub(crate) fn is_providers_tool(name: &[u8], value: &[u8]) -> bool {
     match name {
         b"type" => !matches!(value, b"\"function\"" | b"\"custom\"" | b"null"),
         // Gemini names them
-        b"codeExecution" | b"code_execution" | b"fileSearch" | b"file_search" | b"googleMaps"
-        | b"google_maps" | b"googleSearch" | b"google_search" | b"googleSearchRetrieval"
-        | b"google_search_retrieval" | b"retrieval" | b"urlContext" | b"url_context" => true,
+        b"codeExecution"
+        | b"code_execution"
+        | b"fileSearch"
+        | b"file_search"
+        | b"googleMaps"
+        | b"google_maps"
+        | b"googleSearch"
+        | b"google_search"
+        | b"googleSearchRetrieval"
+        | b"google_search_retrieval"
+        | b"retrieval"
+        | b"urlContext"
+        | b"url_context" => true,
         _ => false,
     }
 }
