@@ -1,11 +1,39 @@
-#![allow(missing_docs, dead_code)]
+#![allow(missing_docs)]
+
+mod body;
+mod cached;
 mod control;
 mod entry;
+mod flight;
 mod freshness;
+mod future;
+mod handle;
 mod key;
+mod layer;
+mod replay;
+mod revalidate;
 mod rules;
+mod serve;
+mod service;
+mod settings;
+mod stats;
 mod store;
-pub use entry::Entry;
-pub use key::{Key, Tag, Tags};
-pub use rules::{Mode, NotKept};
-pub use store::*;
+
+#[cfg(feature = "redis")]
+pub use self::store::{Generations, InvalidRedis, RedisStore};
+pub use self::{
+    body::CacheBody,
+    cached::{CacheStatus, Cached},
+    entry::Entry,
+    future::CacheFuture,
+    handle::CacheHandle,
+    key::{Key, Tag, Tags},
+    layer::CacheLayer,
+    rules::{Mode, NotKept},
+    service::Cache,
+    stats::CacheStats,
+    store::{
+        Found, GetTiered, MemoryStore, NotRemoved, Put, Remove, Removing, Store, StoreSize, Tiered,
+        Wanted,
+    },
+};

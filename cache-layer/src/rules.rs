@@ -2,7 +2,7 @@
 
 mod model;
 
-use llm_exchange::{End, FinishReason, Meter};
+use llm_exchange::{End, FinishReason, Meter, Verdict};
 use memchr::memmem;
 
 pub(crate) use self::model::same_family;
@@ -31,6 +31,19 @@ pub(crate) fn is_cacheable(mode: Mode, keyed: &Keyed, control: &Control) -> bool
         _ if control.max_age.is_some() || control.only_if_cached => true,
         Mode::Deterministic => keyed.temperature_zero && !keyed.looks_up,
     }
+}
+
+/// Whether an answer past its time is better than this.
+pub(crate) const fn is_outage(verdict: Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::Throttled
+            | Verdict::QuotaExhausted
+            | Verdict::Overloaded
+            | Verdict::Failed
+            | Verdict::TimedOut
+            | Verdict::Refused
+    )
 }
 
 /// Why an answer is not kept.

@@ -8,8 +8,11 @@ mod tiered;
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 #[cfg(feature = "redis")]
-pub use self::redis::{InvalidRedis, RedisStore};
-pub use self::{memory::MemoryStore, tiered::Tiered};
+pub use self::redis::{Generations, InvalidRedis, RedisStore};
+pub use self::{
+    memory::MemoryStore,
+    tiered::{GetTiered, Tiered},
+};
 use crate::{Entry, Key, Tag, Tags};
 
 /// Where entries are kept: in this process, on a server, or in one before the other.

@@ -20,7 +20,8 @@ use redis::{
 };
 use tokio::time::{Instant, timeout};
 
-use self::{wire::Generations, writer::Writer};
+pub use self::wire::Generations;
+use self::writer::Writer;
 use super::{Found, NotRemoved, Put, Remove, Removing, Store, StoreSize, Wanted};
 use crate::{Entry, Key, Tag, key::Secret};
 

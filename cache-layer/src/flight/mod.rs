@@ -1,0 +1,408 @@
+//! One upstream call for equal calls at the same time.
+//!
+//! A flight is an upstream call that several callers read: its head, then its body, from the first byte
+//! on. It has **no task of its own**: whoever is polled and finds nothing new polls the upstream call,
+//! with a waker that wakes all who wait. So the call goes on as long as anybody reads, whoever began it
+//! and whoever has gone or stands still, and nothing runs while nobody is woken. When the last reader
+//! goes, the call is dropped.
+
+mod reader;
+mod registry;
+mod tape;
+mod turn;
+mod upstream;
+mod wakers;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Request, Response, StatusCode, Version, response};
+use http_body::Body;
+use llm_exchange::{BoxError, Call, Meter, Payload, PeekLimits, WallClock};
+use tower_service::Service;
+
+use self::{
+    reader::Tap,
+    tape::{At, Tape, TapeEnd},
+    turn::{Took, Turn},
+    upstream::{Next, Upstream},
+    wakers::Wakers,
+};
+pub(crate) use self::{
+    reader::{Reader, Seat},
+    registry::{Flights, Joined, Registration},
+    upstream::Failure,
+};
+
+/// An upstream call and who reads it.
+pub(crate) struct Flight<S: Service<Request<Payload>>, R> {
+    upstream: Turn<Upstream<S, R>>,
+    told: Mutex<Told<S::Error, R>>,
+    wakers: Arc<Wakers>,
+    /// Wakes all who wait.
+    waker: Waker,
+    flights: Arc<Flights>,
+    /// Of the answer's bytes, those that are held to be kept.
+    held: AtomicUsize,
+    largest: usize,
+    asked_usage: bool,
+    /// Gone when the flight can be joined no more.
+    registration: Mutex<Option<Registration>>,
+}
+
+/// What the upstream call has said so far.
+struct Told<E, R> {
+    head: Head<E, R>,
+    tape: Tape,
+    /// Who began it has left.
+    leader_left: bool,
+    on_end: Option<OnEnd>,
+}
+
+enum Head<E, R> {
+    Awaited,
+    Known(Box<Known>),
+    /// Taken by who began it.
+    Failed(Option<Failure<E, R>>),
+}
+
+/// The head of an answer that is shared.
+struct Known {
+    status: StatusCode,
+    version: Version,
+    headers: HeaderMap,
+    meter: Meter,
+    /// For who began the call.
+    extensions: Option<Extensions>,
+    length: Option<u64>,
+}
+
+/// Called once, with an answer that came to its end: its head, and all of its body, or `None` where
+/// that was too large to be kept.
+pub(crate) type OnEnd = Box<dyn FnOnce(&HeaderMap, &Meter, Option<Bytes>) + Send>;
+
+/// What a flight needs beside the service and the request.
+pub(crate) struct FlightSettings {
+    pub(crate) limits: PeekLimits,
+    pub(crate) clock: WallClock,
+    /// The most bytes of an answer that is kept.
+    pub(crate) largest: usize,
+}
+
+/// What came of waiting for the head.
+pub(crate) enum Outcome<E, R> {
+    /// The head of the answer, with a meter for this reader, which is returned too.
+    Answer(Response<()>, Meter),
+    /// The call failed; this is for who began it.
+    Failed(Failure<E, R>),
+    /// The call failed, which says nothing of this one: it may try for itself.
+    OnesOwn,
+}
+
+impl<S, R> Flight<S, R>
+where
+    S: Service<Request<Payload>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    /// A flight at its start; nothing is sent before it is polled.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is another thing, and it is called once"
+    )]
+    pub(crate) fn new(
+        service: S,
+        request: Request<Payload>,
+        call: Arc<Call>,
+        asked_usage: bool,
+        settings: FlightSettings,
+        flights: Arc<Flights>,
+        registration: Option<Registration>,
+        on_end: Option<OnEnd>,
+    ) -> Arc<Self> {
+        let FlightSettings {
+            limits,
+            clock,
+            largest,
+        } = settings;
+        let wakers = Arc::<Wakers>::default();
+        Arc::new(Self {
+            upstream: Turn::new(Upstream::new(service, request, call, limits, clock)),
+            waker: Waker::from(Arc::clone(&wakers)),
+            wakers,
+            told: Mutex::new(Told {
+                head: Head::Awaited,
+                tape: Tape::default(),
+                leader_left: false,
+                on_end,
+            }),
+            flights,
+            held: AtomicUsize::new(0),
+            largest,
+            asked_usage,
+            registration: Mutex::new(registration),
+        })
+    }
+
+    /// Whether one more can read it from its first byte on.
+    pub(crate) fn admits(&self) -> bool {
+        let told = self.told();
+        match told.head {
+            Head::Awaited => true,
+            Head::Known(_) => told.tape.is_whole(),
+            Head::Failed(_) => false,
+        }
+    }
+
+    /// The head, for the reader of this seat.
+    pub(crate) fn poll_head(
+        &self,
+        seat: usize,
+        leads: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<S::Error, R>> {
+        let mut waits = false;
+        loop {
+            if let Some(outcome) = self.outcome(leads) {
+                self.wakers.no_longer(seat);
+                return Poll::Ready(outcome);
+            }
+            // first the waker, then a look at what there is: so nothing is missed between
+            if !waits {
+                self.wakers.wait(seat, cx.waker());
+                waits = true;
+            } else if !self.drive(seat) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn outcome(&self, leads: bool) -> Option<Outcome<S::Error, R>> {
+        let mut told = self.told();
+        match &mut told.head {
+            Head::Awaited => None,
+            Head::Failed(failure) if leads => failure.take().map(Outcome::Failed),
+            Head::Failed(_) => Some(Outcome::OnesOwn),
+            Head::Known(known) => {
+                let mut head = response::Response::new(()).into_parts().0;
+                head.status = known.status;
+                head.version = known.version;
+                head.headers = known.headers.clone();
+                if leads {
+                    head.extensions = known.extensions.take().unwrap_or_default();
+                }
+                let meter = known.meter.for_reader();
+                head.extensions.insert(meter.clone());
+                Some(Outcome::Answer(Response::from_parts(head, ()), meter))
+            }
+        }
+    }
+
+    /// Polls the upstream call, unless somebody else does just now. True: there is more to see.
+    fn drive(&self, seat: usize) -> bool {
+        let took = self.upstream.take(|upstream| {
+            let mut cx = Context::from_waker(&self.waker);
+            match upstream.poll_next(&mut cx) {
+                Poll::Ready(next) => {
+                    self.tell(next, upstream.exact_length());
+                    Some(())
+                }
+                Poll::Pending => None,
+            }
+        });
+        match took {
+            Took::Ready(()) => {
+                self.wakers.no_longer(seat);
+                self.wakers.wake_all();
+                true
+            }
+            Took::Pending { missed: true } => {
+                self.wakers.wake_others(seat);
+                false
+            }
+            Took::Pending { missed: false } | Took::Busy => false,
+        }
+    }
+
+    fn tell(&self, next: Next<S::Error, R>, length: Option<u64>) {
+        match next {
+            Next::Head(response, meter) => {
+                let (head, ()) = response.into_parts();
+                self.told().head = Head::Known(Box::new(Known {
+                    status: head.status,
+                    version: head.version,
+                    headers: head.headers,
+                    meter,
+                    extensions: Some(head.extensions),
+                    length,
+                }));
+            }
+            Next::Failed(failure) => {
+                self.unregister();
+                let mut told = self.told();
+                let left = told.leader_left;
+                told.head = Head::Failed(Some(failure).filter(|_| !left));
+            }
+            Next::Data(data, last) => {
+                self.record(data);
+                if last {
+                    self.ended(TapeEnd::Ended(None));
+                }
+            }
+            Next::Ended(trailers) => self.ended(TapeEnd::Ended(trailers)),
+            Next::Broke(error) => self.ended(TapeEnd::Broke(Arc::new(error))),
+        }
+    }
+
+    fn record(&self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        let size = data.len();
+        let mut told = self.told();
+        told.tape.push(data);
+        if told.tape.is_whole() {
+            if told.tape.bytes() > self.largest || !self.flights.hold(size) {
+                told.tape.give_up();
+                self.let_go();
+            } else {
+                self.held.fetch_add(size, Relaxed);
+            }
+        }
+    }
+
+    fn ended(&self, end: TapeEnd) {
+        let (on_end, head, body) = {
+            let mut told = self.told();
+            let head = match &told.head {
+                Head::Known(known) => Some((known.headers.clone(), known.meter.clone())),
+                Head::Awaited | Head::Failed(_) => None,
+            };
+            (told.on_end.take(), head, told.tape.copied())
+        };
+        // it is in the store before anybody can ask again, and before no flight is found
+        if let (TapeEnd::Ended(None), Some(on_end), Some((headers, meter))) = (&end, on_end, head) {
+            on_end(&headers, &meter, body);
+        }
+        self.told().tape.end(end);
+        self.unregister();
+        self.let_go();
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told<S::Error, R>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Service<Request<Payload>>, R> Flight<S, R> {
+    /// Whether the answer has its usage because it was asked for, by whomever.
+    pub(crate) const fn asked_usage(&self) -> bool {
+        self.asked_usage
+    }
+
+    fn unregister(&self) {
+        let registration = self
+            .registration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(registration);
+    }
+
+    fn let_go(&self) {
+        self.flights.let_go(self.held.swap(0, Relaxed));
+    }
+}
+
+impl<S: Service<Request<Payload>>, R> Drop for Flight<S, R> {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+impl<S, R> Flight<S, R>
+where
+    S: Service<Request<Payload>, Response = Response<R>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    R: Body<Data = Bytes> + Unpin + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    /// Takes a seat for one more reader; of who begins the flight, or of who joins it.
+    pub(crate) fn join(self: &Arc<Self>, leads: bool) -> Seat {
+        let number = self.wakers.join();
+        Seat::new(self.clone(), number, leads)
+    }
+}
+
+impl<S, R> Tap for Flight<S, R>
+where
+    S: Service<Request<Payload>, Response = Response<R>> + Send,
+    S::Future: Send,
+    S::Error: Send,
+    R: Body<Data = Bytes> + Unpin + Send,
+    R::Error: Into<BoxError>,
+{
+    fn poll_at(&self, place: u64, seat: usize, cx: &mut Context<'_>) -> Poll<At> {
+        let mut waits = false;
+        loop {
+            let at = self.told().tape.at(place);
+            match at {
+                At::Nothing => {}
+                At::End(end) => {
+                    self.wakers.no_longer(seat);
+                    // nobody joins what has ended: the only reader is given the error itself
+                    let alone = self.wakers.readers() == 1;
+                    let own = if alone {
+                        self.told().tape.take_end()
+                    } else {
+                        None
+                    };
+                    return Poll::Ready(At::End(own.unwrap_or(end)));
+                }
+                at => {
+                    self.wakers.no_longer(seat);
+                    return Poll::Ready(at);
+                }
+            }
+            if !waits {
+                self.wakers.wait(seat, cx.waker());
+                waits = true;
+            } else if !self.drive(seat) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn is_over_at(&self, place: u64) -> bool {
+        self.told().tape.is_over_at(place)
+    }
+
+    fn length(&self) -> Option<u64> {
+        match &self.told().head {
+            Head::Known(known) => known.length,
+            Head::Awaited | Head::Failed(_) => None,
+        }
+    }
+
+    fn leave(&self, seat: usize, leads: bool) {
+        if leads {
+            let mut told = self.told();
+            told.leader_left = true;
+            // nobody else takes it
+            let failed = match &mut told.head {
+                Head::Failed(failure) => failure.take(),
+                Head::Awaited | Head::Known(_) => None,
+            };
+            drop(told);
+            drop(failed);
+        }
+        self.wakers.leave(seat);
+    }
+}

@@ -1,0 +1,149 @@
+//! The calls that are under way.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use crate::{Key, key::BuildAsItIs};
+
+/// What two calls have in common that share one upstream call: the key, and whether the answer is
+/// asked for as a stream.
+pub(crate) type FlightKey = (Key, bool);
+
+/// The calls of a layer that are under way, so that equal ones join them.
+///
+/// It holds none of them: a flight lives as long as somebody reads it. The services of one layer may
+/// be of different types; a call joins those of its own.
+pub(crate) struct Flights {
+    flights: Mutex<HashMap<FlightKey, Entry, BuildAsItIs>>,
+    next: AtomicU64,
+    most: usize,
+    /// Bytes that are held to be kept, over all flights.
+    held: AtomicUsize,
+    most_held: usize,
+}
+
+struct Entry {
+    id: u64,
+    flight: Weak<dyn Any + Send + Sync>,
+}
+
+/// The most calls that are under way and can be joined.
+const MOST: usize = 4096;
+/// The most bytes of answers under way that are held to be kept.
+const MOST_HELD: usize = 256 << 20;
+
+/// What became of a call that would share.
+pub(crate) enum Joined<F> {
+    /// An equal call is under way.
+    There(Arc<F>),
+    /// This call is under way now, for others to join.
+    Begun(Arc<F>),
+    /// There are too many calls, or the one under way cannot be joined: this one goes alone.
+    Alone,
+}
+
+impl Default for Flights {
+    fn default() -> Self {
+        Self {
+            flights: Mutex::default(),
+            next: AtomicU64::new(1),
+            most: MOST,
+            held: AtomicUsize::new(0),
+            most_held: MOST_HELD,
+        }
+    }
+}
+
+impl Flights {
+    /// Joins the flight of this key that `admits` a further reader, or begins one, which keeps its
+    /// registration.
+    pub(crate) fn join<F: Any + Send + Sync>(
+        self: &Arc<Self>,
+        key: FlightKey,
+        admits: impl FnOnce(&F) -> bool,
+        begin: impl FnOnce(Registration) -> Arc<F>,
+    ) -> Joined<F> {
+        let mut flights = self.lock();
+        if let Some(there) = flights.get(&key).and_then(|entry| entry.flight.upgrade()) {
+            // the last one to hold it must not drop it with the lock held
+            drop(flights);
+            return match there.downcast::<F>() {
+                Ok(flight) if admits(&flight) => Joined::There(flight),
+                _ => Joined::Alone,
+            };
+        }
+        if flights.len() >= self.most {
+            return Joined::Alone;
+        }
+        let id = self.next.fetch_add(1, Relaxed);
+        let flight = begin(Registration {
+            flights: Arc::clone(self),
+            key,
+            id,
+        });
+        let erased: Arc<dyn Any + Send + Sync> = flight.clone();
+        let flight_entry = Entry {
+            id,
+            flight: Arc::downgrade(&erased),
+        };
+        flights.insert(key, flight_entry);
+        Joined::Begun(flight)
+    }
+
+    /// How many calls are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Asks to hold so many bytes more. False: there is no room, and nothing was taken.
+    pub(crate) fn hold(&self, bytes: usize) -> bool {
+        let before = self.held.fetch_add(bytes, Relaxed);
+        let fits = before.saturating_add(bytes) <= self.most_held;
+        if !fits {
+            self.held.fetch_sub(bytes, Relaxed);
+        }
+        fits
+    }
+
+    pub(crate) fn let_go(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<FlightKey, Entry, BuildAsItIs>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Flights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights")
+            .field("under_way", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A flight's place in the registry, given back when it is dropped.
+pub(crate) struct Registration {
+    flights: Arc<Flights>,
+    key: FlightKey,
+    id: u64,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut flights = self.flights.lock();
+        if flights
+            .get(&self.key)
+            .is_some_and(|entry| entry.id == self.id)
+        {
+            flights.remove(&self.key);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A known answer as a response.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Response, header};
+use llm_exchange::{Call, FromCache};
+
+use crate::{
+    CacheBody, CacheStatus, Cached, Entry, Key,
+    replay::{Replay, collected, expanded, without},
+};
+
+/// The answer in the form that the call asks for. `None`: it can't be brought into that form.
+pub(crate) fn response<R>(
+    entry: &Entry,
+    call: &Call,
+    pace: Option<Duration>,
+) -> Option<Response<CacheBody<R>>> {
+    let (dialect, streams) = (call.dialect(), call.is_stream());
+    let replay = match (entry.head.is_stream, streams) {
+        (false, false) => Replay::json(entry.body.clone()),
+        (true, false) => Replay::json(collected(entry, dialect)?),
+        (true, true) => {
+            let hidden: &[_] = if call.asks_usage() {
+                &[]
+            } else {
+                &entry.head.usage_events
+            };
+            Replay::stream(without(&entry.body, hidden), pace)
+        }
+        (false, true) => Replay::stream(expanded(entry, dialect, call.asks_usage())?, pace),
+    };
+    let length = replay.len();
+    let mut response = Response::new(CacheBody::known(replay));
+    let headers = response.headers_mut();
+    headers.reserve(entry.headers.len() + 3);
+    headers.extend(entry.headers.iter().cloned());
+    if entry.head.is_stream != streams {
+        let form = if streams {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
+    }
+    if !streams {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Some(response)
+}
+
+/// Says that the answer was known.
+pub(crate) fn mark<R>(
+    response: &mut Response<CacheBody<R>>,
+    status: CacheStatus,
+    key: Key,
+    age: Duration,
+) {
+    let mut cached = Cached::new(status, Some(key));
+    cached.age = Some(age);
+    cached.mark(response);
+    response.extensions_mut().insert(FromCache::Hit);
+}

@@ -1,0 +1,149 @@
+//! What the services of one layer share.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use llm_exchange::{Meter, PeekLimits, WallClock};
+use tokio::time::Instant;
+
+use crate::{
+    Entry, Mode, NotKept, Put, Store, Wanted,
+    entry::{Head, kept, millis, whole_millis},
+    flight::{FlightSettings, Flights},
+    freshness::Freshness,
+    key::KeySettings,
+    rules::may_be_kept,
+    stats::{Counters, Prices},
+};
+
+pub(crate) struct Settings<St> {
+    pub(crate) store: St,
+    pub(crate) key: KeySettings,
+    pub(crate) mode: Mode,
+    pub(crate) freshness: Freshness,
+    /// The most bytes of an answer that is kept.
+    pub(crate) largest: usize,
+    /// How many answers there may be to a call that wants variety.
+    pub(crate) answers: u32,
+    pub(crate) reads: bool,
+    pub(crate) writes: bool,
+    pub(crate) pace: Option<Duration>,
+    pub(crate) max_payload_bytes: usize,
+    pub(crate) peek: PeekLimits,
+    pub(crate) clock: WallClock,
+    pub(crate) prices: Prices,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl<St: Clone> Clone for Settings<St> {
+    fn clone(&self) -> Self {
+        self.with_store(self.store.clone())
+    }
+}
+
+impl<St> Settings<St> {
+    /// The same with another store.
+    pub(crate) fn with_store<T>(&self, store: T) -> Settings<T> {
+        Settings {
+            store,
+            key: self.key.clone(),
+            mode: self.mode,
+            freshness: self.freshness,
+            largest: self.largest,
+            answers: self.answers,
+            reads: self.reads,
+            writes: self.writes,
+            pace: self.pace,
+            max_payload_bytes: self.max_payload_bytes,
+            peek: self.peek,
+            clock: self.clock.clone(),
+            prices: self.prices.clone(),
+            flights: Arc::clone(&self.flights),
+            counters: Arc::clone(&self.counters),
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        millis(self.clock.now())
+    }
+
+    pub(crate) fn of_flights(&self) -> FlightSettings {
+        FlightSettings {
+            limits: self.peek,
+            clock: self.clock.clone(),
+            largest: self.largest,
+        }
+    }
+}
+
+/// What is known of a call that is made, for the answer that may be kept of it.
+pub(crate) struct Keeping<St: Store> {
+    pub(crate) settings: Arc<Settings<St>>,
+    pub(crate) wanted: Wanted,
+    pub(crate) ticket: St::Ticket,
+    pub(crate) asked_model: Option<Box<str>>,
+    pub(crate) wants_stream: bool,
+    /// The answer has its usage because it was asked for.
+    pub(crate) asked_usage: bool,
+    pub(crate) began: Instant,
+}
+
+impl<St: Store> Keeping<St> {
+    /// The answer came to its end.
+    pub(crate) fn end(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) {
+        let counters = Arc::clone(&self.settings.counters);
+        counters.kept(self.keep(headers, meter, body));
+    }
+
+    fn keep(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) -> Result<(), NotKept> {
+        let body = body.ok_or(NotKept::TooLarge)?;
+        may_be_kept(meter, self.asked_model.as_deref(), self.wants_stream, &body)?;
+        let settings = &self.settings;
+        let ttl = settings.freshness.ttl(fastrand::f64());
+        let head = Head {
+            is_stream: meter.is_stream(),
+            stored_at: settings.now(),
+            ttl: whole_millis(ttl),
+            keep: whole_millis(settings.freshness.keep(ttl)),
+            took: whole_millis(self.began.elapsed()),
+            model: meter.model(),
+            tier: meter.service_tier(),
+            usage: meter.usage().map(Into::into),
+            usage_events: if self.asked_usage {
+                meter.usage_events()
+            } else {
+                Vec::new()
+            },
+            tags: {
+                let tags = self.wanted.tags;
+                [tags.model, tags.credential, tags.user].map(|tag| tag.map(|tag| tag.0))
+            },
+        };
+        let entry = Entry {
+            head,
+            headers: kept(headers),
+            body,
+        };
+        match settings
+            .store
+            .put(&self.wanted, Arc::new(entry), self.ticket)
+        {
+            Put::Kept => Ok(()),
+            Put::TooLarge => Err(NotKept::TooLarge),
+            Put::Removed | Put::Busy => Err(NotKept::Store),
+        }
+    }
+}
+
+impl<St: fmt::Debug> fmt::Debug for Settings<St> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("store", &self.store)
+            .field("mode", &self.mode)
+            .field("freshness", &self.freshness)
+            .field("flights", &self.flights)
+            .finish_non_exhaustive()
+    }
+}
