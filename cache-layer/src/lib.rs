@@ -18,6 +18,7 @@ mod service;
 mod settings;
 mod stats;
 mod store;
+mod sync;
 
 #[cfg(feature = "redis")]
 pub use self::store::{Generations, InvalidRedis, RedisStore};

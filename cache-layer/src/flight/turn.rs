@@ -1,16 +1,6 @@
 //! Whose turn it is to poll the upstream call.
 
-#[cfg(loom)]
-use loom::sync::{
-    Mutex,
-    atomic::{AtomicBool, Ordering::SeqCst, fence},
-};
-use std::sync::TryLockError;
-#[cfg(not(loom))]
-use std::sync::{
-    Mutex,
-    atomic::{AtomicBool, Ordering::SeqCst, fence},
-};
+use crate::sync::{AtomicBool, Mutex, Ordering::SeqCst, TryLockError, fence};
 
 /// Something that one at a time may poll, and none waits for.
 ///
@@ -67,42 +57,5 @@ impl<T> Turn<T> {
             Some(next) => Took::Ready(next),
             None => Took::Pending { missed },
         }
-    }
-}
-
-#[cfg(all(test, loom))]
-mod tests {
-    use loom::{
-        sync::{Arc, atomic::AtomicUsize},
-        thread,
-    };
-
-    use super::*;
-
-    /// Two readers of something that is ready only the second time: whoever is woken polls on, and
-    /// who is not woken although nobody else will poll is stuck.
-    #[test]
-    fn nobody_is_left_waiting_while_the_other_goes_away() {
-        loom::model(|| {
-            let polls = Arc::new(AtomicUsize::new(0));
-            let turn = Arc::new(Turn::new(()));
-            let once = {
-                let (polls, turn) = (Arc::clone(&polls), Arc::clone(&turn));
-                move || turn.take(|()| (polls.fetch_add(1, SeqCst) == 1).then_some(()))
-            };
-            // the other polls once and never again
-            let other = thread::spawn(once.clone());
-            let mine = once();
-            let others = other.join().unwrap();
-            match (mine, others) {
-                // each polled, so something came
-                (Took::Ready(()), _) | (_, Took::Ready(())) => {}
-                // one was turned away: the other must have said so
-                (Took::Busy, Took::Pending { missed }) | (Took::Pending { missed }, Took::Busy) => {
-                    assert!(missed);
-                }
-                both => panic!("{both:?}"),
-            }
-        });
     }
 }

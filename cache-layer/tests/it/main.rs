@@ -1,0 +1,14 @@
+//! The layer's tests, one binary.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod answers;
+mod common;
+mod control;
+mod drops;
+mod flights;
+mod forms;
+mod never_stored;
+mod readiness;
+mod stale;
+mod stores;
+mod tenants;

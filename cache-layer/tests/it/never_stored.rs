@@ -1,0 +1,172 @@
+//! What is never stored, whatever the mode.
+
+use crate::common::*;
+
+/// Makes the call twice against the same answers, and says how often it was made.
+async fn calls(body: &str, answer: impl Fn() -> Answer + Send + 'static) -> usize {
+    let script = Script::new().then_always(answer);
+    let layer = layer().all();
+    for _ in 0..2 {
+        let response = {
+            use tower::{Layer, ServiceExt};
+            layer.layer(script.clone()).oneshot(post(body)).await
+        };
+        use http_body_util::BodyExt;
+        let _ = response.unwrap().into_body().collect().await;
+    }
+    assert_eq!(
+        layer.handle().size().entries,
+        if script.calls() == 1 { 1 } else { 0 }
+    );
+    script.calls()
+}
+
+fn finished(reason: &str) -> String {
+    ANSWER.replace("\"stop\"", &format!("\"{reason}\""))
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_of_every_kind() {
+    for status in [400, 401, 404, 408, 429, 500, 503, 529] {
+        let answer = move || Answer::json(status, RATE_LIMITED);
+        assert_eq!(calls(CHAT, answer).await, 2, "{status}");
+    }
+    // inside of a 200
+    assert_eq!(calls(CHAT, || Answer::json(200, RATE_LIMITED)).await, 2);
+    let late = ANSWER.replace(
+        "\"usage\"",
+        "\"error\":{\"message\":\"m\",\"code\":502},\"usage\"",
+    );
+    assert_eq!(
+        calls(CHAT, move || Answer::json(200, late.clone())).await,
+        2
+    );
+    let event = "data: {\"error\":{\"message\":\"oops\",\"type\":\"server_error\"}}\n\n";
+    assert_eq!(calls(STREAMED, move || Answer::sse([event])).await, 2);
+    assert_eq!(
+        calls(STREAMED, move || Answer::sse([ROLE, HEL, event, DONE])).await,
+        2
+    );
+    assert_eq!(
+        calls(STREAMED, move || Answer::sse([
+            ROLE, HEL, STOP, event, DONE
+        ]))
+        .await,
+        2
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_did_not_come_to_its_end() {
+    assert_eq!(calls(STREAMED, || Answer::sse([ROLE, HEL, LO])).await, 2);
+    assert_eq!(
+        calls(STREAMED, || Answer::sse([ROLE, HEL, LO, STOP])).await,
+        2
+    );
+    assert_eq!(
+        calls(STREAMED, || Answer::sse([ROLE, HEL, LO, DONE])).await,
+        2
+    );
+    let broken = || Answer::stream(ScriptedBody::chunks([ROLE, HEL, LO, STOP]).error("reset"));
+    assert_eq!(calls(STREAMED, broken).await, 2);
+    let half = &ANSWER[..ANSWER.len() / 2];
+    assert_eq!(calls(CHAT, move || Answer::json(200, half)).await, 2);
+    assert_eq!(calls(CHAT, || Answer::json(200, "")).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_filtered_refused_or_ended_who_knows_why() {
+    for reason in [
+        "length",
+        "content_filter",
+        "error",
+        "insufficient_system_resource",
+        "new",
+    ] {
+        let answer = finished(reason);
+        assert_eq!(
+            calls(CHAT, move || Answer::json(200, answer.clone())).await,
+            2,
+            "{reason}"
+        );
+    }
+    let cut = STOP.replace("\"stop\"", "\"length\"");
+    assert_eq!(
+        calls(STREAMED, move || Answer::sse(
+            [ROLE, HEL, &*cut.clone(), DONE].map(str::to_owned)
+        ))
+        .await,
+        2
+    );
+    let refused = ANSWER.replace("\"refusal\":null", "\"refusal\":\"I can't help with that\"");
+    assert_eq!(
+        calls(CHAT, move || Answer::json(200, refused.clone())).await,
+        2
+    );
+    // a tool call is an answer
+    let tool = finished("tool_calls");
+    assert_eq!(
+        calls(CHAT, move || Answer::json(200, tool.clone())).await,
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_another_model() {
+    for (model, times) in [
+        ("gpt-6-sol", 1),
+        ("gpt-6-sol-2026-11-01", 1),
+        ("gpt-6-sol-mini", 2),
+        ("gpt-6-luna", 2),
+        ("claude-sonnet-5-5", 2),
+    ] {
+        let answer = ANSWER.replace("gpt-6-sol-2026-09-01", model);
+        assert_eq!(
+            calls(CHAT, move || Answer::json(200, answer.clone())).await,
+            times,
+            "{model}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_another_form_than_asked_or_in_none_that_is_read() {
+    assert_eq!(calls(STREAMED, || Answer::json(200, ANSWER)).await, 2);
+    assert_eq!(calls(CHAT, streamed).await, 2);
+    let packed = || Answer::json(200, "\u{1f}packed").header("content-encoding", "gzip");
+    assert_eq!(calls(CHAT, packed).await, 2);
+    let page = || {
+        Answer::status(200)
+            .header("content-type", "text/html")
+            .body(ScriptedBody::chunks(["<p>"]))
+    };
+    assert_eq!(calls(CHAT, page).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_go_on_from_what_the_provider_keeps() {
+    for more in [
+        r#""previous_response_id":"r""#,
+        r#""conversation":"c""#,
+        r#""container":"c""#,
+        r#""background":true"#,
+        r#""thread":{"id":"t"}"#,
+    ] {
+        let body = CHAT.replace("{\"model\"", &format!("{{{more},\"model\""));
+        assert_eq!(calls(&body, answered).await, 2, "{more}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_for_which_the_provider_searches_is_no_deterministic_one() {
+    let script = Script::new().then_always(answered);
+    let body = CHAT.replace("{\"model\"", "{\"web_search_options\":{},\"model\"");
+    let layer = layer();
+    assert_eq!(ask(&layer, &script, post(&body)).await.cache(), "bypass");
+    assert_eq!(
+        ask(&layer, &script, controlled(&body, "max-age=9"))
+            .await
+            .cache(),
+        "miss"
+    );
+}

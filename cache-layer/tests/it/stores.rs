@@ -1,0 +1,6 @@
+//! One contract for every store; Redis is a real server, killed in the middle.
+
+mod contract;
+#[cfg(feature = "redis")]
+mod redis;
+mod tiers;

@@ -1,0 +1,231 @@
+//! Against a real server. Its program is `REDIS_SERVER`, or `redis-server` on the path; without one these
+//! tests say so and pass.
+
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use cache_layer::{CacheLayer, MemoryStore, RedisStore, Tiered};
+use tokio::process::{Child, Command};
+
+use super::contract::keeps_the_contract;
+use crate::common::*;
+
+const SECRET: &[u8] = b"sixteen bytes or more";
+
+struct Server {
+    process: Child,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Server {
+    /// A server of its own on a free port. `None`: there is no program.
+    async fn start() -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        Self::start_at(port).await
+    }
+
+    async fn start_at(port: u16) -> Option<Self> {
+        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        let folder = std::env::temp_dir().join(format!("cache-layer-redis-{port}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let started = Command::new(program)
+            .args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+            ])
+            .args(["--appendonly", "no", "--dir"])
+            .arg(&folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        let Ok(process) = started else {
+            eprintln!("SKIPPED: there is no redis-server (set REDIS_SERVER, or install it)");
+            return None;
+        };
+        let server = Self {
+            process,
+            port,
+            folder,
+        };
+        for _ in 0..500 {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_ok()
+            {
+                return Some(server);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("redis-server does not come up");
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    fn store(&self) -> RedisStore {
+        RedisStore::new(&self.url(), SECRET).unwrap()
+    }
+
+    async fn kill(mut self) -> u16 {
+        self.process.kill().await.unwrap();
+        self.port
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[tokio::test]
+async fn redis() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    keeps_the_contract(server.store()).await;
+}
+
+#[tokio::test]
+async fn memory_before_redis() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    keeps_the_contract(Tiered::new(MemoryStore::new(1 << 20), server.store())).await;
+}
+
+#[tokio::test]
+async fn who_does_not_know_the_secret_finds_nothing_and_names_tell_nothing() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let script = Script::new().then_always(answered);
+    let layer = CacheLayer::new().store(server.store());
+    ask(&layer, &script, post(CHAT)).await;
+    let known = async || ask(&layer, &script, post(CHAT)).await.cache() == "hit";
+    while !known().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let other = RedisStore::new(&server.url(), b"another secret, as long").unwrap();
+    let other = CacheLayer::new().store(other);
+    assert_eq!(ask(&other, &script, post(CHAT)).await.cache(), "miss");
+
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let names: Vec<String> = redis::cmd("KEYS")
+        .arg("*")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    assert!(!names.is_empty());
+    for name in names {
+        let hash = name.strip_prefix("llm-cache:").unwrap();
+        assert!(hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let left: i64 = redis::cmd("PTTL")
+            .arg(&name)
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        assert!((1..=3_600_000).contains(&left), "{left}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_a_miss_within_a_bound_and_is_over_when_the_server_is_back() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let script = Script::new().then_always(answered);
+    let store = server.store();
+    let layer = CacheLayer::new().store(store);
+    let ask = async || {
+        let start = now();
+        let got = ask(&layer, &script, post(CHAT)).await;
+        assert_eq!(got.text, ANSWER);
+        (got.cache().to_owned(), start.elapsed())
+    };
+    while ask().await.0 != "hit" {}
+    let port = server.kill().await;
+    // the first to notice waits for the bound at most, the next ones not at all
+    for number in 0..50 {
+        let (cache, took) = ask().await;
+        assert_eq!(cache, "miss");
+        let bound = Duration::from_millis(if number == 0 { 400 } else { 200 });
+        assert!(took < bound, "call {number} took {took:?}");
+    }
+    let _server = Server::start_at(port).await.unwrap();
+    let start = now();
+    while ask().await.0 != "hit" {
+        assert!(start.elapsed() < SECOND * 20, "the store never came back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_a_miss_within_the_bound() {
+    // it takes connections and says nothing
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/", listener.local_addr().unwrap());
+    let held = tokio::spawn(async move {
+        let mut all = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            all.push(connection);
+        }
+    });
+    let store = RedisStore::with(&url, SECRET, "x:", Duration::from_millis(30)).unwrap();
+    let layer = CacheLayer::new().store(store);
+    let script = Script::new().then_always(answered);
+    for _ in 0..5 {
+        let start = now();
+        assert_eq!(ask(&layer, &script, post(CHAT)).await.cache(), "miss");
+        assert!(
+            start.elapsed() < Duration::from_millis(500),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+    let failed = layer.handle().remove_all().await;
+    assert!(failed.is_err());
+    held.abort();
+}
+
+#[test]
+fn what_can_be_no_store_is_told_and_no_password_with_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let _guard = runtime.enter();
+    for (url, secret, why) in [
+        ("http://u:canary@h", SECRET, "no redis:// address"),
+        ("redis://h", b"short".as_slice(), "fewer than 16 bytes"),
+    ] {
+        let error = RedisStore::new(url, secret).unwrap_err();
+        assert!(error.to_string().contains(why) && !format!("{error:?}").contains("canary"));
+    }
+    let store = RedisStore::new("redis://u:canary@h", SECRET).unwrap();
+    assert!(!format!("{store:?}").contains("canary"));
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the server's time is not tokio's"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
