@@ -14,7 +14,7 @@ servers:
 # The second time with the ledgers that need a server or a C compiler.
 test-rust:
 	$(CARGO) test --workspace
-	TEST_SERVERS=required $(CARGO) test -p cost-layer --all-features
+	TEST_SERVERS=required $(CARGO) test -p cost-layer -p cache-layer --all-features
 
 # A counting allocator is installed for these alone.
 test-allocations:

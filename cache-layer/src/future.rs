@@ -122,7 +122,8 @@ where
         };
         let control = Control::read(request.headers());
         let keyed = settings.key.read(&request, &call);
-        let keyed = keyed.filter(|keyed| rules::is_cacheable(settings.mode, keyed, &control));
+        let keyed = keyed
+            .filter(|keyed| rules::is_cacheable(settings.mode, call.dialect(), keyed, &control));
         let Some(keyed) = keyed else {
             if control.only_if_cached {
                 return Self::Answer(not_cached(settings, &call));
@@ -303,7 +304,7 @@ where
                 let hides = flight.asked_usage() && !ask.call.asks_usage();
                 let leads = seat.leads();
                 let hidden = hides.then(|| meter.clone());
-                let reader = Reader::new(seat, meter);
+                let reader = Reader::new(seat, meter, head.headers());
                 let mut response = head.map(|()| CacheBody::shared(reader, hidden));
                 if leads {
                     mark(&mut response, CacheStatus::Miss);
@@ -400,7 +401,7 @@ where
         settings: Arc::clone(settings),
         wanted: ask.wanted,
         ticket: ask.ticket.clone(),
-        asked_model: ask.call.model().map(Into::into),
+        asked_model: model_asked(&request, &ask.call),
         wants_stream: ask.call.is_stream(),
         asked_usage,
         began: Instant::now(),
@@ -493,6 +494,13 @@ where
             }
         }
     }
+}
+
+/// The model that the answer is to be of. `None`: it has a name of the caller's own, as Azure's
+/// deployments have.
+fn model_asked(request: &Request<Payload>, call: &Call) -> Option<Box<str>> {
+    let own = request.uri().path().contains("/openai/deployments/");
+    call.model().filter(|_| !own).map(Into::into)
 }
 
 /// What a state holds until it is left.

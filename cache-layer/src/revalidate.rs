@@ -43,8 +43,8 @@ where
     let seat = flight.join(true);
     let (number, leads) = seat.place();
     let head = poll_fn(|cx| flight.poll_head(number, leads, cx)).await;
-    if let Outcome::Answer(_, meter) = head {
-        let mut reader = Reader::new(seat, meter);
+    if let Outcome::Answer(head, meter) = head {
+        let mut reader = Reader::new(seat, meter, head.headers());
         while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut reader).poll_frame(cx)).await {}
     }
 }

@@ -2,7 +2,7 @@
 
 mod model;
 
-use llm_exchange::{End, FinishReason, Meter, Verdict};
+use llm_exchange::{Dialect, End, FinishReason, Meter, Verdict};
 use memchr::memmem;
 
 pub(crate) use self::model::same_family;
@@ -21,12 +21,13 @@ pub enum Mode {
 }
 
 /// Whether a call's answer may come from the cache and go into it.
-pub(crate) fn is_cacheable(mode: Mode, keyed: &Keyed, control: &Control) -> bool {
+pub(crate) fn is_cacheable(mode: Mode, dialect: Dialect, keyed: &Keyed, control: &Control) -> bool {
     if control.no_store || keyed.stateful {
         return false;
     }
     match mode {
         Mode::All => true,
+        _ if dialect == Dialect::OpenAiEmbeddings => true,
         // who asks for an age wants this call cached
         _ if control.max_age.is_some() || control.only_if_cached => true,
         Mode::Deterministic => keyed.temperature_zero && !keyed.looks_up,

@@ -26,7 +26,10 @@ pub(crate) fn response<R>(
             } else {
                 &entry.head.usage_events
             };
-            Replay::stream(without(&entry.body, hidden), pace)
+            let has_events = entry.headers.iter().any(|(name, value)| {
+                *name == header::CONTENT_TYPE && value.as_bytes().starts_with(b"text/event-stream")
+            });
+            Replay::stream(without(&entry.body, hidden), pace.filter(|_| has_events))
         }
         (false, true) => Replay::stream(expanded(entry, dialect, call.asks_usage())?, pace),
     };

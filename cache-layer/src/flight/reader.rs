@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use llm_exchange::{BoxError, Cut, CutShort, Dialect, ErrorAnswer, Meter};
 
@@ -58,18 +58,21 @@ pub(crate) struct Reader {
     /// The last bytes that were handed on.
     tail: [u8; 4],
     meter: Meter,
+    /// Server-sent events, between which something else can be said.
+    has_events: bool,
     /// Nothing comes after this.
     over: bool,
 }
 
 impl Reader {
     /// The body, after the head is known.
-    pub(crate) const fn new(seat: Seat, meter: Meter) -> Self {
+    pub(crate) fn new(seat: Seat, meter: Meter, headers: &HeaderMap) -> Self {
         Self {
             seat,
             place: 0,
             read: 0,
             tail: [b'\n'; 4],
+            has_events: meter.is_stream() && has_events(headers),
             meter,
             over: false,
         }
@@ -93,7 +96,7 @@ impl Reader {
         self.over = true;
         self.meter.cut(Cut::Limit);
         let message = "the answer was read too slowly, and is too large to wait for its reader";
-        if self.meter.is_stream() && self.is_between_events() {
+        if self.has_events && self.is_between_events() {
             let status = StatusCode::GATEWAY_TIMEOUT;
             let error = ErrorAnswer::new(status, "read_too_slowly", message);
             return Ok(Frame::data(error.in_stream(Some(self.dialect()))));
@@ -104,6 +107,12 @@ impl Reader {
     fn dialect(&self) -> Dialect {
         self.meter.dialect()
     }
+}
+
+/// Whether a body is of server-sent events.
+fn has_events(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    content_type.is_some_and(|content_type| content_type.starts_with(b"text/event-stream"))
 }
 
 impl Body for Reader {

@@ -66,9 +66,10 @@ impl Place {
     pub(crate) fn member(self, name: &[u8]) -> Self {
         match (self, name) {
             (Self::Top, b"tools") => Self::Tools,
-            (Self::Top, b"generationConfig" | b"generation_config" | b"inferenceConfig") => {
-                Self::Settings
-            }
+            (
+                Self::Top,
+                b"generationConfig" | b"generation_config" | b"inferenceConfig" | b"options",
+            ) => Self::Settings,
             (Self::Top, b"messages" | b"system") | (Self::Blocks, b"content") => Self::Blocks,
             _ => Self::Other,
         }

@@ -15,8 +15,16 @@ pub(crate) fn same_family(asked: &str, answered: &str) -> bool {
 
 /// The name without whose it is and without "the latest".
 fn plain(model: &str) -> String {
-    let name = model.rsplit('/').next().unwrap_or(model);
-    let name = name.to_ascii_lowercase();
+    let name = model
+        .rsplit('/')
+        .next()
+        .unwrap_or(model)
+        .to_ascii_lowercase();
+    // Bedrock's: where it runs, whose it is, and a version of its own
+    let name = match name.split_once("anthropic.") {
+        Some((_, name)) => name.split("-v").next().unwrap_or(name).to_owned(),
+        None => name,
+    };
     for latest in ["-latest", ":latest", "@latest"] {
         if let Some(name) = name.strip_suffix(latest) {
             return name.to_owned();
@@ -62,6 +70,10 @@ mod tests {
             ("mistral-large-latest", "mistral-large-2411"),
             ("llama3", "llama3:latest"),
             ("Qwen/Qwen3-8B", "qwen3-8b"),
+            (
+                "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+                "claude-sonnet-4-5-20250929",
+            ),
         ] {
             assert!(same_family(asked, answered), "{asked} {answered}");
         }

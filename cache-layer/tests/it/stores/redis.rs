@@ -53,6 +53,11 @@ impl Server {
             .kill_on_drop(true)
             .spawn();
         let Ok(process) = started else {
+            let required = std::env::var("TEST_SERVERS").is_ok_and(|value| value == "required");
+            assert!(
+                !required,
+                "redis-server is not installed, and TEST_SERVERS=required"
+            );
             eprintln!("SKIPPED: there is no redis-server (set REDIS_SERVER, or install it)");
             return None;
         };
