@@ -20,7 +20,7 @@ enum Kind<R> {
     Passed(AnswerBody<R>),
     /// Boxed, so that an answer which just passes is no larger to move.
     Shared(Box<UsageHidden<Reader>>),
-    Known(Box<Replay>),
+    Known(Replay),
 }
 
 impl<R> CacheBody<R> {
@@ -33,8 +33,8 @@ impl<R> CacheBody<R> {
         Self(Kind::Shared(Box::new(UsageHidden::new(reader, hide_usage))))
     }
 
-    pub(crate) fn known(replay: Replay) -> Self {
-        Self(Kind::Known(Box::new(replay)))
+    pub(crate) const fn known(replay: Replay) -> Self {
+        Self(Kind::Known(replay))
     }
 }
 

@@ -95,7 +95,8 @@ impl From<Tokens> for Usage {
 }
 
 /// Headers of an answer that are true of it at any time: what it is, and how its provider names it.
-const KEPT: [HeaderName; 4] = [
+const KEPT: [HeaderName; 5] = [
+    header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     HeaderName::from_static("openai-version"),
     HeaderName::from_static("request-id"),
@@ -109,13 +110,18 @@ const LONGEST_HEADER: usize = 1024;
 /// What an entry takes beside its bytes, roughly.
 const OVERHEAD: usize = 512;
 
-/// The headers of an answer that are kept.
-pub(crate) fn kept(headers: &HeaderMap) -> Kept {
+/// The headers of an answer that are kept; an unstreamed one has its length among them.
+pub(crate) fn kept(headers: &HeaderMap, is_stream: bool, length: usize) -> Kept {
     let kept = KEPT.into_iter().filter_map(|name| {
         let value = headers.get(&name)?;
         (value.len() <= LONGEST_HEADER).then(|| (name, value.clone()))
     });
-    kept.collect()
+    let mut kept: Kept = kept.collect();
+    kept.retain(|(name, _)| *name != header::CONTENT_LENGTH);
+    if !is_stream {
+        kept.push((header::CONTENT_LENGTH, length.into()));
+    }
+    kept
 }
 
 /// Milliseconds since 1970; before it, 0.
@@ -308,13 +314,14 @@ pub(crate) mod tests {
         let mut headers = HeaderMap::new();
         for name in [
             "content-type",
+            "content-length",
             "x-request-id",
             "x-ratelimit-remaining-tokens",
             "set-cookie",
         ] {
             headers.insert(name, HeaderValue::from_static("x"));
         }
-        let kept = kept(&headers);
+        let kept = kept(&headers, true, 0);
         let names: Vec<_> = kept.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["content-type", "x-request-id"]);
     }

@@ -51,6 +51,8 @@ pin_project! {
     {
         // the caller's body
         Reading { read: Box<ReadPayload> },
+        // the request is there
+        Read { request: Option<Request<Payload>> },
         // the store
         Looking { get: St::Get, ask: Option<Box<Ask<St>>> },
         // the head of an upstream call, begun by this one or another
@@ -96,8 +98,13 @@ where
 {
     pub(crate) fn new(read: ReadPayload, service: S, settings: Arc<Settings<St>>) -> Self {
         Self {
-            state: State::Reading {
-                read: Box::new(read),
+            state: match read.now() {
+                Ok(request) => State::Read {
+                    request: Some(request),
+                },
+                Err(read) => State::Reading {
+                    read: Box::new(read),
+                },
             },
             service,
             settings,
@@ -113,53 +120,6 @@ where
     const fn pass(request: Request<Payload>, is_call: bool) -> Self {
         let request = Some(request);
         Self::Go(State::Readying { request, is_call })
-    }
-
-    /// What is asked of a request that was read.
-    fn begin(settings: &Settings<St>, request: Request<Payload>) -> Self {
-        let Some(call) = Call::of(&request).cloned() else {
-            return Self::pass(request, false);
-        };
-        let control = Control::read(request.headers());
-        let keyed = settings.key.read(&request, &call);
-        let keyed = keyed
-            .filter(|keyed| rules::is_cacheable(settings.mode, call.dialect(), keyed, &control));
-        let Some(keyed) = keyed else {
-            if control.only_if_cached {
-                return Self::Answer(not_cached(settings, &call));
-            }
-            settings.counters.status(CacheStatus::Bypass);
-            return Self::pass(request, true);
-        };
-        let one_of = if keyed.temperature_zero {
-            1
-        } else {
-            settings.answers
-        };
-        let answer = if one_of > 1 {
-            fastrand::u32(..one_of)
-        } else {
-            0
-        };
-        let wanted = Wanted {
-            key: keyed.key(answer),
-            tags: keyed.tags,
-            now: settings.now(),
-        };
-        let get = settings.store.get(&wanted);
-        let ask = Ask {
-            request: Some(request),
-            call,
-            control,
-            wanted,
-            ticket: St::Ticket::default(),
-            stale: None,
-            followed: 0,
-        };
-        Self::Go(State::Looking {
-            get,
-            ask: Some(Box::new(ask)),
-        })
     }
 }
 
@@ -202,11 +162,67 @@ where
     R::Error: Into<BoxError>,
     St: Store,
 {
+    /// What is asked of a request that was read.
+    fn begin(
+        settings: &Arc<Settings<St>>,
+        service: &S,
+        request: Request<Payload>,
+        cx: &mut Context<'_>,
+    ) -> Self {
+        let Some(call) = Call::of(&request).cloned() else {
+            return Self::pass(request, false);
+        };
+        let control = Control::read(request.headers());
+        let keyed = settings.key.read(&request, &call);
+        let keyed = keyed
+            .filter(|keyed| rules::is_cacheable(settings.mode, call.dialect(), keyed, &control));
+        let Some(keyed) = keyed else {
+            if control.only_if_cached {
+                return Self::Answer(not_cached(settings, &call));
+            }
+            settings.counters.status(CacheStatus::Bypass);
+            return Self::pass(request, true);
+        };
+        let one_of = if keyed.temperature_zero {
+            1
+        } else {
+            settings.answers
+        };
+        let answer = if one_of > 1 {
+            fastrand::u32(..one_of)
+        } else {
+            0
+        };
+        let wanted = Wanted {
+            key: keyed.key(answer),
+            tags: keyed.tags,
+            now: settings.now(),
+        };
+        let mut get = settings.store.get(&wanted);
+        let ask = Ask {
+            request: Some(request),
+            call,
+            control,
+            wanted,
+            ticket: St::Ticket::default(),
+            stale: None,
+            followed: 0,
+        };
+        // in memory it is there or not at once
+        match Pin::new(&mut get).poll(cx) {
+            Poll::Ready(found) => Self::found(settings, service, ask, found),
+            Poll::Pending => Self::Go(State::Looking {
+                get,
+                ask: Some(Box::new(ask)),
+            }),
+        }
+    }
+
     /// The store has answered.
     fn found(
         settings: &Arc<Settings<St>>,
         service: &S,
-        mut ask: Box<Ask<St>>,
+        mut ask: Ask<St>,
         found: Found<St::Ticket>,
     ) -> Self {
         ask.ticket = found.ticket;
@@ -241,7 +257,7 @@ where
     }
 
     /// Makes the call, or joins an equal one.
-    fn fly(settings: &Arc<Settings<St>>, service: &S, mut ask: Box<Ask<St>>) -> Self {
+    fn fly(settings: &Arc<Settings<St>>, service: &S, mut ask: Ask<St>) -> Self {
         let (flight, leads) = match join(settings, service, &mut ask) {
             Some(Joined::There(flight)) => (flight, false),
             Some(Joined::Begun(flight)) => {
@@ -278,7 +294,7 @@ where
         Self::Go(State::Flying {
             flight,
             seat,
-            ask: Some(ask),
+            ask: Some(Box::new(ask)),
         })
     }
 
@@ -288,7 +304,7 @@ where
         service: &S,
         flight: &Flight<S, R>,
         seat: Seat,
-        mut ask: Box<Ask<St>>,
+        mut ask: Ask<St>,
         outcome: Outcome<S::Error, R>,
     ) -> Result<Self, S::Error> {
         let stale = ask.stale.take();
@@ -441,16 +457,18 @@ where
         loop {
             let step = match this.state.as_mut().project() {
                 StateProj::Reading { read } => {
-                    Step::begin(settings, ready!(Pin::new(read).poll(cx)))
+                    let request = ready!(Pin::new(read).poll(cx));
+                    Step::begin(settings, service, request, cx)
                 }
+                StateProj::Read { request } => Step::begin(settings, service, take(request), cx),
                 StateProj::Looking { get, ask } => {
                     let found = ready!(Pin::new(get).poll(cx));
-                    Step::found(settings, service, take(ask), found)
+                    Step::found(settings, service, *take(ask), found)
                 }
                 StateProj::Flying { flight, seat, ask } => {
                     let (number, leads) = seat.as_ref().map_or((0, false), Seat::place);
                     let outcome = ready!(flight.poll_head(number, leads, cx));
-                    let (flight, seat, ask) = (Arc::clone(flight), take(seat), take(ask));
+                    let (flight, seat, ask) = (Arc::clone(flight), take(seat), *take(ask));
                     match Step::landed(settings, service, &flight, seat, ask, outcome) {
                         Ok(step) => step,
                         Err(error) => {

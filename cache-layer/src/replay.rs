@@ -41,8 +41,8 @@ struct Paced {
 }
 
 impl Replay {
-    /// A JSON text.
-    pub(crate) fn json(body: Bytes) -> Self {
+    /// All of it in one frame.
+    pub(crate) fn whole(body: Bytes) -> Self {
         Self {
             left: body.len() as u64,
             parts: Parts::One(body),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use llm_exchange::{Call, FromCache};
 
 use crate::{
@@ -18,8 +18,8 @@ pub(crate) fn response<R>(
 ) -> Option<Response<CacheBody<R>>> {
     let (dialect, streams) = (call.dialect(), call.is_stream());
     let replay = match (entry.head.is_stream, streams) {
-        (false, false) => Replay::json(entry.body.clone()),
-        (true, false) => Replay::json(collected(entry, dialect)?),
+        (false, false) => Replay::whole(entry.body.clone()),
+        (true, false) => Replay::whole(collected(entry, dialect)?),
         (true, true) => {
             let hidden: &[_] = if call.asks_usage() {
                 &[]
@@ -29,15 +29,19 @@ pub(crate) fn response<R>(
             let has_events = entry.headers.iter().any(|(name, value)| {
                 *name == header::CONTENT_TYPE && value.as_bytes().starts_with(b"text/event-stream")
             });
-            Replay::stream(without(&entry.body, hidden), pace.filter(|_| has_events))
+            match pace.filter(|_| has_events) {
+                None if hidden.is_empty() => Replay::whole(entry.body.clone()),
+                pace => Replay::stream(without(&entry.body, hidden), pace),
+            }
         }
         (false, true) => Replay::stream(expanded(entry, dialect, call.asks_usage())?, pace),
     };
     let length = replay.len();
     let mut response = Response::new(CacheBody::known(replay));
-    let headers = response.headers_mut();
-    headers.reserve(entry.headers.len() + 3);
-    headers.extend(entry.headers.iter().cloned());
+    let mut headers = HeaderMap::with_capacity(entry.headers.len() + 4);
+    for (name, value) in &entry.headers {
+        headers.insert(name.clone(), value.clone());
+    }
     if entry.head.is_stream != streams {
         let form = if streams {
             "text/event-stream"
@@ -45,10 +49,12 @@ pub(crate) fn response<R>(
             "application/json"
         };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
+        headers.remove(header::CONTENT_LENGTH);
+        if !streams {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
     }
-    if !streams {
-        headers.insert(header::CONTENT_LENGTH, length.into());
-    }
+    *response.headers_mut() = headers;
     Some(response)
 }
 

@@ -123,7 +123,7 @@ impl<St: Store> Keeping<St> {
         };
         let entry = Entry {
             head,
-            headers: kept(headers),
+            headers: kept(headers, meter.is_stream(), body.len()),
             body,
         };
         match settings

@@ -34,9 +34,9 @@ pub(crate) fn canonical(body: &[u8], dialect: Dialect) -> Option<Canonical> {
         depth: 0,
         dialect,
         members: Vec::with_capacity(16),
-        scratch: Vec::new(),
         found: Canonical {
-            text: Vec::with_capacity(body.len()),
+            // a sorted object is written behind the unsorted one first
+            text: Vec::with_capacity(body.len() * 2 + 64),
             ..Canonical::default()
         },
     };
@@ -57,7 +57,6 @@ struct Walk<'b> {
     /// Of the objects that are open, the outermost first: each member's name in `text`, and where it
     /// stands in `found.text`.
     members: Vec<(Range<usize>, Range<usize>)>,
-    scratch: Vec<u8>,
     found: Canonical,
 }
 
@@ -208,13 +207,12 @@ impl Walk<'_> {
         let name = |member: &(Range<usize>, Range<usize>)| &text[member.0.clone()];
         if !members.is_sorted_by_key(name) {
             members.sort_by(|one, other| name(one).cmp(name(other)));
-            self.scratch.clear();
-            self.scratch.extend_from_slice(&self.found.text[start..]);
-            self.found.text.truncate(start);
+            let end = self.found.text.len();
             for (_, at) in members {
-                let member = &self.scratch[at.start - start..at.end - start];
-                self.found.text.extend_from_slice(member);
+                self.found.text.extend_from_within(at.clone());
             }
+            self.found.text.copy_within(end.., start);
+            self.found.text.truncate(end);
         }
         self.members.truncate(first);
     }

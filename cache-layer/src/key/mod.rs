@@ -97,9 +97,12 @@ impl Secret {
 
     /// The credential of a request. `None`: it has none.
     pub(crate) fn credential<B>(&self, request: &Request<B>) -> Option<Tag> {
-        let credentials = credentials(request);
+        self.credential_of(&credentials(request))
+    }
+
+    fn credential_of(&self, credentials: &[(&str, &[u8])]) -> Option<Tag> {
         let mut parts = self.hasher(Kind::Credential);
-        for (name, value) in &credentials {
+        for (name, value) in credentials {
             parts.part(name.as_bytes()).part(value);
         }
         (!credentials.is_empty()).then(|| parts.tag())
@@ -133,6 +136,14 @@ impl Parts {
         self.number(bytes.len() as u64);
         self.0.update(bytes);
         self
+    }
+
+    /// A name that is the same in capitals.
+    fn lower_case(&mut self, bytes: &[u8]) -> &mut Self {
+        if bytes.iter().any(u8::is_ascii_uppercase) {
+            return self.part(&bytes.to_ascii_lowercase());
+        }
+        self.part(bytes)
     }
 
     fn number(&mut self, number: u64) -> &mut Self {
@@ -194,12 +205,13 @@ impl KeySettings {
         }
         let body = request.body().whole()?;
         let user = User::of(request);
+        let credentials = credentials(request);
+        let scope = self.scope(&credentials, user)?;
         let tags = Tags {
             model: call.model().map(|model| self.secret.model(model)),
-            credential: self.secret.credential(request),
+            credential: self.secret.credential_of(&credentials),
             user: user.map(|user| self.secret.user(user)),
         };
-        let scope = self.scope(request, user)?;
         let Canonical {
             text,
             temperature_zero,
@@ -218,7 +230,7 @@ impl KeySettings {
             },
             str::as_bytes,
         );
-        parts.part(&host.to_ascii_lowercase());
+        parts.lower_case(host);
         parts.number(uri.port_u16().map_or(0, |port| u64::from(port) + 1));
         parts.part(call.dialect().as_str().as_bytes());
         parts.part(uri.path().as_bytes());
@@ -236,12 +248,11 @@ impl KeySettings {
     }
 
     /// In full length, as nobody's answer may ever be another's. `None`: nobody's.
-    fn scope(&self, request: &Request<Payload>, user: Option<&User>) -> Option<[u8; 32]> {
+    fn scope(&self, credentials: &[(&str, &[u8])], user: Option<&User>) -> Option<[u8; 32]> {
         let mut parts = self.secret.hasher(Kind::Scope);
         if self.sharing == Sharing::Everybody {
             return Some(parts.key().0);
         }
-        let credentials = credentials(request);
         if credentials.is_empty() && user.is_none() {
             return None;
         }
