@@ -42,7 +42,7 @@ fn hits(c: &mut Criterion) {
         .max_size(1000)
         .key_extractor(|request: &Request<Bytes>| request.body().clone())
         .build();
-    let mut peer = peer.layer(Provider(false));
+    let mut peer = peer.unwrap().layer(Provider(false));
     drive(&mut peer, bare(false));
     group.bench_function(
         BenchmarkId::new("tower-resilience-cache", "body as key"),

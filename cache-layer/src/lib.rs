@@ -10,6 +10,7 @@ mod future;
 mod handle;
 mod key;
 mod layer;
+mod prompt;
 mod replay;
 mod revalidate;
 mod rules;
@@ -30,6 +31,10 @@ pub use self::{
     handle::CacheHandle,
     key::{Key, Tag, Tags},
     layer::CacheLayer,
+    prompt::{
+        PrefixStats, PromptCache, PromptCacheBody, PromptCacheFuture, PromptCacheHandle,
+        PromptCacheLayer, PromptCacheStats, Tally,
+    },
     rules::{Mode, NotKept},
     service::Cache,
     stats::CacheStats,

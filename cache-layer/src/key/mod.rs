@@ -62,6 +62,7 @@ enum Kind {
     Model,
     Credential,
     User,
+    Prefix,
 }
 
 impl Secret {
@@ -106,6 +107,16 @@ impl Secret {
             parts.part(name.as_bytes()).part(value);
         }
         (!credentials.is_empty()).then(|| parts.tag())
+    }
+
+    /// A hash of the prefixes of prompts that this request's provider and credential may share.
+    pub(crate) fn prefixes<B>(&self, request: &Request<B>) -> blake3::Hasher {
+        let mut parts = self.hasher(Kind::Prefix);
+        parts.lower_case(request.uri().host().unwrap_or_default().as_bytes());
+        for (name, value) in credentials(request) {
+            parts.part(name.as_bytes()).part(value);
+        }
+        parts.0
     }
 
     /// An authentication code of these bytes, with that key.

@@ -8,6 +8,7 @@ mod drops;
 mod flights;
 mod forms;
 mod never_stored;
+mod prompts;
 mod readiness;
 mod stale;
 mod stores;

@@ -1,0 +1,109 @@
+//! Marks in a prompt, and not another byte.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::Request;
+use llm_exchange::{Call, NotRewritten, Payload};
+use memchr::memmem;
+
+use super::points::{Member, Point};
+
+/// For how long the provider is to keep a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Keep {
+    FiveMinutes,
+    OneHour,
+}
+
+impl Keep {
+    const fn json(self) -> &'static str {
+        match self {
+            Self::FiveMinutes => r#""cache_control":{"type":"ephemeral"}"#,
+            Self::OneHour => r#""cache_control":{"type":"ephemeral","ttl":"1h"}"#,
+        }
+    }
+}
+
+/// Whether the caller placed marks of its own, which win.
+pub(super) fn has_marks(body: &[u8]) -> bool {
+    memmem::find(body, b"\"cache_control\"").is_some()
+}
+
+/// Marks these points, which are of the body of this request, in their order.
+///
+/// # Errors
+///
+/// [`NotRewritten`]: the request is signed. It is unchanged then.
+pub(super) fn mark(
+    request: &mut Request<Payload>,
+    body: &Bytes,
+    points: &[Point<'_>],
+    keep: Keep,
+) -> Result<(), NotRewritten> {
+    Call::can_be_rewritten(request)?;
+    for member in [Member::Tools, Member::System, Member::Messages] {
+        let of_it: Vec<_> = points
+            .iter()
+            .filter(|point| point.member == member)
+            .collect();
+        let Some(value) = of_it.first().and_then(|_| member_of(body, member)) else {
+            continue;
+        };
+        let mut text = String::with_capacity(value.len() + of_it.len() * 64);
+        let mut done = 0;
+        for point in of_it {
+            let Some(at) = within(value, point.block) else {
+                continue;
+            };
+            text.push_str(&value[done..at.start]);
+            text.push_str(&marked(point.block, keep));
+            done = at.end;
+        }
+        text.push_str(&value[done..]);
+        Call::set_parameter(request, member.name(), &text)?;
+    }
+    Ok(())
+}
+
+/// A block with its mark. A text becomes a list of one block.
+fn marked(block: &str, keep: Keep) -> String {
+    let mark = keep.json();
+    if block.starts_with('"') {
+        return format!(r#"[{{"type":"text","text":{block},{mark}}}]"#);
+    }
+    let open = block.trim_end().strip_suffix('}').unwrap_or(block);
+    let comma = if open.trim_end().ends_with('{') {
+        ""
+    } else {
+        ","
+    };
+    format!("{open}{comma}{mark}}}")
+}
+
+/// The value of a member of the outermost object.
+fn member_of(body: &[u8], member: Member) -> Option<&str> {
+    #[derive(serde::Deserialize)]
+    struct Members<'a> {
+        #[serde(borrow)]
+        tools: Option<&'a serde_json::value::RawValue>,
+        #[serde(borrow)]
+        system: Option<&'a serde_json::value::RawValue>,
+        #[serde(borrow)]
+        messages: Option<&'a serde_json::value::RawValue>,
+    }
+    let members: Members<'_> = serde_json::from_slice(body).ok()?;
+    let value = match member {
+        Member::Tools => members.tools,
+        Member::System => members.system,
+        Member::Messages => members.messages,
+    };
+    value.map(serde_json::value::RawValue::get)
+}
+
+/// Where a part stands in the text that it was borrowed from.
+fn within(text: &str, part: &str) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    let end = start.checked_add(part.len())?;
+    (end <= text.len()).then_some(start..end)
+}
