@@ -12,6 +12,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
+use cache_layer::{InvalidRedis, RedisStore};
 use cost_layer::{CostHandle, LedgerError, PostgresLedger, SqliteLedger};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -28,10 +29,11 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    config::{Config, CostConfig, LedgerConfig},
+    config::{Config, CostConfig, LedgerConfig, StoreConfig},
     proxy::{self, Proxy},
     report::{self, Reports},
-    stack, upstream,
+    stack::{self, Answers},
+    upstream,
 };
 
 /// How long running answers have to come to their end when the gateway is told to stop: 30 s.
@@ -75,6 +77,8 @@ pub enum StartError {
     Listen(SocketAddr, io::Error),
     /// The ledger can't be opened.
     Ledger(LedgerError),
+    /// The store of the cache can't be set up.
+    Cache(InvalidRedis),
     /// The TLS library can't be set up.
     Tls(rustls::Error),
 }
@@ -93,6 +97,7 @@ impl fmt::Display for StartError {
                 "can't listen on {addr}: {error} (--listen ADDRESS:PORT chooses another)"
             ),
             Self::Ledger(error) => write!(f, "can't open the ledger of [cost]: {error}"),
+            Self::Cache(error) => write!(f, "can't set up the store of [cache]: {error}"),
             Self::Tls(error) => write!(f, "can't set up TLS: {error}"),
         }
     }
@@ -104,6 +109,7 @@ impl std::error::Error for StartError {
             Self::OpenKeys(_) => None,
             Self::Listen(_, error) => Some(error),
             Self::Ledger(error) => Some(error),
+            Self::Cache(error) => Some(error),
             Self::Tls(error) => Some(error),
         }
     }
@@ -142,9 +148,10 @@ impl Gateway {
             }
         };
         let books = reports.as_ref().map(|reports| reports.books.clone());
+        let answers = open_cache(&mut config).map_err(StartError::Cache)?;
         let tls = upstream::public_roots().map_err(StartError::Tls)?;
         let proxy = Proxy {
-            stack: stack::build(&config, upstream::client(tls)),
+            stack: stack::build(&config, answers.as_ref(), upstream::client(tls)),
             providers: config.providers,
         };
         let router = Router::new()
@@ -213,6 +220,27 @@ impl Drop for Gateway {
 }
 
 /// The ledger that the configuration asks for.
+/// The cache with its store; where calls are priced, it tells what was saved.
+fn open_cache(config: &mut Config) -> Result<Option<Answers>, InvalidRedis> {
+    let Some(mut cache) = config.cache.take() else {
+        return Ok(None);
+    };
+    if let Some(cost) = &config.cost {
+        cache.layer = cache.layer.priced_by(cost.layer.pricing());
+        let prompts = cache.prompts.take();
+        cache.prompts = prompts.map(|prompts| prompts.priced_by(cost.layer.pricing()));
+    }
+    let answers = match &cache.store {
+        StoreConfig::Memory => Answers::InMemory(cache.layer.clone()),
+        StoreConfig::Redis { url, secret } => {
+            let store = RedisStore::new(url, secret.as_bytes())?;
+            Answers::InRedis(cache.layer.clone().store(store))
+        }
+    };
+    config.cache = Some(cache);
+    Ok(Some(answers))
+}
+
 async fn open_ledger(cost: &mut CostConfig) -> Result<(), LedgerError> {
     let layer = cost.layer.clone();
     cost.layer = match &cost.ledger {

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
+use cache_layer::{CacheLayer, RedisStore};
 use http::{Request, Response};
 use llm_exchange::{BoxError, Payload};
 use tower::{ServiceExt, util::BoxCloneSyncService};
@@ -13,16 +14,29 @@ use crate::{config::Config, upstream::Upstream};
 /// A call whose provider is chosen, through the layers.
 pub(crate) type Stack = BoxCloneSyncService<Request<Payload>, Response<Body>, BoxError>;
 
+/// The cache of answers, with its store.
+pub(crate) enum Answers {
+    InMemory(CacheLayer),
+    InRedis(CacheLayer<RedisStore>),
+}
+
 /// Puts the configured layers around the client, the innermost first:
 ///
 /// ```text
-/// caller → sse → cost → retry → breaker → clocks of one attempt → client
+/// caller → sse → cost → cache → retry → breaker → clocks of one attempt → prompt cache → client
 /// ```
-pub(crate) fn build(config: &Config, client: Upstream) -> Stack {
+pub(crate) fn build(config: &Config, answers: Option<&Answers>, client: Upstream) -> Stack {
     let mut stack = client;
+    let cache = config.cache.as_ref();
+    stack = with(cache.and_then(|cache| cache.prompts.as_ref()), stack);
     stack = with(config.sse.as_ref().map(|sse| &sse.innermost), stack);
     stack = with(config.breaker.as_ref(), stack);
     stack = with(config.retry.as_ref(), stack);
+    stack = match answers {
+        None => stack,
+        Some(Answers::InMemory(layer)) => with(Some(layer), stack),
+        Some(Answers::InRedis(layer)) => with(Some(layer), stack),
+    };
     stack = with(config.cost.as_ref().map(|cost| &cost.layer), stack);
     stack = with(config.sse.as_ref().map(|sse| &sse.outermost), stack);
     stack

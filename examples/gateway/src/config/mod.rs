@@ -4,6 +4,7 @@
 //! [`Config`] and in `Config::from_toml`; the `stack` has the order.
 
 mod breaker;
+mod cache;
 mod cost;
 mod error;
 mod listen;
@@ -22,6 +23,7 @@ use toml::Spanned;
 pub use self::error::ConfigError;
 use self::{
     breaker::BreakerSection,
+    cache::CacheSection,
     cost::CostSection,
     error::fault,
     listen::{LISTEN, address},
@@ -30,6 +32,7 @@ use self::{
     sse::SseSection,
 };
 pub(crate) use self::{
+    cache::{CacheConfig, StoreConfig},
     cost::{CostConfig, LedgerConfig},
     sse::SseConfig,
 };
@@ -46,6 +49,7 @@ pub struct Config {
     pub(crate) sse: Option<SseConfig>,
     pub(crate) cost: Option<CostConfig>,
     pub(crate) breaker: Option<BreakerLayer>,
+    pub(crate) cache: Option<CacheConfig>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +63,7 @@ struct File {
     sse: Option<SseSection>,
     cost: Option<CostSection>,
     breaker: Option<BreakerSection>,
+    cache: Option<CacheSection>,
 }
 
 impl Config {
@@ -82,6 +87,7 @@ impl Config {
             sse: file.sse.map(SseSection::layers),
             cost: file.cost.map(|section| section.read(&env)).transpose()?,
             breaker: file.breaker.map(BreakerSection::layer).transpose()?,
+            cache: file.cache.map(|section| section.read(&env)).transpose()?,
         })
     }
 

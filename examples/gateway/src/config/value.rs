@@ -8,6 +8,29 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 /// No duration of the file may be longer: a slip of the unit is told at the start.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A number of bytes with its unit, such as `"256MiB"`.
+pub(super) fn bytes<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(value)?;
+    let unit = text.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let shift = match unit.trim_start() {
+        "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => u32::MAX,
+    };
+    let number = text[..text.len() - unit.len()].parse::<u64>().ok();
+    number
+        .filter(|number| *number > 0)
+        .and_then(|number| number.checked_mul(1_u64.checked_shl(shift)?))
+        .map(Some)
+        .ok_or_else(|| {
+            D::Error::custom(format!(
+                "{text:?} is no number of bytes such as \"64KiB\" or \"256MiB\""
+            ))
+        })
+}
+
 /// A duration with its unit, such as `"1m30s"`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(value)?;

@@ -1,0 +1,154 @@
+//! `[cache]`: answers that are known, and the provider's own cache.
+
+use std::{fmt, time::Duration};
+
+use cache_layer::{CacheLayer, Mode, PromptCacheLayer};
+use serde::Deserialize;
+
+use super::{
+    ConfigError,
+    value::{bytes, duration},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CacheSection {
+    #[serde(default, deserialize_with = "duration")]
+    ttl: Option<Duration>,
+    #[serde(default, deserialize_with = "bytes")]
+    max_bytes: Option<u64>,
+    #[serde(default)]
+    store: StoreKind,
+    store_url_env: Option<String>,
+    store_secret_env: Option<String>,
+    #[serde(default)]
+    mode: ModeName,
+    #[serde(default)]
+    shared: bool,
+    #[serde(default)]
+    prompt_cache: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StoreKind {
+    #[default]
+    Memory,
+    Redis,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ModeName {
+    #[default]
+    Deterministic,
+    All,
+}
+
+/// What the section asks for. `Debug` shows no credential.
+pub(crate) struct CacheConfig {
+    pub(crate) layer: CacheLayer,
+    pub(crate) store: StoreConfig,
+    pub(crate) prompts: Option<PromptCacheLayer>,
+}
+
+pub(crate) enum StoreConfig {
+    /// The layer's own.
+    Memory,
+    Redis {
+        url: String,
+        secret: String,
+    },
+}
+
+impl fmt::Debug for CacheConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheConfig")
+            .field("layer", &self.layer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CacheSection {
+    pub(super) fn read(
+        self,
+        env: &impl Fn(&str) -> Option<String>,
+    ) -> Result<CacheConfig, ConfigError> {
+        let fault = |what: String| ConfigError(format!("[cache] {what}"));
+        let variable = |key: &str, name: Option<&str>| {
+            let name = name.ok_or_else(|| fault(format!("{key}: is needed for redis")))?;
+            let value = env(name).map(|value| value.trim().to_owned());
+            let value = value.filter(|value| !value.is_empty());
+            value.ok_or_else(|| fault(format!("{key}: the variable {name} is not set")))
+        };
+        let store = match self.store {
+            StoreKind::Memory => StoreConfig::Memory,
+            StoreKind::Redis => StoreConfig::Redis {
+                url: variable("store_url_env", self.store_url_env.as_deref())?,
+                secret: variable("store_secret_env", self.store_secret_env.as_deref())?,
+            },
+        };
+        let mut layer = CacheLayer::new().mode(match self.mode {
+            ModeName::Deterministic => Mode::Deterministic,
+            ModeName::All => Mode::All,
+        });
+        if let Some(ttl) = self.ttl {
+            layer = layer.ttl(ttl);
+        }
+        if let Some(bytes) = self.max_bytes {
+            layer = layer.max_bytes(bytes);
+        }
+        if self.shared {
+            layer = layer.shared_by_everybody();
+        }
+        Ok(CacheConfig {
+            layer,
+            store,
+            prompts: self.prompt_cache.then(PromptCacheLayer::new),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{PROVIDER, error, read};
+
+    #[test]
+    fn the_section_is_read_and_its_faults_are_named() {
+        let text = |lines: &str| format!("{PROVIDER}[cache]\n{lines}\n");
+        let whole = "ttl = \"1h\"\nmax_bytes = \"256MiB\"\nstore = \"memory\"\nmode = \"deterministic\"\nprompt_cache = true";
+        let cache = read(&text(whole)).unwrap().cache.unwrap();
+        assert!(cache.prompts.is_some());
+        assert!(read(&text("")).unwrap().cache.unwrap().prompts.is_none());
+        assert!(read(PROVIDER).unwrap().cache.is_none());
+        let redis = "store = \"redis\"\nstore_url_env = \"OPENAI_API_KEY\"\nstore_secret_env = \"OPENAI_API_KEY\"";
+        let config = read(&text(redis)).unwrap();
+        assert!(!format!("{config:?}").contains("canary"));
+        for (lines, says) in [
+            (
+                "max_bytes = \"256MB\"",
+                "[cache] max_bytes: \"256MB\" is no number of bytes",
+            ),
+            ("max_bytes = \"MiB\"", "is no number of bytes"),
+            ("max_bytes = \"0MiB\"", "is no number of bytes"),
+            ("max_bytes = \"99999999999GiB\"", "is no number of bytes"),
+            ("mode = \"some\"", "unknown variant"),
+            ("store = \"disk\"", "unknown variant"),
+            (
+                "store = \"redis\"",
+                "[cache] store_url_env: is needed for redis",
+            ),
+            (
+                "store = \"redis\"\nstore_url_env = \"OPENAI_API_KEY\"",
+                "[cache] store_secret_env: is needed for redis",
+            ),
+            (
+                "store = \"redis\"\nstore_url_env = \"NONE\"",
+                "the variable NONE is not set",
+            ),
+        ] {
+            let text = error(&text(lines));
+            assert!(text.contains(says), "{lines}: {text}");
+        }
+    }
+}
