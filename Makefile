@@ -41,7 +41,7 @@ doc:
 
 # Each published crate by itself, with no features and with all.
 alone:
-	for crate in llm-exchange retry-layer fallback-layer cost-layer; do \
+	for crate in llm-exchange retry-layer sse-layer breaker-layer fallback-layer cache-layer cost-layer; do \
 		$(CARGO) test -p $$crate --no-default-features || exit 1; \
 		$(CARGO) test -p $$crate --all-features || exit 1; \
 	done
