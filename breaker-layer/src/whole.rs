@@ -22,12 +22,7 @@ enum Begins {
     #[default]
     Blank,
     AsJson,
-    /// Boxed, as few are.
-    #[allow(
-        clippy::box_collection,
-        reason = "boxed, as few answers need it and each is moved"
-    )]
-    AsError(Box<Vec<u8>>),
+    AsError(Vec<u8>),
     /// Compressed, or of a type that is not read.
     Otherwise,
 }
@@ -43,7 +38,7 @@ impl Whole {
                 self.begins = match text.first() {
                     None => return false,
                     Some(b'{' | b'[') if is_like_an_error(text) || text.len() < TELLING => {
-                        Begins::AsError(Box::new(Vec::from(&text[..text.len().min(MOST)])))
+                        Begins::AsError(Vec::from(&text[..text.len().min(MOST)]))
                     }
                     Some(b'{' | b'[') => Begins::AsJson,
                     Some(_) => Begins::Otherwise,

@@ -1,7 +1,7 @@
 //! Every interleaving of two threads at one gate.
 //!
 //! The crate's own files, compiled with loom's atomics and lock in place of the standard library's.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub, missing_docs)]
 
 #[path = "../src/circuit.rs"]
 mod circuit;
