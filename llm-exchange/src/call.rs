@@ -41,8 +41,8 @@ pub(crate) struct Media {
 #[derive(Clone)]
 pub struct Call {
     dialect: Dialect,
-    /// What of the path the facts are of: the model's name as it stands there, and the verb.
-    path: (Option<Box<str>>, Option<bool>),
+    /// Where the request went when it was read.
+    path: Box<str>,
     facts: Facts,
     unreadable: Option<Unreadable>,
     attempts: Attempts,
@@ -137,7 +137,7 @@ impl Call {
     ) -> Self {
         Self {
             dialect: route.dialect,
-            path: of_path(route, path),
+            path: path.into(),
             facts: Facts::default(),
             unreadable: Some(why),
             attempts,
@@ -146,12 +146,9 @@ impl Call {
 
     /// Whether a request that goes there asks for what was read.
     pub(crate) fn is_of(&self, method: &Method, uri: &Uri) -> bool {
-        Route::of_request(method, uri).is_some_and(|route| {
-            let model = route.model.clone().and_then(|at| uri.path().get(at));
-            route.dialect == self.dialect
-                && model == self.path.0.as_deref()
-                && route.stream == self.path.1
-        })
+        let (read, now) = (&*self.path, uri.path());
+        // mostly the very same, and reading a path costs more than comparing it
+        method == Method::POST && (read == now || Route::ask_the_same(read, now))
     }
 
     /// How a streamed answer to the request comes: by its dialect and, where that has several forms, its
@@ -284,11 +281,6 @@ fn sends_usage_unasked(uri: &Uri) -> bool {
     uri.host().is_some_and(|host| {
         host.ends_with(".mistral.ai") || host == "openrouter.ai" || host.ends_with(".openrouter.ai")
     })
-}
-
-fn of_path(route: &Route, path: &str) -> (Option<Box<str>>, Option<bool>) {
-    let model = route.model.clone().and_then(|at| path.get(at));
-    (model.map(Into::into), route.stream)
 }
 
 fn is_signed(headers: &HeaderMap) -> bool {

@@ -138,6 +138,7 @@ impl KeptRequest {
     }
 }
 
+#[inline]
 fn push(text: &mut Vec<u8>, name: &[u8], value: &[u8], sensitive: bool) -> Option<()> {
     let length = u32::try_from(value.len())
         .ok()

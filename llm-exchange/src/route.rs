@@ -51,6 +51,16 @@ impl Route {
             })
     }
 
+    /// Whether two paths are of the same API, and name the same model where they name one.
+    pub(crate) fn ask_the_same(one: &str, other: &str) -> bool {
+        let read = |path| {
+            let route = Self::of(path)?;
+            let model = route.model.and_then(|at| path.get(at));
+            Some((route.dialect, model, route.stream))
+        };
+        read(one).is_some_and(|one| read(other) == Some(one))
+    }
+
     const fn plain(dialect: Dialect) -> Self {
         Self {
             dialect,

@@ -6,7 +6,7 @@ use http::{
     uri::{PathAndQuery, Uri},
 };
 
-use super::{Call, NotRewritten, Unreadable, is_signed, of_path};
+use super::{Call, NotRewritten, Unreadable, is_signed};
 use crate::{
     Payload,
     dialect::Place,
@@ -148,8 +148,7 @@ fn path(request: &mut Request<Payload>, route: &Route, model: &str) -> Result<()
     parts.path_and_query = Some(whole.map_err(|_| NotRewritten::NotRead)?);
     let uri = Uri::from_parts(parts).map_err(|_| NotRewritten::NotRead)?;
     let mut call = Call::clone(Call::of(request).ok_or(NotRewritten::NotRead)?);
-    let route = Route::of_request(request.method(), &uri).ok_or(NotRewritten::NotRead)?;
-    call.path = of_path(&route, uri.path());
+    call.path = uri.path().into();
     call.facts.model = Some(model.into());
     *request.uri_mut() = uri;
     request.body_mut().replace(body, call);

@@ -173,3 +173,25 @@ proptest! {
         check(&[prefix, kind.replace("NAME", &name)].concat(), &model);
     }
 }
+
+#[test]
+fn a_prefix_changes_nothing_but_another_api_model_or_verb_is_another_question() {
+    let same = Route::ask_the_same;
+    assert!(same("/v1/chat/completions", "/openai/v1/chat/completions"));
+    assert!(same(
+        "/v1beta/models/g:generateContent",
+        "/models/g:generateContent"
+    ));
+    for (one, other) in [
+        ("/v1/chat/completions", "/v1/completions"),
+        ("/v1/chat/completions", "/v1/files"),
+        ("/v1/files", "/v1/files"),
+        ("/models/g:generateContent", "/models/h:generateContent"),
+        (
+            "/models/g:generateContent",
+            "/models/g:streamGenerateContent",
+        ),
+    ] {
+        assert!(!same(one, other) && !same(other, one), "{one} {other}");
+    }
+}
