@@ -3,6 +3,7 @@
 
 mod common;
 mod drops;
+mod grpc;
 mod hints;
 mod limits;
 mod passing;
