@@ -203,7 +203,7 @@ impl Course {
         if let (Kept::Nothing, true) = (&self.kept, goes_on) {
             names_encoding = false;
             let kept = KeptRequest::keep_seeing(request, |name, _| {
-                names_encoding |= *name == header::ACCEPT_ENCODING;
+                names_encoding |= name == header::ACCEPT_ENCODING;
             });
             self.kept = kept.map_or(Kept::Nothing, Kept::Request);
         }

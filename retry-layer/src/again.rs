@@ -22,7 +22,7 @@ impl Again {
     /// `None`: the request can be sent only once.
     pub(crate) fn keep(request: &Request<Payload>) -> Option<Self> {
         let (mut names_encoding, mut grpc_timeout) = (false, None);
-        let request = KeptRequest::keep_seeing(request, |name, value| match name.as_str() {
+        let request = KeptRequest::keep_seeing(request, |name, value| match name {
             "accept-encoding" => names_encoding = true,
             "grpc-timeout" => {
                 grpc_timeout = grpc_timeout.or_else(|| deadline::grpc_timeout(value));
