@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use http::{
-    Request, Uri, header,
+    Method, Request, Uri, header,
     uri::{Authority, Parts, PathAndQuery, Scheme},
 };
 
@@ -134,12 +134,11 @@ impl Host {
     pub fn redirect<B>(&self, request: &mut Request<B>) -> Result<(), NotRedirected> {
         let leaves = !self.is_origin_of(request.uri());
         let asked = request.uri();
-        let dialect = Dialect::of(request.method(), asked);
-        let path = self.path(dialect, asked.path());
         let query = match asked.query() {
             Some(query) if leaves => credential::without_keys(query),
             query => query.unwrap_or_default().into(),
         };
+        let path = self.path(request.method(), asked);
         let uri = self.uri(&path, &query).ok_or(NotRedirected(()))?;
         *request.uri_mut() = uri;
         if leaves {
@@ -149,7 +148,20 @@ impl Host {
         Ok(())
     }
 
-    fn path(&self, dialect: Option<Dialect>, asked: &str) -> String {
+    /// Where a request goes at this host that was going there, with the query that it has.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRedirected`].
+    pub fn address(&self, method: &Method, asked: &Uri) -> Result<Uri, NotRedirected> {
+        let path = self.path(method, asked);
+        let query = asked.query().unwrap_or_default();
+        self.uri(&path, query).ok_or(NotRedirected(()))
+    }
+
+    fn path(&self, method: &Method, asked: &Uri) -> String {
+        let dialect = Dialect::of(method, asked);
+        let asked = asked.path();
         let whole = match dialect {
             Some(Dialect::OpenAiChat) => "/v1/chat/completions",
             Some(Dialect::OpenAiResponses) => "/v1/responses",
@@ -167,24 +179,20 @@ impl Host {
             )
             | None => asked,
         };
-        if let Some(Dialect::Gemini) = dialect {
-            let version = whole.split('/').nth(1).unwrap_or_default();
-            let has_it = self.path.ends_with(&format!("/{version}"));
-            let own = if has_it {
-                &whole[version.len() + 1..]
-            } else {
-                whole
-            };
-            return format!("{}{own}", self.path);
-        }
-        let has_version = match dialect {
-            // it is recognised by its `/v1/messages`
-            Some(Dialect::AnthropicMessages) => self.path.ends_with("/v1"),
-            _ => self.path.split('/').any(is_version),
+        let version = whole
+            .split('/')
+            .nth(1)
+            .filter(|segment| is_version(segment));
+        let has_version = |version: &str| {
+            let before = self.path.strip_suffix(version);
+            // these APIs are recognised by their version
+            let is_fixed = matches!(dialect, Some(Dialect::AnthropicMessages | Dialect::Gemini));
+            before.is_some_and(|before| before.ends_with('/'))
+                || (version == "v1" && !is_fixed && self.path.split('/').any(is_version))
         };
-        let own = match whole.strip_prefix("/v1") {
-            Some(rest) if has_version && (rest.is_empty() || rest.starts_with('/')) => rest,
-            _ => whole,
+        let own = match version.filter(|version| has_version(version)) {
+            Some(version) => &whole[1 + version.len()..],
+            None => whole,
         };
         format!("{}{own}", self.path)
     }
@@ -312,8 +320,30 @@ mod tests {
             redirected("http://h/p", "/v1/models?a=b"),
             "http://h/p/v1/models?a=b"
         );
+        assert_eq!(
+            redirected("http://h/v1beta", "/v1beta/models"),
+            "http://h/v1beta/models"
+        );
         assert_eq!(redirected("http://h/v1", "/v1x/y"), "http://h/v1/v1x/y");
         assert_eq!(redirected("http://h/v1", "/v1"), "http://h/v1");
+    }
+
+    #[test]
+    fn a_model_in_the_path_stays_there_behind_the_version_of_its_api() {
+        let call = "/v1beta/models/g:generateContent?alt=sse";
+        for base in ["http://h", "http://h/v1beta", "http://h/v1beta/"] {
+            assert_eq!(redirected(base, call), format!("http://h{call}"));
+        }
+        let behind = redirected("http://h/p", &format!("http://x/proxy{call}"));
+        assert_eq!(behind, format!("http://h/p{call}"));
+    }
+
+    #[test]
+    fn an_address_keeps_the_whole_query() {
+        let host: Host = "http://h/p".parse().unwrap();
+        let asked = "/v1/files?key=1&x=%20".parse().unwrap();
+        let there = host.address(&Method::GET, &asked).unwrap();
+        assert_eq!(there, "http://h/p/v1/files?key=1&x=%20");
     }
 
     #[test]
