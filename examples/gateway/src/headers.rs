@@ -1,8 +1,8 @@
 //! What may go through a proxy and what may not.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 
 /// Meant for one connection only (RFC 9110, 7.6.1), besides what `connection` names.
 const HOP_BY_HOP: [&str; 10] = [
@@ -34,23 +34,7 @@ const NOT_UPSTREAM: [&str; 8] = [
 /// About the provider's own origin, which a caller would take for ours.
 const NOT_BACK: [&str; 3] = ["alt-svc", "set-cookie", "set-cookie2"];
 
-/// Who pays: the caller's key, and the account it would be charged to.
-const CREDENTIALS: [&str; 9] = [
-    "anthropic-user-profile-id",
-    "anthropic-workspace-id",
-    "api-key",
-    "authorization",
-    "openai-organization",
-    "openai-project",
-    "x-api-key",
-    "x-goog-api-key",
-    "x-goog-user-project",
-];
-
-/// The same in a query.
-const QUERY_CREDENTIALS: [&[u8]; 2] = [b"access_token", b"key"];
-
-/// Leaves of a request's headers what a provider may see, and hides credentials from `Debug`.
+/// Leaves of a request's headers what a provider may see.
 pub(crate) fn clean_request(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     NOT_UPSTREAM.iter().for_each(|name| remove(headers, name));
@@ -65,8 +49,16 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) {
     forwarded
         .iter()
         .for_each(|name| remove(headers, name.as_str()));
-    for name in CREDENTIALS {
-        if let header::Entry::Occupied(mut values) = headers.entry(name) {
+}
+
+/// Hides the caller's credentials from `Debug`.
+pub(crate) fn hide_credentials<B>(request: &mut Request<B>) {
+    let names: Vec<HeaderName> = llm_exchange::credentials(request)
+        .into_iter()
+        .filter_map(|(name, _)| HeaderName::from_bytes(name.as_bytes()).ok())
+        .collect();
+    for name in names {
+        if let header::Entry::Occupied(mut values) = request.headers_mut().entry(name) {
             values
                 .iter_mut()
                 .for_each(|value| value.set_sensitive(true));
@@ -94,25 +86,6 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// Removes every value of a header.
 fn remove(headers: &mut HeaderMap, name: &str) {
     headers.remove(name);
-}
-
-/// Removes whatever says who pays.
-pub(crate) fn remove_credentials(headers: &mut HeaderMap) {
-    CREDENTIALS.iter().for_each(|name| remove(headers, name));
-}
-
-/// A query without the parameters that carry a key.
-pub(crate) fn without_keys(query: &str) -> Cow<'_, str> {
-    let is_key = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        QUERY_CREDENTIALS.contains(&&*decoded(name))
-    };
-    if query.split('&').any(|pair| is_key(&pair)) {
-        let kept: Vec<_> = query.split('&').filter(|pair| !is_key(pair)).collect();
-        kept.join("&").into()
-    } else {
-        query.into()
-    }
 }
 
 /// Whether a path has a `.` or `..` segment however it is written: a provider that resolves it
@@ -242,10 +215,13 @@ mod tests {
 
     #[test]
     fn the_callers_own_credential_goes_on_but_debug_does_not_show_it() {
-        let mut headers = map(&[("authorization", "Bearer canary"), ("x-api-key", "canary")]);
-        clean_request(&mut headers);
-        assert_eq!(headers.len(), 2);
-        assert!(!format!("{headers:?}").contains("canary"));
+        let mut request = Request::new(());
+        *request.headers_mut() =
+            map(&[("authorization", "Bearer canary"), ("x-api-key", "canary")]);
+        clean_request(request.headers_mut());
+        hide_credentials(&mut request);
+        assert_eq!(request.headers().len(), 2);
+        assert!(!format!("{request:?}").contains("canary"));
     }
 
     #[test]
@@ -260,14 +236,6 @@ mod tests {
         ]);
         clean_answer(&mut headers);
         assert_eq!(left(&headers), ["x-request-id"]);
-    }
-
-    #[test]
-    fn a_key_in_a_query_is_found_however_it_is_written() {
-        assert_eq!(without_keys("a=b&c"), "a=b&c");
-        assert_eq!(without_keys("key=1&a=b&k%65y=2&access_token=3&key"), "a=b");
-        assert_eq!(without_keys("monkey=1&keys=2"), "monkey=1&keys=2");
-        assert_eq!(without_keys(""), "");
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod priced;
 mod provider;
 mod proxy;
 mod report;
+mod routes;
 mod server;
 mod stack;
 mod upload;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fallback_layer::Served;
 use http::{Method, StatusCode};
 use llm_exchange::{BodyEnd, BoxError, Call, Observe};
 use tokio::time::Instant;
@@ -18,6 +19,8 @@ pub(crate) struct CallLog {
     path: String,
     began: Instant,
     provider: Option<Arc<str>>,
+    /// The target of a route, by its label.
+    served_by: Option<String>,
     call: Option<Arc<Call>>,
     status: Option<StatusCode>,
     error: Option<String>,
@@ -31,6 +34,7 @@ impl CallLog {
             path: short(path).to_owned(),
             began: Instant::now(),
             provider: None,
+            served_by: None,
             call: None,
             status: None,
             error: None,
@@ -40,6 +44,11 @@ impl CallLog {
 
     pub(crate) fn provider(&mut self, name: &Arc<str>) {
         self.provider = Some(name.clone());
+    }
+
+    /// Who of a route's targets gave the answer; nobody, if all failed.
+    pub(crate) fn served(&mut self, served: &Served) {
+        self.served_by = Some(short(served.by().unwrap_or("nobody")).to_owned());
     }
 
     pub(crate) fn call(&mut self, call: &Arc<Call>) {
@@ -85,6 +94,7 @@ impl Drop for CallLog {
             method = self.method.as_str(),
             path = self.path,
             provider = self.provider.as_deref(),
+            served_by = self.served_by,
             model = call.and_then(Call::model).map(short),
             status = self.status.map(|status| status.as_u16()),
             attempts = call.map(|call| call.attempts().count()),

@@ -2,10 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, header,
-    uri::{Authority, PathAndQuery, Scheme},
-};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, header, uri::Scheme};
+use llm_exchange::{Credential, Dialect, Host, InvalidCredential, InvalidHost};
 use serde::Deserialize;
 
 use crate::headers;
@@ -40,29 +38,26 @@ pub(crate) fn is_served(path: &str) -> bool {
 #[derive(Clone)]
 pub(crate) struct Provider {
     pub(crate) name: Arc<str>,
-    scheme: Scheme,
-    authority: Authority,
-    /// Without a slash at the end, and without the version that every path brings.
-    prefix: String,
-    credential: Option<(HeaderName, HeaderValue)>,
-    dialect: ProviderDialect,
+    pub(crate) host: Host,
+    pub(crate) credential: Option<Credential>,
+    pub(crate) dialect: ProviderDialect,
 }
 
 /// What is wrong with a provider.
 #[derive(Debug)]
 pub(crate) enum ProviderError {
     Name,
-    BaseUrl(&'static str),
-    Key,
+    BaseUrl(InvalidHost),
+    Key(InvalidCredential),
 }
 
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Name => "a name is 1 to 64 letters, digits, '-', '_' or '.'",
-            Self::BaseUrl(why) => why,
-            Self::Key => "the key has characters that a header can't carry",
-        })
+        match self {
+            Self::Name => f.write_str("a name is 1 to 64 letters, digits, '-', '_' or '.'"),
+            Self::BaseUrl(why) => why.fmt(f),
+            Self::Key(why) => why.fmt(f),
+        }
     }
 }
 
@@ -81,16 +76,11 @@ impl Provider {
         if !named {
             return Err(ProviderError::Name);
         }
-        let (scheme, authority, prefix) = base(base_url).map_err(ProviderError::BaseUrl)?;
-        let credential = key
-            .map(|key| dialect.credential(key).ok_or(ProviderError::Key))
-            .transpose()?;
+        let credential = key.map(|key| dialect.credential(key));
         Ok(Self {
             name: name.into(),
-            scheme,
-            authority,
-            prefix,
-            credential,
+            host: base_url.parse().map_err(ProviderError::BaseUrl)?,
+            credential: credential.transpose().map_err(ProviderError::Key)?,
             dialect,
         })
     }
@@ -103,51 +93,48 @@ impl Provider {
     /// Whether a key of ours goes over the network in clear text.
     pub(crate) fn exposes_key(&self) -> bool {
         self.has_key()
-            && self.scheme == Scheme::HTTP
-            && !headers::is_loopback(self.authority.host())
+            && *self.host.scheme() == Scheme::HTTP
+            && !headers::is_loopback(self.host.authority().host())
     }
 
-    /// The address of a call: the base with the caller's path and query. `None`: too long.
-    pub(crate) fn uri(&self, asked: &Uri) -> Option<Uri> {
-        let mut path = format!("{}{}", self.prefix, asked.path());
-        if let Some(query) = asked.query() {
-            let query = if self.has_key() {
-                headers::without_keys(query)
-            } else {
-                query.into()
-            };
-            if !query.is_empty() {
-                path.push('?');
-                path.push_str(&query);
-            }
-        }
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
-        Uri::from_parts(parts).ok()
+    /// The address of a call here. `None`: too long.
+    pub(crate) fn uri(&self, method: &Method, asked: &Uri) -> Option<Uri> {
+        self.host.address(method, asked).ok()
     }
 
     /// Replaces the caller's credentials by ours, where there is one.
-    pub(crate) fn put_credential(&self, headers: &mut HeaderMap) {
-        if let Some((name, value)) = &self.credential {
-            headers::remove_credentials(headers);
-            headers.insert(name, value.clone());
+    pub(crate) fn put_credential<B>(&self, request: &mut Request<B>) {
+        if let Some(credential) = &self.credential {
+            credential.put(request);
         }
     }
 }
 
 impl ProviderDialect {
-    fn credential(self, key: &str) -> Option<(HeaderName, HeaderValue)> {
-        let (name, value) = match self {
+    fn credential(self, key: &str) -> Result<Credential, InvalidCredential> {
+        match self {
             // Ollama's cloud takes one; a server of one's own needs none
-            Self::OpenAi | Self::Ollama => (header::AUTHORIZATION, format!("Bearer {key}")),
-            Self::Anthropic => (HeaderName::from_static("x-api-key"), key.to_owned()),
-            Self::Gemini => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
-        };
-        let mut value = HeaderValue::try_from(value).ok()?;
-        value.set_sensitive(true);
-        Some((name, value))
+            Self::OpenAi | Self::Ollama => {
+                Credential::header(header::AUTHORIZATION, &format!("Bearer {key}"))
+            }
+            Self::Anthropic => Credential::header(HeaderName::from_static("x-api-key"), key),
+            Self::Gemini => Credential::header(HeaderName::from_static("x-goog-api-key"), key),
+        }
+    }
+
+    /// The dialects that its calls are written in.
+    pub(crate) const fn dialects(self) -> &'static [Dialect] {
+        match self {
+            Self::OpenAi => &[
+                Dialect::OpenAiChat,
+                Dialect::OpenAiResponses,
+                Dialect::OpenAiCompletions,
+                Dialect::OpenAiEmbeddings,
+            ],
+            Self::Anthropic => &[Dialect::AnthropicMessages],
+            Self::Gemini => &[Dialect::Gemini, Dialect::GeminiGrpc, Dialect::VertexGrpc],
+            Self::Ollama => &[Dialect::Ollama],
+        }
     }
 
     /// What a request speaks, by its path; a path that several providers have, such as
@@ -186,35 +173,6 @@ pub(crate) fn choose<'p>(
         .iter()
         .find(|provider| provider.dialect == spoken)
         .or_else(|| providers.first())
-}
-
-fn base(url: &str) -> Result<(Scheme, Authority, String), &'static str> {
-    const WRONG: &str = "it takes http:// or https://, a host, and a port and a path if needed";
-    if url.contains(['?', '#']) {
-        return Err("it can't have a query or a fragment");
-    }
-    let parts = Uri::try_from(url).map_err(|_| WRONG)?.into_parts();
-    let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-        return Err(WRONG);
-    };
-    if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
-        return Err(WRONG);
-    }
-    if authority.as_str().contains('@') {
-        return Err("it can't have a user or a password; a key goes into api_key_env");
-    }
-    if authority.host().is_empty() {
-        return Err(WRONG);
-    }
-    let path = parts
-        .path_and_query
-        .map_or_else(String::new, |path| path.path().to_owned());
-    let path = path.trim_end_matches('/');
-    let version = ["/v1", "/v1beta"]
-        .iter()
-        .find_map(|end| path.strip_suffix(end));
-    let prefix = version.unwrap_or(path);
-    Ok((scheme, authority, prefix.to_owned()))
 }
 
 impl fmt::Debug for Provider {

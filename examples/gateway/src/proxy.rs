@@ -7,6 +7,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use fallback_layer::Served;
 use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use llm_exchange::{Call, Dialect, Payload, Unreadable, Watch};
 use tower::ServiceExt;
@@ -16,6 +17,7 @@ use crate::{
     log::CallLog,
     priced,
     provider::{self, Provider},
+    routes::Routes,
     stack::Stack,
     upload::{self, Upload},
     upstream,
@@ -27,6 +29,7 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// What every call needs.
 pub(crate) struct Proxy {
     pub(crate) providers: Vec<Provider>,
+    pub(crate) routes: Routes,
     pub(crate) stack: Stack,
 }
 
@@ -56,16 +59,15 @@ impl Proxy {
         if headers::has_dot_segments(path) {
             return refuse(errors::bad_path(), request.into_body());
         }
-        let Some(provider) = provider::choose(&self.providers, path, request.headers()) else {
+        let Some(mut provider) = provider::choose(&self.providers, path, request.headers()) else {
             return refuse(errors::not_found(), request.into_body());
         };
         log.provider(&provider.name);
-        if provider.has_key() && headers::is_from_foreign_page(request.headers()) {
+        // of any provider: a call may go on to another one
+        let has_keys = self.providers.iter().any(Provider::has_key);
+        if has_keys && headers::is_from_foreign_page(request.headers()) {
             return refuse(errors::foreign_page(), request.into_body());
         }
-        let Some(uri) = provider.uri(request.uri()) else {
-            return refuse(errors::bad_path(), request.into_body());
-        };
 
         let (parts, body) = request.into_parts();
         // only what may have to be kept is limited; uploads of files stream through
@@ -96,8 +98,15 @@ impl Proxy {
                 // compressed, or too large to be kept: the provider reads it
                 _ => {}
             }
+            if let Some(first) = self.routes.first(call) {
+                provider = first;
+                log.provider(&provider.name);
+            }
         }
 
+        let Some(uri) = provider.uri(request.method(), request.uri()) else {
+            return errors::response(errors::bad_path(), dialect);
+        };
         *request.uri_mut() = uri;
         // each connection has its own; the client refuses HTTP/2 where the provider has 1.1
         *request.version_mut() = Version::HTTP_11;
@@ -109,10 +118,14 @@ impl Proxy {
             let trailers = HeaderValue::from_static("trailers");
             request.headers_mut().insert(header::TE, trailers);
         }
-        provider.put_credential(request.headers_mut());
+        headers::hide_credentials(&mut request);
+        provider.put_credential(&mut request);
         let call = Call::of(&request).cloned();
         match self.stack.clone().oneshot(request).await {
             Ok(response) => {
+                if let Some(served) = Served::of(&response) {
+                    log.served(served);
+                }
                 let mut response = priced::with_cost(response).await;
                 headers::clean_answer(response.headers_mut());
                 *response.version_mut() = Version::HTTP_11;

@@ -153,6 +153,7 @@ impl Gateway {
         let proxy = Proxy {
             stack: stack::build(&config, answers.as_ref(), upstream::client(tls)),
             providers: config.providers,
+            routes: config.routes,
         };
         let router = Router::new()
             .route("/health", get(proxy::health))

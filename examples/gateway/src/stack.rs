@@ -23,7 +23,7 @@ pub(crate) enum Answers {
 /// Puts the configured layers around the client, the innermost first:
 ///
 /// ```text
-/// caller → sse → cost → cache → retry → breaker → clocks of one attempt → prompt cache → client
+/// caller → sse → cost → cache → fallback → retry → breaker → clocks of one attempt → prompt cache → client
 /// ```
 pub(crate) fn build(config: &Config, answers: Option<&Answers>, client: Upstream) -> Stack {
     let mut stack = client;
@@ -32,6 +32,7 @@ pub(crate) fn build(config: &Config, answers: Option<&Answers>, client: Upstream
     stack = with(config.sse.as_ref().map(|sse| &sse.innermost), stack);
     stack = with(config.breaker.as_ref(), stack);
     stack = with(config.retry.as_ref(), stack);
+    stack = with(config.fallback.as_ref(), stack);
     stack = match answers {
         None => stack,
         Some(Answers::InMemory(layer)) => with(Some(layer), stack),

@@ -4,9 +4,9 @@ use std::{fmt, path::PathBuf};
 
 use cost_layer::{CostLayer, Prices};
 use llm_exchange::Money;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 
-use super::ConfigError;
+use super::{ConfigError, value::dollars};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,14 +98,6 @@ impl CostSection {
             admin_token,
         })
     }
-}
-
-fn dollars<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Money>, D::Error> {
-    let dollars = f64::deserialize(value)?;
-    let money = format!("{dollars}").parse();
-    money
-        .map(Some)
-        .map_err(|_| D::Error::custom(format!("{dollars} is no amount of dollars")))
 }
 
 #[cfg(test)]

@@ -10,12 +10,15 @@ mod error;
 mod listen;
 mod provider;
 mod retry;
+mod route;
 mod sse;
 mod value;
 
 use std::net::SocketAddr;
 
 use breaker_layer::BreakerLayer;
+use cost_layer::Prices;
+use fallback_layer::FallbackLayer;
 use retry_layer::RetryLayer;
 use serde::Deserialize;
 use toml::Spanned;
@@ -29,6 +32,7 @@ use self::{
     listen::{LISTEN, address},
     provider::{ProviderSection, providers},
     retry::RetrySection,
+    route::{RouteSection, routes},
     sse::SseSection,
 };
 pub(crate) use self::{
@@ -36,7 +40,7 @@ pub(crate) use self::{
     cost::{CostConfig, LedgerConfig},
     sse::SseConfig,
 };
-use crate::provider::Provider;
+use crate::{provider::Provider, routes::Routes};
 
 /// What a gateway is to do: a file that was read and found to be right.
 ///
@@ -45,6 +49,8 @@ use crate::provider::Provider;
 pub struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) providers: Vec<Provider>,
+    pub(crate) fallback: Option<FallbackLayer>,
+    pub(crate) routes: Routes,
     pub(crate) retry: Option<RetryLayer>,
     pub(crate) sse: Option<SseConfig>,
     pub(crate) cost: Option<CostConfig>,
@@ -59,6 +65,8 @@ struct File {
     listen: Option<SocketAddr>,
     #[serde(default)]
     provider: Vec<Spanned<ProviderSection>>,
+    #[serde(default)]
+    route: Vec<RouteSection>,
     retry: Option<RetrySection>,
     sse: Option<SseSection>,
     cost: Option<CostSection>,
@@ -80,12 +88,21 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let file: File =
             toml::from_str(text).map_err(|error| fault(text, error.span(), error.message()))?;
+        let providers = providers(file.provider, text, &env)?;
+        let cost = file.cost.map(|section| section.read(&env)).transpose()?;
+        let routes = match &cost {
+            Some(cost) => routes(file.route, &providers, cost.layer.pricing(), text)?,
+            None => routes(file.route, &providers, Prices::builtin(), text)?,
+        };
+        let (fallback, routes) = routes.unzip();
         Ok(Self {
             listen: file.listen.unwrap_or(LISTEN),
-            providers: providers(file.provider, text, &env)?,
+            providers,
+            fallback,
+            routes: routes.unwrap_or_default(),
             retry: file.retry.map(RetrySection::layer).transpose()?,
             sse: file.sse.map(SseSection::layers),
-            cost: file.cost.map(|section| section.read(&env)).transpose()?,
+            cost,
             breaker: file.breaker.map(BreakerSection::layer).transpose()?,
             cache: file.cache.map(|section| section.read(&env)).transpose()?,
         })

@@ -64,7 +64,7 @@ impl ProviderSection {
                 let at = match error {
                     ProviderError::Name => name.span(),
                     ProviderError::BaseUrl(_) => base_url.span(),
-                    ProviderError::Key => api_key_env.map_or(name.span(), |key| key.span()),
+                    ProviderError::Key(_) => api_key_env.map_or(name.span(), |key| key.span()),
                 };
                 fault(text, Some(at), &error.to_string())
             },

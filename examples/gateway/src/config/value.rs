@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use llm_exchange::Money;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// No duration of the file may be longer: a slip of the unit is told at the start.
@@ -47,4 +48,13 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Dur
         return Err(D::Error::custom(format!("{text:?} is longer than a day")));
     }
     Ok(Some(read))
+}
+
+/// An amount of US dollars, such as `0.10`.
+pub(super) fn dollars<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Money>, D::Error> {
+    let dollars = f64::deserialize(value)?;
+    let money = format!("{dollars}").parse();
+    money
+        .map(Some)
+        .map_err(|_| D::Error::custom(format!("{dollars} is no amount of dollars")))
 }

@@ -11,4 +11,5 @@ mod costs;
 mod dialects;
 mod passing;
 mod program;
+mod routes;
 mod sse;

@@ -1,0 +1,177 @@
+//! `[[route]]`: another model or another provider when one fails.
+
+use std::time::Duration;
+
+use fallback_layer::{Chain, Chains, FallbackLayer, Target};
+use llm_exchange::{Money, Price};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    ConfigError,
+    error::fault,
+    value::{dollars, duration},
+};
+use crate::{provider::Provider, routes::Routes};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteSection {
+    /// `*` is every model without a route of its own.
+    model: String,
+    chain: Vec<TargetSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetSection {
+    provider: Spanned<String>,
+    model: Option<String>,
+    #[serde(default, deserialize_with = "duration")]
+    max_latency: Option<Duration>,
+    #[serde(default, deserialize_with = "dollars")]
+    max_cost_usd: Option<Money>,
+    context_window: Option<u64>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+/// All of them. `None`: there are none.
+pub(super) fn routes(
+    sections: Vec<RouteSection>,
+    providers: &[Provider],
+    prices: impl Price + Clone + 'static,
+    text: &str,
+) -> Result<Option<(FallbackLayer, Routes)>, ConfigError> {
+    if sections.is_empty() {
+        return Ok(None);
+    }
+    let (mut chains, mut routes) = (Chains::new(), Routes::default());
+    for section in sections {
+        let model = Some(&*section.model).filter(|model| *model != "*");
+        let mut way: Vec<Provider> = Vec::new();
+        for target in &section.chain {
+            let name = target.provider.get_ref();
+            let provider = providers.iter().find(|one| *one.name == **name);
+            let provider = provider.ok_or_else(|| {
+                let what = format!("there is no provider {name:?}");
+                fault(text, Some(target.provider.span()), &what)
+            })?;
+            way.push(provider.clone());
+        }
+        let empty = model.map_or_else(Chain::new, Chain::for_model);
+        let targets = section.chain.into_iter().zip(&way);
+        let chain = targets.fold(empty, |chain, (target, provider)| {
+            chain.then(target.target(provider, &way, prices.clone()))
+        });
+        chains = match model {
+            Some(_) => chains.chain(chain),
+            None => chains.default_chain(chain),
+        };
+        routes.add(model, way);
+    }
+    let layer = FallbackLayer::new(chains);
+    let layer = layer.map_err(|error| ConfigError(format!("[[route]] {error}")))?;
+    Ok(Some((layer, routes)))
+}
+
+impl TargetSection {
+    fn target(self, provider: &Provider, way: &[Provider], prices: impl Price + 'static) -> Target {
+        let model = self.model.as_deref();
+        let target = model.map_or_else(Target::as_asked, Target::model);
+        let label = format!("{}/{}", provider.name, model.unwrap_or("as asked"));
+        let mut target = target
+            .label(label)
+            .dialects(provider.dialect.dialects())
+            .disabled(self.disabled);
+        // calls of its dialect set out at the first one
+        let first = way.iter().find(|one| one.dialect == provider.dialect);
+        if first.is_none_or(|first| first.name != provider.name) {
+            target = target.at(&provider.host.to_string());
+            target = match &provider.credential {
+                Some(credential) => target.own_credential(credential.clone()),
+                None => target.without_credential(),
+            };
+        }
+        if let Some(limit) = self.max_latency {
+            target = target.max_latency(limit);
+        }
+        if let Some(limit) = self.max_cost_usd {
+            target = target.max_cost(limit, prices);
+        }
+        if let Some(tokens) = self.context_window {
+            target = target.context_window(tokens);
+        }
+        target
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{PROVIDER, error, read};
+
+    const OTHER: &str = "[[provider]]\nname = \"q\"\nbase_url = \"http://127.0.0.1:9002\"\n";
+
+    fn with(routes: &str) -> String {
+        format!("{PROVIDER}{OTHER}{routes}")
+    }
+
+    #[test]
+    fn routes_are_read_as_the_contract_has_them() {
+        let config = read(&with(
+            r#"
+            [[route]]
+            model = "gpt-4o"                     # "*" is the default chain
+            chain = [
+              { provider = "p", model = "gpt-4o", max_latency = "3s", max_cost_usd = 0.10 },
+              { provider = "p", model = "gpt-4o-mini", context_window = 128_000 },
+              { provider = "q", model = "llama3", disabled = false },
+            ]
+            [[route]]
+            model = "*"
+            chain = [{ provider = "p" }, { provider = "q", model = "llama3" }]
+            "#,
+        ))
+        .unwrap();
+        assert!(config.fallback.is_some());
+        assert!(read(PROVIDER).unwrap().fallback.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_route_is_named() {
+        for (routes, says) in [
+            (
+                "[[route]]\nmodel = \"m\"\nchain = [{ provider = \"x\" }]",
+                "line 9, [[route]] chain: there is no provider \"x\"",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nchain = []",
+                "[[route]] the chain for m: it has no target",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nchain = [{ provider = \"p\" }, { provider = \"p\", model = \"m\" }]",
+                "[[route]] the chain for m, target p/m: it is there twice",
+            ),
+            (
+                "[[route]]\nmodel = \"*\"\nchain = [{ provider = \"p\" }]\n[[route]]\nmodel = \"*\"\nchain = [{ provider = \"q\" }]",
+                "[[route]] the default chain: there is another one",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nchain = [{ provider = \"p\", max_latency = \"3\" }]",
+                "\"3\" is no duration",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nchain = [{ provider = \"p\", max_cost_usd = -1 }]",
+                "no amount of dollars",
+            ),
+            ("[[route]]\nchain = []", "missing field `model`"),
+            (
+                "[[route]]\nmodel = \"m\"\nchain = [{ provider = \"p\", cap = 1 }]",
+                "unknown field `cap`",
+            ),
+        ] {
+            let text = error(&with(routes));
+            assert!(text.contains(says), "{routes}: {text}");
+        }
+    }
+}
