@@ -1,8 +1,9 @@
-//! With retry-layer beneath: the two share one allowance and one deadline.
+//! With retry-layer and breaker-layer beneath: one allowance and one deadline for all.
 
 use std::time::Duration;
 
 use crate::common::*;
+use breaker_layer::BreakerLayer;
 use llm_exchange::Verdict;
 use retry_layer::{Backoff, RetryLayer};
 use tokio::time::Instant;
@@ -124,4 +125,83 @@ async fn a_retry_further_out_sends_the_whole_chain_again() {
         (response.status().as_u16(), start.elapsed()),
         (200, SECOND * 3)
     );
+}
+
+/// A breaker that opens at the second failure of a model.
+fn breaker() -> BreakerLayer {
+    BreakerLayer::new().failures(2).unwrap().jitter(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_is_left_at_once_and_nothing_is_sent_to_what_is_down() {
+    // a is down: every second call of the script is b's
+    let mut number = 0;
+    let script = script().then_always(move || {
+        number += 1;
+        if number <= 4 && number % 2 == 1 {
+            Answer::status(503)
+        } else {
+            answered()
+        }
+    });
+    let layer = layer().no_memory();
+    let service = ServiceBuilder::new()
+        .layer(layer)
+        .layer(breaker())
+        .service(script.clone());
+    for _ in 0..2 {
+        let response = service.clone().oneshot(openai("a")).await.unwrap();
+        assert_eq!(verdicts(&response), [Verdict::Overloaded]);
+        text(response).await;
+    }
+    assert_eq!(asked(&script), ["a", "b", "a", "b"]);
+    let start = Instant::now();
+    let response = service.oneshot(openai("a")).await.unwrap();
+    assert_eq!(asked(&script).split_off(4), ["b"]);
+    assert_eq!(left(&response), ["a: refused (503)"]);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_breakers_are_open_the_answer_says_when_the_first_may_close() {
+    let script = script().then_always(|| Answer::status(500));
+    let service = ServiceBuilder::new()
+        .layer(layer().no_memory())
+        .layer(retry().max_retries(1))
+        .layer(breaker().open_for(SECOND * 20))
+        .service(script.clone());
+    let response = service.clone().oneshot(openai("a")).await.unwrap();
+    assert_eq!(verdicts(&response), [Verdict::Failed; 3]);
+    tokio::time::advance(SECOND * 5).await;
+    let sent = script.calls();
+    let response = service.oneshot(openai("a")).await.unwrap();
+    assert_eq!(script.calls(), sent);
+    assert_eq!(verdicts(&response), [Verdict::Refused; 3]);
+    assert_eq!(response.status(), 503);
+    // a's opened first, some seconds before those of b and c
+    let after: u64 = header(&response, "retry-after-ms")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((11_000..=15_000).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_of_the_layer_and_a_breaker_go_together() {
+    let script = script().then_always(|| Answer::status(500));
+    let layer = layer();
+    let handle = layer.handle();
+    let service = ServiceBuilder::new()
+        .layer(layer)
+        .layer(breaker())
+        .service(script.clone());
+    for _ in 0..2 {
+        service.clone().oneshot(openai("a")).await.unwrap();
+    }
+    // refused twice: that is no failure of the target
+    for _ in 0..2 {
+        service.clone().oneshot(openai("a")).await.unwrap();
+    }
+    assert_eq!(script.calls(), 6);
+    assert!(handle.remembered().iter().all(|one| one.failures == 2));
 }
