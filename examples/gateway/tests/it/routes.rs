@@ -179,3 +179,20 @@ async fn with_retries_each_target_is_asked_again_before_it_is_left() {
     assert_eq!(answer.header("x-llm-model"), Some("gpt-4o-mini"));
     assert_eq!(answer.header("x-llm-attempts"), Some("3"));
 }
+
+#[tokio::test]
+async fn what_another_model_answered_is_not_kept_as_the_answer_of_the_one_asked_for() {
+    let Two { house, .. } = two(&format!("{ROUTE}\n[cache]")).await;
+    let overloaded = fake_provider::Script::new().fail(1, Failure::overloaded());
+    house.fake.on("gpt-4o", overloaded.then_ok());
+    let mut call = chat("gpt-4o");
+    call["temperature"] = 0.into();
+    let first = house.ask(CHAT, &call).await;
+    assert_eq!(first.header("x-llm-model"), Some("gpt-4o-mini"));
+    for _ in 0..2 {
+        let answer = house.ask(CHAT, &call).await;
+        assert!(answer.text.contains("\"gpt-4o\""), "{answer:?}");
+    }
+    // twice for the first call, once for the second, and the third was known
+    assert_eq!(house.fake.log().len(), 3);
+}
