@@ -25,6 +25,8 @@ use crate::{
 
 /// On the request, from the second attempt on: its number.
 const ATTEMPT: HeaderName = HeaderName::from_static("x-llm-attempt");
+
+/// What is known of one call, from its first target to its answer.
 pub(crate) struct Course {
     call: Arc<Call>,
     /// The call as the current target is sent it, where that is another one.
