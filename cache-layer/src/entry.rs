@@ -301,6 +301,11 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[allow(
+        clippy::single_range_in_vec_init,
+        clippy::reversed_empty_ranges,
+        reason = "lists of places, right and wrong"
+    )]
     fn events_that_stand_outside_of_the_body_are_no_entry() {
         for events in [vec![0..9], vec![3..2], vec![2..3, 0..1]] {
             let mut entry = entry("12345");
