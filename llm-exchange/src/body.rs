@@ -238,10 +238,10 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.front.pop() {
-            None => self.poll_rest(cx),
-            front => Poll::Ready(front),
+        if self.front.is_empty() {
+            return self.poll_rest(cx);
         }
+        Poll::Ready(self.front.pop())
     }
 
     fn is_end_stream(&self) -> bool {

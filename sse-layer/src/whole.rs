@@ -71,6 +71,23 @@ impl Whole {
         }
     }
 
+    /// Whether the frame is whole events and nothing was held before it, as mostly it is: then it is
+    /// taken as it is, and goes on. Otherwise it is to be [pushed](Self::push).
+    #[inline]
+    pub(crate) fn is_whole(&mut self, data: &[u8]) -> bool {
+        let ends: &[&[u8]] = if self.lines {
+            &[b"\n"]
+        } else {
+            &[b"\n\n", b"\n\r\n"]
+        };
+        let whole = !self.is_holding() && ends.iter().any(|end| data.ends_with(end));
+        if whole {
+            self.at = At::Event;
+            self.within = false;
+        }
+        whole
+    }
+
     /// Takes the next frame.
     #[inline]
     pub(crate) fn push(&mut self, mut data: Bytes) -> Passed {

@@ -86,7 +86,7 @@ impl Scan {
         let shared = &*self.meter.0;
         let mut reading = self.meter.reading();
         let contents = match &mut self.kind {
-            Kind::Stream(scan) => scan.push(data.clone(), &mut reading),
+            Kind::Stream(scan) => scan.push(data, &mut reading),
             Kind::Answer(scan) => {
                 scan.push(data.clone());
                 1

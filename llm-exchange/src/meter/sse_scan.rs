@@ -24,7 +24,7 @@ impl SseScan {
     /// Reads the next bytes, which end at `scanned` of the body.
     pub(super) fn push(
         &mut self,
-        data: Bytes,
+        data: &Bytes,
         scanned: u64,
         dialect: Dialect,
         reading: &mut Reading,
@@ -35,22 +35,27 @@ impl SseScan {
             reading.usage_only.grow(scanned - data.len() as u64);
         }
         self.hidden_in_cr = false;
-        self.decoder.push(data);
+        // mostly all of it is events that differ from the one before in their text alone: then nothing
+        // is decoded
+        let mut known = 0;
+        if self.decoder.is_between_blocks() {
+            while let Some(found) = self.templates.find(&data[known..]) {
+                known += found.length;
+                let at = || scanned - (data.len() - known) as u64;
+                tally.known(&found, at, reading);
+            }
+            if known == data.len() {
+                return;
+            }
+        }
+        self.decoder.push(data.slice(known..));
         loop {
-            // most events differ from the one before in their text alone
             while let Some(ahead) = self.decoder.ahead()
                 && let Some(found) = self.templates.find(ahead)
             {
-                let (text, length) = (found.text, found.length);
-                if !text.is_empty() {
-                    found.count(reading);
-                }
-                let event = match text {
-                    [] => StreamEvent::Nothing,
-                    _ => StreamEvent::Content,
-                };
+                let length = found.length;
                 let at = || scanned - (self.decoder.unread_len() - length) as u64;
-                tally.event(event, text, at, reading);
+                tally.known(&found, at, reading);
                 self.decoder.skip(length);
             }
             let Some(event) = self.decoder.next_event() else {
@@ -109,7 +114,7 @@ impl SseScan {
         const BLANK: &[u8] = b"\n\n";
         let blank = Bytes::from_static(BLANK);
         let scanned = scanned + BLANK.len() as u64;
-        self.push(blank, scanned, dialect, reading, tally);
+        self.push(&blank, scanned, dialect, reading, tally);
     }
 
     /// Bytes of an event whose end is not here.

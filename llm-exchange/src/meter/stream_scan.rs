@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Marks, Reading, StreamEvent, repeats::Repeats, sse_scan::SseScan};
+use super::{Marks, Reading, StreamEvent, repeats::Repeats, sse_scan::SseScan, template::Found};
 use crate::{
     Call, Dialect, ProviderError,
     cut::{Cutter, Elements, Lines, Uncut},
@@ -70,7 +70,7 @@ impl StreamScan {
     }
 
     /// Reads the next bytes. Returns how many events in them were content.
-    pub(crate) fn push(&mut self, data: Bytes, reading: &mut Reading) -> u64 {
+    pub(crate) fn push(&mut self, data: &Bytes, reading: &mut Reading) -> u64 {
         self.scanned += data.len() as u64;
         let (dialect, scanned) = (self.dialect, self.scanned);
         let before = self.tally.contents;
@@ -81,14 +81,14 @@ impl StreamScan {
                 scan.unread_len()
             }
             Cut::Lines(lines) => {
-                lines.push(data);
+                lines.push(data.clone());
                 while let Some(line) = lines.next_piece() {
                     tally.piece(line, scanned - lines.unread_len() as u64, dialect, reading);
                 }
                 lines.unread_len()
             }
             Cut::Array(elements) => {
-                elements.push(data);
+                elements.push(data.clone());
                 while let Some(element) = elements.next_piece() {
                     let at = scanned - elements.unread_len() as u64;
                     tally.piece(element, at, dialect, reading);
@@ -96,7 +96,7 @@ impl StreamScan {
                 elements.unread_len()
             }
             Cut::EventStream(stream) => {
-                stream.push(data);
+                stream.push(data.clone());
                 while let Some(message) = stream.next_message() {
                     if let Ok(message) = message {
                         let at = scanned - stream.unread_len() as u64;
@@ -106,7 +106,7 @@ impl StreamScan {
                 stream.unread_len()
             }
             Cut::Grpc(messages) => {
-                messages.push(data);
+                messages.push(data.clone());
                 while let Some(message) = messages.next_message() {
                     let event = match message {
                         Ok(message) if message.compressed => compressed(reading),
@@ -183,6 +183,24 @@ impl Tally {
         if self.marks.is_reached(reading) {
             self.marks.note(at(), reading);
         }
+    }
+
+    /// An event of a shape that was read before.
+    #[inline]
+    pub(super) fn known(
+        &mut self,
+        found: &Found<'_>,
+        at: impl FnOnce() -> u64,
+        reading: &mut Reading,
+    ) {
+        let event = match found.text {
+            [] => StreamEvent::Nothing,
+            _ => {
+                found.count(reading);
+                StreamEvent::Content
+            }
+        };
+        self.event(event, found.text, at, reading);
     }
 
     /// A JSON text is an event. One that is too large was dropped and is nothing to anybody.

@@ -92,6 +92,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if this.meter.is_none() {
+            return Pin::new(&mut this.body).poll_frame(cx).map_err(Into::into);
+        }
         if let Some(last) = this.last.take() {
             return Poll::Ready(last);
         }

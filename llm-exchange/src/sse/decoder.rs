@@ -111,6 +111,16 @@ impl Decoder {
         }
     }
 
+    /// Whether the next byte that is pushed is the first of a block.
+    #[inline]
+    pub(crate) fn is_between_blocks(&self) -> bool {
+        self.begun.is_empty()
+            && self.chunk.is_empty()
+            && self.waiting.is_empty()
+            && !self.discarding
+            && self.scan.is_at_block()
+    }
+
     /// The bytes not yet taken, if they are the start of a block. `None`: they are not, or there are
     /// none.
     #[inline]

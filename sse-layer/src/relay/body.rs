@@ -133,7 +133,7 @@ where
         loop {
             match &mut self.inner {
                 Inner::Other(body) => return Pin::new(body).poll_frame(cx),
-                Inner::Stream(stream) => return stream.poll_frame(cx).map(|frame| frame.map(Ok)),
+                Inner::Stream(stream) => return stream.poll_frame(cx),
                 Inner::Over => return Poll::Ready(None),
                 Inner::Early(early) => {
                     let (data, next) = match ready!(early.poll_next(cx)) {

@@ -70,33 +70,47 @@ impl<U> Stream<U> {
         self.upstream.is_none() && self.queue.is_empty() && self.trailers.is_none()
     }
 
-    /// Data came: what of it goes on now. Anything else is queued.
+    /// Whether what came goes on as it is, as mostly it does. Otherwise it is to be
+    /// [taken](Self::take).
     #[inline]
-    fn data(&mut self, mut data: Bytes) -> Option<Bytes> {
-        let start = self.came;
+    fn passes(&mut self, came: &Came) -> bool {
+        let Some(Ok(frame)) = came else { return false };
+        let Some(data) = frame.data_ref() else {
+            return false;
+        };
+        // where it has begun before its first byte, that may be a byte order mark
+        let may_begin = self.begun && self.came == 0;
         self.came += data.len() as u64;
+        !may_begin && self.reached().is_none() && self.whole.is_whole(data)
+    }
+
+    /// Queues what goes on of it.
+    fn take(&mut self, came: Came) {
+        match came {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.data(data),
+                // after what is still to be said
+                Err(trailers) => self.trailers = Some(trailers),
+            },
+            Some(Err(error)) => self.over(Some(&error)),
+            None => self.over(None),
+        }
+    }
+
+    fn data(&mut self, mut data: Bytes) {
+        let start = self.came - data.len() as u64;
         if self.begun && start == 0 && data.starts_with(BYTE_ORDER_MARK) {
             data.advance(BYTE_ORDER_MARK.len());
         }
-        if let Some(reached) = self.reached() {
-            let left_out = self.came - reached.at();
-            data.truncate(
-                data.len()
-                    .saturating_sub(usize::try_from(left_out).unwrap_or(usize::MAX)),
-            );
-            let Passed { held, data } = self.whole.push(data);
-            self.queue.extend(held.into_iter().chain(data));
-            self.cut(&reached);
-            return None;
+        let reached = self.reached();
+        if let Some(reached) = &reached {
+            let left_out = usize::try_from(self.came - reached.at()).unwrap_or(usize::MAX);
+            data.truncate(data.len().saturating_sub(left_out));
         }
         let Passed { held, data } = self.whole.push(data);
-        match held {
-            // mostly a frame is whole events
-            None => data,
-            Some(held) => {
-                self.queue.extend(data);
-                Some(held)
-            }
+        self.queue.extend(held.into_iter().chain(data));
+        if let Some(reached) = reached {
+            self.cut(&reached);
         }
     }
 
@@ -157,37 +171,35 @@ impl<U> Stream<U> {
     }
 }
 
+/// What a body gave: a frame, its error, or its end.
+type Came = Option<Result<Frame<Bytes>, BoxError>>;
+
 impl<U> Stream<U>
 where
     U: Body<Data = Bytes, Error = BoxError> + Unpin,
 {
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Came> {
         loop {
             if let Some(data) = self.queue.pop_front() {
                 self.quiet.said();
-                return Poll::Ready(Some(Frame::data(data)));
+                return Poll::Ready(Some(Ok(Frame::data(data))));
             }
             let Some(upstream) = &mut self.upstream else {
-                return Poll::Ready(self.trailers.take());
+                return Poll::Ready(self.trailers.take().map(Ok));
             };
             match Pin::new(upstream).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => {
-                        if let Some(data) = self.data(data) {
-                            self.quiet.said();
-                            return Poll::Ready(Some(Frame::data(data)));
-                        }
+                Poll::Ready(came) => {
+                    if self.passes(&came) {
+                        self.quiet.said();
+                        return Poll::Ready(came);
                     }
-                    // after what is still to be said
-                    Err(trailers) => self.trailers = Some(trailers),
-                },
-                Poll::Ready(Some(Err(error))) => self.over(Some(&error)),
-                Poll::Ready(None) => self.over(None),
+                    self.take(came);
+                }
                 // a comment within an event would be part of it
                 Poll::Pending if self.whole.is_within() => return Poll::Pending,
                 Poll::Pending => {
                     ready!(self.quiet.poll(cx));
-                    return Poll::Ready(Some(Frame::data(COMMENT)));
+                    return Poll::Ready(Some(Ok(Frame::data(COMMENT))));
                 }
             }
         }

@@ -112,9 +112,17 @@ impl Timed {
     }
 
     /// Whether the model says the same again and again.
-    fn repeats(&self) -> Option<Why> {
-        let times = self.meter.as_ref()?.repeats();
-        (times >= self.running.repeats()?).then(|| self.give_up(Why::Repeating { times }))
+    #[inline]
+    fn repeats(&self) -> bool {
+        match (self.running.repeats(), &self.meter) {
+            (Some(most), Some(meter)) => meter.repeats() >= most,
+            _ => false,
+        }
+    }
+
+    fn repeating(&self) -> Why {
+        let times = self.meter.as_ref().map_or(0, Meter::repeats);
+        self.give_up(Why::Repeating { times })
     }
 
     fn give_up(&self, why: Why) -> Why {
@@ -151,61 +159,55 @@ where
         }
     }
 
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let Some(upstream) = &mut self.upstream else {
-            return Poll::Ready(Next::Return(self.last.take()));
-        };
+    /// Whether what came goes on as it is, as mostly it does. Otherwise it is to be
+    /// [taken](Self::take).
+    #[inline]
+    fn passes(&mut self, came: &Came) -> bool {
         let Some(timed) = &mut self.timed else {
-            return Pin::new(upstream).poll_frame(cx).map(Next::Return);
-        };
-        let Poll::Ready(frame) = Pin::new(upstream).poll_frame(cx) else {
-            let why = ready!(timed.poll_waiting(cx));
-            self.cut(why);
-            return Poll::Ready(Next::Again);
+            return true;
         };
         timed.running.came();
-        let Some(whole) = &mut timed.whole else {
-            if let Some(why) = timed.repeats() {
-                self.cut(why);
+        let whole = match (&mut timed.whole, came) {
+            (None, _) => true,
+            (Some(whole), Some(Ok(frame))) => {
+                frame.data_ref().is_some_and(|data| whole.is_whole(data))
             }
-            return Poll::Ready(Next::Return(frame));
+            _ => false,
         };
-        let last = match frame {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => {
-                    let Passed { held, data } = whole.push(data);
-                    let repeats = timed.repeats();
-                    if held.is_none() && repeats.is_none() {
-                        // mostly a frame is whole events
-                        return Poll::Ready(match data {
-                            Some(data) => Next::Return(Some(Ok(Frame::data(data)))),
-                            None => Next::Again,
-                        });
-                    }
-                    self.queue.extend(held.into_iter().chain(data));
-                    if let Some(why) = repeats {
-                        self.cut(why);
-                    }
-                    return Poll::Ready(Next::Again);
-                }
-                Err(trailers) => Some(Ok(trailers)),
-            },
+        whole && !timed.repeats()
+    }
+
+    /// Queues what goes on of it.
+    fn take(&mut self, came: Came) {
+        let Some(timed) = &mut self.timed else { return };
+        let why = timed.repeats().then(|| timed.repeating());
+        let data = match came {
+            Some(Ok(frame)) => frame.into_data().map_err(|trailers| Some(Ok(trailers))),
             last => {
                 self.upstream = None;
-                last
+                Err(last)
             }
         };
-        // an event that was begun and is not whole is not ours to judge
-        self.queue.extend(whole.release());
-        self.last = last;
-        Poll::Ready(Next::Again)
+        match (data, &mut timed.whole) {
+            (Ok(data), None) => self.queue.push_back(data),
+            (Ok(data), Some(whole)) => {
+                let Passed { held, data } = whole.push(data);
+                self.queue.extend(held.into_iter().chain(data));
+            }
+            (Err(last), whole) => {
+                // an event that was begun and is not whole is not ours to judge
+                self.queue.extend(whole.as_mut().and_then(Whole::release));
+                self.last = last;
+            }
+        }
+        if let Some(why) = why {
+            self.cut(why);
+        }
     }
 }
 
-enum Next {
-    Return(Option<Result<Frame<Bytes>, BoxError>>),
-    Again,
-}
+/// What a body gave: a frame, its error, or its end.
+type Came = Option<Result<Frame<Bytes>, BoxError>>;
 
 impl<R> Body for StreamTimeoutBody<R>
 where
@@ -219,16 +221,31 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
         loop {
-            if let Some(data) = self.queue.pop_front() {
+            if let Some(data) = this.queue.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            if let Some(last) = self.last.take() {
+            if let Some(last) = this.last.take() {
                 return Poll::Ready(Some(last));
             }
-            match ready!(self.poll_upstream(cx)) {
-                Next::Return(frame) => return Poll::Ready(frame),
-                Next::Again => {}
+            let Some(upstream) = &mut this.upstream else {
+                return Poll::Ready(None);
+            };
+            match Pin::new(upstream).poll_frame(cx) {
+                Poll::Ready(came) => {
+                    if this.passes(&came) {
+                        return Poll::Ready(came);
+                    }
+                    this.take(came);
+                }
+                Poll::Pending => {
+                    let Some(timed) = &mut this.timed else {
+                        return Poll::Pending;
+                    };
+                    let why = ready!(timed.poll_waiting(cx));
+                    this.cut(why);
+                }
             }
         }
     }
