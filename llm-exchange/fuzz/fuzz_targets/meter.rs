@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use libfuzzer_sys::fuzz_target;
 use llm_exchange::{Call, End, Meter, Payload, Tokens, UsageHidden};
 
+const MARKS: [u64; 3] = [1, 7, 40];
 const BODY: &str = r#"{"model":"m","stream":true}"#;
 
 fuzz_target!(|input: &[u8]| {
@@ -28,6 +29,9 @@ fuzz_target!(|input: &[u8]| {
     let request = Request::post(path).body(Full::from(BODY)).unwrap();
     let request = Payload::read(request, 1 << 20).now_or_never().unwrap();
     let call = Call::of(&request).unwrap();
+    for tokens in MARKS {
+        call.attempts().watch_output(tokens);
+    }
     let media_type = match kind & 2 {
         0 => "text/event-stream",
         _ => "application/json",
@@ -44,7 +48,13 @@ fn known(
     media_type: &str,
     pieces: Vec<Bytes>,
     sent: &[u8],
-) -> (Tokens, u64, Option<End>, Vec<String>, Option<String>) {
+) -> (
+    (Tokens, u64, u64),
+    Vec<Option<Tokens>>,
+    Option<End>,
+    Vec<String>,
+    Option<String>,
+) {
     let frames = pieces
         .into_iter()
         .map(|piece| Ok::<_, std::convert::Infallible>(http_body::Frame::data(piece)));
@@ -63,8 +73,12 @@ fn known(
     }
     assert_eq!(meter.scanned(), sent.len() as u64);
     (
-        meter.tokens(),
-        meter.contents() * u64::from(meter.is_stream()),
+        (
+            meter.tokens(),
+            meter.contents() * u64::from(meter.is_stream()),
+            meter.repeats(),
+        ),
+        MARKS.map(|mark| Some(meter.reached(mark)?.tokens())).to_vec(),
         meter.end(),
         meter.finish_reasons(),
         meter.model(),
