@@ -159,11 +159,12 @@ fn string_length(bytes: &[u8]) -> Option<(usize, bool)> {
             b'"' => break,
             b'\\' => {
                 escaped = true;
-                // whatever follows is part of the escape; a line's end there ends the event
-                if *bytes.get(at + 1)? < 0x20 {
-                    return None;
-                }
-                at += 2;
+                // one that JSON does not have makes an event that is none
+                at += match bytes.get(at + 1)? {
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
+                    b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => 6,
+                    _ => return None,
+                };
             }
             0..0x20 => return None,
             byte => {
@@ -225,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_end_within_the_text_ends_the_event_before_its_quote() {
+    fn a_line_end_or_an_escape_that_json_does_not_have_is_no_text() {
         let mut templates = learnt("Hel", "aZ3k");
-        for broken in ["l\no", "l\\\no", "l\ro"] {
+        for broken in ["l\no", "l\\\no", "l\ro", "\\0", "\\u12g4"] {
             assert!(templates.find(event(broken, "").as_bytes()).is_none());
         }
     }
