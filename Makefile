@@ -20,6 +20,7 @@ test-rust:
 test-allocations:
 	$(CARGO) test -p retry-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p fallback-layer --features testkit/count-allocations --test allocations
+	$(CARGO) test -p sse-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p cost-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p testkit --features count-allocations --test alloc
 
@@ -50,11 +51,11 @@ package:
 	$(CARGO) package --workspace --exclude testkit --exclude gateway --exclude fake-provider --exclude clients --allow-dirty
 
 bench:
-	$(CARGO) bench -p llm-exchange -p retry-layer -p fallback-layer -p cost-layer --benches
+	$(CARGO) bench -p llm-exchange -p retry-layer -p sse-layer -p fallback-layer -p cost-layer --benches
 	$(CARGO) run -q -p testkit --bin bench-table
 
 # One target for a minute: make fuzz TARGET=sse (sse, meter, grpc, ndjson, elements, event_stream, paths,
-# errors). What it finds goes into corpus/, seeds/ stays.
+# errors, streams). What it finds goes into corpus/, seeds/ stays.
 TARGET ?= sse
 fuzz:
 	cd llm-exchange && mkdir -p fuzz/corpus/$(TARGET) && $(CARGO) +nightly fuzz run $(TARGET) \
