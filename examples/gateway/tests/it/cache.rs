@@ -60,4 +60,12 @@ async fn prompts_that_come_again_are_marked_for_the_provider() {
         let answer = house.ask(MESSAGES, call(question)).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
+    let marked: Vec<_> = house
+        .fake
+        .log()
+        .iter()
+        .map(|one| String::from_utf8_lossy(&one.body).contains("cache_control"))
+        .collect();
+    // a write costs more than plain input: what was not seen before is not marked
+    assert!(!marked[0] && marked[2], "{marked:?}");
 }
