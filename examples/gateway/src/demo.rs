@@ -25,7 +25,8 @@ pub async fn start(
 ) -> Result<Demo, Box<dyn std::error::Error + Send + Sync>> {
     let fake = FakeProvider::start().await?;
     let text = format!(
-        "[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\n[retry]\n",
+        "[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\n[retry]\n\
+         [sse]\nmax_output_tokens = 4000\nkeep_alive = \"15s\"\n",
         fake.url()
     );
     let mut config = Config::from_toml(&text, |_| None)?;
