@@ -9,7 +9,7 @@
 mod common;
 mod services;
 
-use common::{Provider, drive, full, payload};
+use common::{PROVIDER, drive, full, payload};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use services::{ours, peer, tower_retry};
 
@@ -17,7 +17,7 @@ fn success_path(c: &mut Criterion) {
     let mut group = c.benchmark_group("fallback, one call served at once");
     let batch = BatchSize::SmallInput;
 
-    let mut service = Provider;
+    let mut service = PROVIDER;
     group.bench_function(BenchmarkId::new("bare", "payload"), |b| {
         b.iter_batched(payload, |request| drive(&mut service, request), batch);
     });
@@ -30,7 +30,7 @@ fn success_path(c: &mut Criterion) {
         b.iter_batched(payload, |request| drive(&mut service, request), batch);
     });
 
-    let mut service = Provider;
+    let mut service = PROVIDER;
     group.bench_function(BenchmarkId::new("bare", "full"), |b| {
         b.iter_batched(full, |request| drive(&mut service, request), batch);
     });

@@ -8,13 +8,13 @@ mod common;
 #[path = "../benches/services/mod.rs"]
 mod services;
 
-use common::{Provider, drive, full, payload};
+use common::{PROVIDER, drive, full, payload};
 use services::{ours, peer, tower_retry};
 use testkit::alloc::count;
 
 #[test]
 fn a_call_served_at_once_costs_at_most_four_allocations_and_no_copy_of_its_body() {
-    let bare = |request| count(|| drive(&mut Provider, request));
+    let bare = |request| count(|| drive(&mut PROVIDER.clone(), request));
     let mut service = ours();
     // the first answer shares the name of its model from then on
     drive(&mut service, payload());
@@ -30,7 +30,7 @@ fn a_call_served_at_once_costs_at_most_four_allocations_and_no_copy_of_its_body(
 
     let mut service = peer();
     let (request, same) = (full(), full());
-    let bare_full = count(|| drive(&mut Provider, same));
+    let bare_full = count(|| drive(&mut PROVIDER.clone(), same));
     let peer = count(|| drive(&mut service, request));
     let peers = peer.allocations - bare_full.allocations;
 

@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{ClonePolicy, Provider, drive, full, payload};
+use common::{ClonePolicy, PROVIDER, drive, full, payload};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use retry_layer::RetryLayer;
 use tower::{Layer, retry};
@@ -15,31 +15,31 @@ fn success_path(c: &mut Criterion) {
     let mut group = c.benchmark_group("retry, one successful call");
     let batch = BatchSize::SmallInput;
 
-    let mut service = Provider;
+    let mut service = PROVIDER;
     group.bench_function(BenchmarkId::new("bare", "payload"), |b| {
         b.iter_batched(payload, |request| drive(&mut service, request), batch);
     });
-    let mut service = RetryLayer::new().layer(Provider);
+    let mut service = RetryLayer::new().layer(PROVIDER);
     group.bench_function(BenchmarkId::new("retry-layer", "payload"), |b| {
         b.iter_batched(payload, |request| drive(&mut service, request), batch);
     });
-    let mut service = retry::RetryLayer::new(ClonePolicy(5)).layer(Provider);
+    let mut service = retry::RetryLayer::new(ClonePolicy(5)).layer(PROVIDER);
     group.bench_function(BenchmarkId::new("tower::retry", "payload"), |b| {
         b.iter_batched(payload, |request| drive(&mut service, request), batch);
     });
 
-    let mut service = Provider;
+    let mut service = PROVIDER;
     group.bench_function(BenchmarkId::new("bare", "full"), |b| {
         b.iter_batched(full, |request| drive(&mut service, request), batch);
     });
-    let mut service = retry::RetryLayer::new(ClonePolicy(5)).layer(Provider);
+    let mut service = retry::RetryLayer::new(ClonePolicy(5)).layer(PROVIDER);
     group.bench_function(BenchmarkId::new("tower::retry", "full"), |b| {
         b.iter_batched(full, |request| drive(&mut service, request), batch);
     });
     let layer = tower_resilience_retry::RetryLayer::builder()
         .max_attempts(6)
         .build();
-    let mut service = layer.layer(Provider);
+    let mut service = layer.layer(PROVIDER);
     group.bench_function(BenchmarkId::new("tower-resilience-retry", "full"), |b| {
         b.iter_batched(full, |request| drive(&mut service, request), batch);
     });

@@ -74,7 +74,8 @@ pub fn template() -> Request<Full<Bytes>> {
     request
 }
 
-fn headers() -> HeaderMap {
+/// The 12 headers of an official SDK's call.
+pub fn headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("host", "api.example.com"),

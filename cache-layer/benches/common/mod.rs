@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Body;
 use http_body_util::Full;
 use llm_exchange::Payload;
+use testkit::shaped;
 use tower::Service;
 
 /// Answers at once, streamed or not.
@@ -75,7 +76,7 @@ pub fn bare(streams: bool) -> Request<Bytes> {
             ))
         })
     });
-    static HEADERS: LazyLock<HeaderMap> = LazyLock::new(headers);
+    static HEADERS: LazyLock<HeaderMap> = LazyLock::new(shaped::headers);
     static URI: LazyLock<http::Uri> = LazyLock::new(|| {
         "https://api.example.com/v1/chat/completions"
             .parse()
@@ -93,27 +94,6 @@ pub fn payload(streams: bool) -> Request<Payload> {
     Payload::read(full(streams), Payload::DEFAULT_MAX_BYTES)
         .now_or_never()
         .unwrap()
-}
-
-fn headers() -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
-        ("host", "api.example.com"),
-        ("content-type", "application/json"),
-        ("accept", "application/json"),
-        ("user-agent", "OpenAI/Python 3.54.0"),
-        ("authorization", "Bearer sk-0123456789abcdef"),
-        ("x-stainless-lang", "python"),
-        ("x-stainless-package-version", "3.54.0"),
-        ("x-stainless-os", "Linux"),
-        ("x-stainless-arch", "x64"),
-        ("x-stainless-runtime", "CPython"),
-        ("x-stainless-retry-count", "0"),
-        ("content-length", "2048"),
-    ] {
-        headers.insert(name, value.parse().unwrap());
-    }
-    headers
 }
 
 /// Ready, call, and all of the body. Returns how many bytes it had.
