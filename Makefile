@@ -57,9 +57,10 @@ package:
 msrv:
 	for crate in $(CRATES); do \
 		version=$$(cat $$crate/Cargo.toml Cargo.toml | sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' | head -1); \
-		rustup toolchain list | grep -q "^$$version" || rustup toolchain install $$version --profile minimal || exit 1; \
+		rustup toolchain list | grep -q "^$$version.0" || \
+			rustup toolchain install $$version.0 --profile minimal || exit 1; \
 		echo "$$crate on Rust $$version"; \
-		$(CARGO) +$$version check --all-features --package $$crate || exit 1; \
+		$(CARGO) +$$version.0 check --all-features --package $$crate || exit 1; \
 	done
 
 # Needs cargo-deny. Advisories are asked for where there is a network: cargo deny check advisories
