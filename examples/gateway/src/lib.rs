@@ -29,12 +29,17 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod auth;
+mod board;
 mod config;
+mod connections;
 pub mod demo;
 mod errors;
 mod headers;
+mod live;
 mod log;
+mod open;
 mod priced;
 mod provider;
 mod proxy;
@@ -42,10 +47,12 @@ mod report;
 mod routes;
 mod server;
 mod stack;
+mod start_error;
 mod upload;
 mod upstream;
 
 pub use self::{
     config::{Config, ConfigError},
-    server::{Gateway, SHUTDOWN_TIMEOUT, StartError},
+    server::{Gateway, ReloadError, SHUTDOWN_TIMEOUT},
+    start_error::StartError,
 };

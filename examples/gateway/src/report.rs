@@ -4,8 +4,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Path, Query as Asked, Request, State},
-    middleware::{Next, from_fn_with_state},
+    extract::{Path, Query as Asked, State},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -14,54 +13,22 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// Who may look at the books.
-pub(crate) struct Reports {
-    pub(crate) books: CostHandle,
-    /// Asked for, if there is one.
-    pub(crate) token: Option<String>,
-    /// Only this machine can reach the gateway.
-    pub(crate) is_local: bool,
+use crate::board::dollars;
+
+/// What the reports are made of.
+struct Reports {
+    books: CostHandle,
 }
 
 /// The routes of the reports.
-pub(crate) fn routes(reports: Reports) -> Router {
-    let reports = Arc::new(reports);
+pub(crate) fn routes(books: CostHandle) -> Router {
     Router::new()
         .route("/report/daily", get(daily))
         .route("/report/users/{id}", get(user))
         .route("/report/models/{*name}", get(model))
         .route("/report/latency", get(latency))
         .route("/metrics", get(metrics))
-        .layer(from_fn_with_state(Arc::clone(&reports), admitted))
-        .with_state(reports)
-}
-
-/// Beyond this machine nobody looks without the token; with one nobody at all.
-async fn admitted(State(reports): State<Arc<Reports>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION);
-    let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let admitted = match &reports.token {
-        Some(token) => given.is_some_and(|given| is_same(given, token.as_bytes())),
-        None => reports.is_local,
-    };
-    if admitted {
-        return next.run(request).await;
-    }
-    let message = "the reports need the admin token (admin_token_env in [cost]) as a bearer token";
-    (
-        StatusCode::UNAUTHORIZED,
-        Json(json!({"error": {"message": message}})),
-    )
-        .into_response()
-}
-
-/// Takes as long wherever they differ.
-fn is_same(given: &[u8], token: &[u8]) -> bool {
-    let differing = given
-        .iter()
-        .zip(token)
-        .fold(0, |bits, (a, b)| bits | (a ^ b));
-    given.len() == token.len() && differing == 0
+        .with_state(Arc::new(Reports { books }))
 }
 
 #[derive(Deserialize)]
@@ -160,11 +127,6 @@ fn fields(spend: &Spend) -> Map<String, Value> {
         Value::Object(fields) => fields,
         _ => Map::new(),
     }
-}
-
-/// For people and plots; the exact amounts are in the ledger.
-fn dollars(money: llm_exchange::Money) -> f64 {
-    money.picos() as f64 / 1e12
 }
 
 fn away(error: LedgerError) -> Response {

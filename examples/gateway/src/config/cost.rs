@@ -23,7 +23,6 @@ pub(super) struct CostSection {
     expensive_request_usd: Option<Money>,
     #[serde(default, deserialize_with = "dollars")]
     hourly_threshold_usd: Option<Money>,
-    admin_token_env: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -39,7 +38,6 @@ enum LedgerKind {
 pub(crate) struct CostConfig {
     pub(crate) layer: CostLayer,
     pub(crate) ledger: LedgerConfig,
-    pub(crate) admin_token: Option<String>,
 }
 
 pub(crate) enum LedgerConfig {
@@ -89,15 +87,7 @@ impl CostSection {
                 LedgerConfig::Postgres(variable("ledger_url_env", name)?)
             }
         };
-        let token = self.admin_token_env.as_deref();
-        let admin_token = token
-            .map(|name| variable("admin_token_env", name))
-            .transpose()?;
-        Ok(CostConfig {
-            layer,
-            ledger,
-            admin_token,
-        })
+        Ok(CostConfig { layer, ledger })
     }
 }
 
@@ -116,10 +106,6 @@ mod tests {
             ("ledger = \"postgres\"", "[cost] ledger_url_env: is needed"),
             ("ledger = \"excel\"", "unknown variant"),
             ("prices = \"/none.json\"", "[cost] prices: /none.json"),
-            (
-                "admin_token_env = \"NONE\"",
-                "the environment variable NONE is not set",
-            ),
         ] {
             let text = error(&text(lines));
             assert!(text.contains(says), "{lines}: {text}");

@@ -76,7 +76,6 @@ async fn deeply_nested_json_does_no_harm() {
 async fn paths_that_are_not_served_are_told_so() {
     let house = house().await;
     for path in [
-        "/",
         "/v1",
         "/v2/chat/completions",
         "/metrics",
@@ -87,7 +86,7 @@ async fn paths_that_are_not_served_are_told_so() {
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.json()["error"]["code"], "unknown_path", "{path}");
     }
-    assert_eq!(house.method(Method::GET, "/").await.status, 404);
+    assert_eq!(house.method(Method::GET, "/v1").await.status, 404);
     for path in ["/v1/../admin", "/v1/%2e%2e/admin", "/v1/..%2fadmin"] {
         let head = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
         let text = exchange(house.raw().await, head.as_bytes()).await;

@@ -94,12 +94,14 @@ async fn without_the_section_there_are_no_reports_and_no_prices() {
 
 #[tokio::test]
 async fn with_an_admin_token_nobody_looks_without_it() {
-    let house = house_with("", &format!("{MEMORY}\nadmin_token_env = \"OUR_KEY\"")).await;
+    let house = house_with("", &format!("{MEMORY}\n[admin]\ntoken_env = \"OUR_KEY\"")).await;
     for path in [
         "/report/daily",
         "/report/latency",
         "/report/users/a",
         "/metrics",
+        "/dashboard",
+        "/breakers",
     ] {
         let ask = |token: Option<&str>| {
             let mut request = http::Request::get(format!("{}{path}", house.gateway.url()));
