@@ -2,7 +2,13 @@
 
 mod args;
 
-use std::{error::Error, io::IsTerminal, net::SocketAddr, path::Path, process::ExitCode};
+use std::{
+    error::Error,
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    path::Path,
+    process::ExitCode,
+};
 
 use gateway::{Config, Gateway, SHUTDOWN_TIMEOUT, demo};
 use tracing_subscriber::EnvFilter;
@@ -59,8 +65,13 @@ fn run(
             return shut_down(demo.gateway, &mut signals).await;
         };
         let gateway = Gateway::start(read(path, listen)?).await?;
-        println!("gateway listens on {}", gateway.url());
-        println!("{}", gateway.summary());
+        let summary = format!(
+            "gateway listens on {}\n{}\n",
+            gateway.url(),
+            gateway.summary()
+        );
+        // nobody may be there to read it
+        let _ = std::io::stdout().write_all(summary.as_bytes());
         while let Told::Reload = signals.next().await {
             reload(&gateway, path, listen);
         }
