@@ -50,7 +50,7 @@ pub use self::{
     hints::{Delay, Hints},
     host::{Host, InvalidHost, NotRedirected},
     kept::KeptRequest,
-    meter::{Cut, End, FinishReason, Meter, Reached, UsageHidden},
+    meter::{Cut, End, FinishReason, Meter, Reached, Said, UsageHidden},
     payload::{Payload, ReadPayload},
     peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
     plain_text::ask_for_plain_text,

@@ -118,6 +118,15 @@ fn hex(text: &[u8]) -> Vec<u8> {
 
 /// What the meter knows, in the words of `expected.json`.
 fn known(meter: &Meter, expected: &Value) -> Value {
+    let at_once = {
+        let said = meter.said();
+        let finishes: Vec<_> = said.finish_reasons().map(str::to_owned).collect();
+        let [model, id, tier] =
+            [said.model(), said.id(), said.service_tier()].map(|text| text.map(str::to_owned));
+        (model, id, tier, finishes)
+    };
+    let (model, id, tier) = (meter.model(), meter.id(), meter.service_tier());
+    assert_eq!(at_once, (model, id, tier, meter.finish_reasons()));
     let error = meter.error();
     let name = error.as_ref().and_then(|error| {
         // Ollama's error is nothing but a message
