@@ -1,12 +1,13 @@
 //! What is booked of a call.
 
 use std::{
+    borrow::Cow,
     collections::hash_map::RandomState,
     fmt,
     hash::BuildHasher,
     str::FromStr,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
@@ -125,15 +126,15 @@ pub struct Entry {
     /// Who is spending, as the app says.
     pub user: Option<User>,
     /// The host that the call was sent to. Empty: it was not in the request.
-    pub provider: Box<str>,
+    pub provider: Arc<str>,
     /// The model that was asked of whoever answered: what costs are summed by.
-    pub model: Box<str>,
+    pub model: Arc<str>,
     /// The model that the caller asked for.
-    pub model_asked: Option<Box<str>>,
+    pub model_asked: Option<Arc<str>>,
     /// The model that the answer names.
-    pub model_served: Option<Box<str>>,
+    pub model_served: Option<Arc<str>>,
     /// The wire format.
-    pub dialect: Box<str>,
+    pub dialect: Arc<str>,
     /// Whether the answer was asked for as a stream.
     pub is_stream: bool,
     /// The status of the answer's head. 0: there was none.
@@ -143,9 +144,9 @@ pub struct Entry {
     /// How the answer ended. `None`: there was none.
     pub end: Option<End>,
     /// Why, in the provider's words; of several choices the worst.
-    pub finish: Option<Box<str>>,
+    pub finish: Option<Arc<str>>,
     /// The service tier that the answer names.
-    pub service_tier: Option<Box<str>>,
+    pub service_tier: Option<Arc<str>>,
     /// Whether no call was made for it.
     pub from_cache: Option<FromCache>,
     /// What was used; of an answer from a cache, what would have been.
@@ -178,16 +179,21 @@ impl Entry {
     /// An entry of which nothing is known yet but its model and the time.
     #[must_use]
     pub fn new(id: RecordId, at: SystemTime, model: &str) -> Self {
+        Self::of(id, at, bounded(model).into())
+    }
+
+    /// The same, of a model whose name is bounded.
+    pub(crate) fn of(id: RecordId, at: SystemTime, model: Arc<str>) -> Self {
         Self {
             id,
             part: 0,
             at: to_the_microsecond(at),
             user: None,
-            provider: "".into(),
-            model: bounded(model),
+            provider: Arc::default(),
+            model,
             model_asked: None,
             model_served: None,
-            dialect: "".into(),
+            dialect: Arc::default(),
             is_stream: false,
             status: 0,
             verdict: Verdict::Ok,
@@ -222,7 +228,7 @@ const LONGEST: usize = 256;
 
 /// A name, cut where it is too long: names come from callers and providers. NUL, which Postgres takes
 /// in no text, is taken out.
-pub(crate) fn bounded(name: &str) -> Box<str> {
+pub(crate) fn bounded(name: &str) -> Cow<'_, str> {
     let mut end = name.len().min(LONGEST);
     while !name.is_char_boundary(end) {
         end -= 1;

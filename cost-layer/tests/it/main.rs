@@ -10,3 +10,4 @@ mod drops;
 mod ledgers;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod threads;
