@@ -36,6 +36,7 @@ mod config;
 mod connections;
 pub mod demo;
 mod errors;
+mod exporter;
 mod headers;
 mod live;
 mod log;

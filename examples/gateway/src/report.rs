@@ -1,6 +1,6 @@
 //! What calls cost and how long they took, as JSON and for Prometheus.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -166,15 +166,15 @@ fn quantiles(of: &Quantiles) -> Value {
     })
 }
 
-/// Prometheus' text format. Models are bounded by the layer.
+/// The layers' metrics, whose labels they bound, and the sums of the books.
 async fn metrics(State(reports): State<Arc<Reports>>) -> Response {
+    // first, as it books what waits
     let stats = reports.books.stats();
-    let mut text = String::new();
+    let mut text = exporter::text();
     for (name, kind, value) in [
         ("llm_calls_total", "counter", stats.calls as f64),
         ("llm_cost_usd_total", "counter", dollars(stats.cost)),
         ("llm_cost_saved_usd_total", "counter", dollars(stats.saved)),
-        ("llm_cost_unpriced_total", "counter", stats.unpriced as f64),
         ("llm_cost_records_lost_total", "counter", stats.lost as f64),
         ("llm_cost_records_waiting", "gauge", stats.waiting as f64),
         (
@@ -189,49 +189,5 @@ async fn metrics(State(reports): State<Arc<Reports>>) -> Response {
     ] {
         let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
     }
-    let latencies = reports.books.latencies(Window::FiveMinutes);
-    type Measure = fn(&cost_layer::Timings) -> &Quantiles;
-    let measures: [(&str, Measure); 3] = [
-        ("gen_ai_client_operation_duration_seconds", |of| &of.total),
-        (
-            "gen_ai_client_operation_time_to_first_chunk_seconds",
-            |of| &of.first_content,
-        ),
-        (
-            "gen_ai_client_operation_time_per_output_chunk_seconds",
-            |of| &of.per_token,
-        ),
-    ];
-    for (name, measure) in measures {
-        let _ = writeln!(text, "# TYPE {name} summary");
-        for latency in &latencies {
-            for (outcome, timings) in [("ok", &latency.ok), ("failed", &latency.failed)] {
-                let of = measure(timings);
-                let labels = format!(
-                    "gen_ai_request_model=\"{}\",server_address=\"{}\",outcome=\"{outcome}\"",
-                    escaped(&latency.model),
-                    escaped(&latency.provider)
-                );
-                let each: [(&str, Duration); 4] = [
-                    ("0.5", of.p50),
-                    ("0.9", of.p90),
-                    ("0.95", of.p95),
-                    ("0.99", of.p99),
-                ];
-                for (quantile, time) in each.into_iter().filter(|_| of.count > 0) {
-                    let seconds = time.as_secs_f64();
-                    let _ = writeln!(text, "{name}{{{labels},quantile=\"{quantile}\"}} {seconds}");
-                }
-                let _ = writeln!(text, "{name}_count{{{labels}}} {}", of.count);
-            }
-        }
-    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
-}
-
-fn escaped(label: &str) -> String {
-    label
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }
