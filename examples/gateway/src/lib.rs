@@ -42,6 +42,7 @@ mod live;
 mod log;
 mod open;
 mod priced;
+mod prices;
 mod provider;
 mod proxy;
 mod report;

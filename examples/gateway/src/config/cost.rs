@@ -37,6 +37,8 @@ enum LedgerKind {
 /// What the section asks for. `Debug` shows no credential.
 pub(crate) struct CostConfig {
     pub(crate) layer: CostLayer,
+    /// The file of the prices, if they are not those built in.
+    pub(crate) prices: Option<PathBuf>,
     pub(crate) ledger: LedgerConfig,
 }
 

@@ -5,7 +5,7 @@ use fake_provider::Behaviour;
 use http::{Method, header};
 use http_body_util::Full;
 
-use crate::common::{Answer, CHAT, SECOND, chat, house, house_with, streamed};
+use crate::common::{Answer, CHAT, SECOND, chat, exchange, house, house_with, streamed};
 
 const MEMORY: &str = "[retry]\n[cost]\nledger = \"memory\"";
 
@@ -194,6 +194,30 @@ async fn with_an_admin_token_nobody_looks_without_it() {
     }
     // calls need none
     assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_a_token_only_who_calls_this_machine_by_its_own_name_looks() {
+    let house = house_with("", MEMORY).await;
+    let port = house.gateway.addr().port();
+    for (host, status) in [
+        (format!("127.0.0.1:{port}"), 200),
+        (format!("localhost:{port}"), 200),
+        ("[::1]".into(), 200),
+        (format!("[::1]:{port}"), 200),
+        // a page of the web whose name leads here
+        (format!("evil.example:{port}"), 401),
+        (format!("localhost.evil.example:{port}"), 401),
+        ("".into(), 401),
+    ] {
+        for path in ["/report/daily", "/metrics"] {
+            let request =
+                format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            let answer = exchange(house.raw().await, request.as_bytes()).await;
+            let start = format!("HTTP/1.1 {status}");
+            assert!(answer.starts_with(&start), "{host}: {answer}");
+        }
+    }
 }
 
 #[tokio::test]
