@@ -4,9 +4,10 @@ use std::{sync::OnceLock, time::Duration};
 
 use cost_layer::metrics::{DURATION_BUCKETS, DURATIONS, TOKEN_BUCKETS, TOKENS, describe};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::time::interval;
 
 /// Values of histograms wait for so long before they are counted.
-pub(crate) const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The process has one recorder, whatever number of gateways run in it. `None`: there is one of the
 /// app's own, which has the metrics then.
@@ -38,10 +39,14 @@ pub(crate) fn install() {
     });
 }
 
-/// Counts what waits. To be done now and then, as nobody may ask.
-pub(crate) fn upkeep() {
-    if let Some(Some(handle)) = RECORDER.get() {
-        handle.run_upkeep();
+/// Counts again and again what waits, as nobody may ask.
+pub(crate) async fn upkeep() {
+    let mut every = interval(UPKEEP);
+    loop {
+        every.tick().await;
+        if let Some(Some(handle)) = RECORDER.get() {
+            handle.run_upkeep();
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) async fn ledger(
     config: Option<CostConfig>,
     board: &Arc<Board>,
 ) -> Result<Option<CostLayer>, LedgerError> {
-    let Some(CostConfig { layer, ledger }) = config else {
+    let Some(CostConfig { layer, ledger, .. }) = config else {
         return Ok(None);
     };
     let layer = match ledger {

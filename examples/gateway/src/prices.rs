@@ -7,34 +7,16 @@ use std::{
 };
 
 use cost_layer::Pricing;
-use tokio::{
-    task::{JoinHandle, spawn_blocking},
-    time::sleep,
-};
+use tokio::{task::spawn_blocking, time::sleep};
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Looks at the file until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Watching(JoinHandle<()>);
-
-impl Watching {
-    pub(crate) fn start(pricing: Pricing, path: PathBuf) -> Self {
-        let seen = state(&path).ok();
-        Self(tokio::spawn(watch(pricing, path, seen)))
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 type State = (SystemTime, u64);
 
-async fn watch(pricing: Pricing, path: PathBuf, mut seen: Option<State>) {
+/// Looks at the file again and again.
+pub(crate) async fn watch(pricing: Pricing, path: PathBuf) {
+    let mut seen = state(&path).ok();
     loop {
         sleep(EVERY).await;
         let (pricing, path) = (pricing.clone(), path.clone());
@@ -82,7 +64,8 @@ mod tests {
             let price = pricing.price(&Purchase::estimate("a", 1_000_000, 0));
             price.unwrap().to_string()
         };
-        let watching = Watching::start(pricing.clone(), path.clone());
+        let watching = tokio::spawn(watch(pricing.clone(), path.clone()));
+        tokio::task::yield_now().await;
         write("2.5e-06}}");
         assert_eq!(costs(), "$1.00");
         sleep(EVERY * 2).await;
@@ -95,10 +78,7 @@ mod tests {
         write("40e-06}}");
         sleep(EVERY * 2).await;
         assert_eq!(costs(), "$40.00");
-        drop(watching);
-        write("500e-06}}");
-        sleep(EVERY * 2).await;
-        assert_eq!(costs(), "$40.00");
+        watching.abort();
         fs::remove_file(&path).unwrap();
     }
 }

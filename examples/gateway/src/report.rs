@@ -1,6 +1,6 @@
-//! What calls cost and how long they took, as JSON and for Prometheus.
+//! What calls cost and how long they took, as JSON.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -9,7 +9,7 @@ use axum::{
     routing::get,
 };
 use cost_layer::{By, CostHandle, LedgerError, Quantiles, Query, Span, Spend, Window};
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,6 @@ pub(crate) fn routes(books: CostHandle) -> Router {
         .route("/report/users/{id}", get(user))
         .route("/report/models/{*name}", get(model))
         .route("/report/latency", get(latency))
-        .route("/metrics", get(metrics))
         .with_state(Arc::new(Reports { books }))
 }
 
@@ -164,30 +163,4 @@ fn quantiles(of: &Quantiles) -> Value {
         "max": of.max.as_secs_f64(),
         "count": of.count,
     })
-}
-
-/// The layers' metrics, whose labels they bound, and the sums of the books.
-async fn metrics(State(reports): State<Arc<Reports>>) -> Response {
-    // first, as it books what waits
-    let stats = reports.books.stats();
-    let mut text = exporter::text();
-    for (name, kind, value) in [
-        ("llm_calls_total", "counter", stats.calls as f64),
-        ("llm_cost_usd_total", "counter", dollars(stats.cost)),
-        ("llm_cost_saved_usd_total", "counter", dollars(stats.saved)),
-        ("llm_cost_records_lost_total", "counter", stats.lost as f64),
-        ("llm_cost_records_waiting", "gauge", stats.waiting as f64),
-        (
-            "llm_prices_age_seconds",
-            "gauge",
-            reports
-                .books
-                .pricing()
-                .age()
-                .map_or(0.0, |age| age.as_secs_f64()),
-        ),
-    ] {
-        let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
-    }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

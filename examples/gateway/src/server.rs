@@ -20,9 +20,9 @@ use crate::{
     auth::Auth,
     board::{self, Board},
     config::{AdminConfig, Config},
-    connections,
+    connections, exporter,
     live::Live,
-    open,
+    open, prices,
     proxy::{self, Proxy},
     stack::Layers,
     upstream,
@@ -37,8 +37,7 @@ const LEDGER: Duration = Duration::from_secs(5);
 /// A running gateway. Dropping it closes the port and cuts all connections; [`shutdown`] lets
 /// running answers end.
 ///
-/// It runs on the tokio runtime it was started on: a task for each connection, and one that draws
-/// the dashboard's curves.
+/// It runs on the tokio runtime it was started on: a task for each connection, and a few of its own.
 ///
 /// [`shutdown`]: Gateway::shutdown
 pub struct Gateway {
@@ -47,7 +46,8 @@ pub struct Gateway {
     admin_addr: SocketAddr,
     stop: watch::Sender<Option<Duration>>,
     accepting: JoinHandle<bool>,
-    /// The operators' listener, if it is another one, and the dashboard's curves.
+    /// The operators' listener, if it is another one; the dashboard's curves; the file of prices, which
+    /// is read again when it changes; the metrics, which are counted now and then.
     _beside: JoinSet<()>,
     retries: Option<RetryHandle>,
     books: Option<CostHandle>,
@@ -64,7 +64,9 @@ impl Gateway {
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
         check(config.listen, &config)?;
         let tls = upstream::public_roots().map_err(StartError::Tls)?;
+        exporter::install();
         let board = Arc::new(Board::default());
+        let prices = config.cost.as_ref().and_then(|cost| cost.prices.clone());
         let cost = open::ledger(config.cost.take(), &board)
             .await
             .map_err(StartError::Ledger)?;
@@ -107,8 +109,12 @@ impl Gateway {
             }
         }
         if let Some(books) = books.clone() {
+            if let Some(path) = prices {
+                beside.spawn(prices::watch(books.pricing(), path));
+            }
             beside.spawn(draw(board, books));
         }
+        beside.spawn(exporter::upkeep());
         let accepting = tokio::spawn(connections::accept(listener, router, stopping));
         Ok(Self {
             addr,

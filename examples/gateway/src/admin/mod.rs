@@ -3,6 +3,7 @@
 mod breakers;
 mod caches;
 mod door;
+mod metrics;
 mod page;
 mod spend;
 
@@ -56,6 +57,7 @@ impl Admin {
         let mut guarded = Router::new()
             .route("/dashboard", get(dashboard))
             .route("/alerts", get(alerts))
+            .route("/metrics", get(metrics::metrics))
             .route("/cache", get(caches::show))
             .route("/breakers", get(breakers::show))
             .route("/breakers/{*rest}", post(breakers::act))

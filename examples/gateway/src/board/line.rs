@@ -1,6 +1,9 @@
 //! One call, in one line: what each layer did to it. Never a word of a prompt or an answer.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use cost_layer::{Entry, Record};
 use llm_exchange::{FromCache, Money};
@@ -15,7 +18,7 @@ pub(crate) enum Step {
     Reserved(u64),
     /// A model was asked in vain.
     Tried {
-        model: Box<str>,
+        model: Arc<str>,
         verdict: &'static str,
         took: Duration,
     },
@@ -112,7 +115,7 @@ impl Line {
 
 fn tried(attempt: &Entry) -> Step {
     Step::Tried {
-        model: attempt.model.clone(),
+        model: Arc::clone(&attempt.model),
         verdict: attempt.verdict.as_str(),
         took: attempt.total,
     }
@@ -127,7 +130,7 @@ impl Step {
                 model,
                 verdict,
                 took,
-            } => json!({"tried": model, "verdict": verdict, "ms": in_millis(*took)}),
+            } => json!({"tried": **model, "verdict": verdict, "ms": in_millis(*took)}),
             Self::Skipped(why) => json!({"skipped": why}),
             Self::Refused(code) => json!({"refused": code}),
         }

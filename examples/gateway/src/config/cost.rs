@@ -89,7 +89,11 @@ impl CostSection {
                 LedgerConfig::Postgres(variable("ledger_url_env", name)?)
             }
         };
-        Ok(CostConfig { layer, ledger })
+        Ok(CostConfig {
+            layer,
+            prices: self.prices,
+            ledger,
+        })
     }
 }
 
