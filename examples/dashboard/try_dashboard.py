@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The gateway's dashboard in a headless Chromium: opened, filled, clicked, looked at.
+"""The gateway's dashboard in a headless Chromium: opened, filled, clicked, looked at. And whether
+the Grafana file asks for metrics that are there.
 
 Exit code 0 if all is as it should be.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -14,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 from playwright.sync_api import expect, sync_playwright
 
@@ -150,6 +153,22 @@ def with_a_token(browser, binary, folder):
         visit.end()
 
 
+def for_grafana(url):
+    """What the Grafana file asks for is there."""
+    with urllib.request.urlopen(url + "/metrics") as answer:
+        told = answer.read().decode()
+    there = set(re.findall(r"^([a-z_]+)", told, re.MULTILINE))
+    board = json.loads(pathlib.Path(__file__).with_name("grafana.json").read_text())
+    asked = {
+        name
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"\b(?:gen_ai_client|llm)_[a-z_]+(?=[\s{\[)]|$)", target["expr"])
+    }
+    missing = asked - there
+    assert len(asked) >= 15 and not missing, missing
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gateway", required=True, help="the gateway's binary")
@@ -171,6 +190,7 @@ def main():
         filled(browser, url, pictures)
         by_hand(browser, url)
         on_a_phone(browser, url, pictures)
+        for_grafana(url)
         with_a_token(browser, arguments.gateway, folder)
         browser.close()
     print("the dashboard is as it should be")
