@@ -92,6 +92,16 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    pub(crate) const NOTHING: Self = Self {
+        said: Said::Nothing,
+        slow: false,
+        retry_after: None,
+    };
+    pub(crate) const SUCCESS: Self = Self {
+        said: Said::Success,
+        ..Self::NOTHING
+    };
+
     pub(crate) const fn says_nothing(&self) -> bool {
         matches!(self.said, Said::Nothing) && !self.slow
     }

@@ -52,6 +52,7 @@ impl Gate {
 
     /// Lets a call through, or not. The clock is read only where time matters; a change of state is
     /// told before anybody can see the next one.
+    #[inline]
     pub(crate) fn admit(
         &self,
         rules: &Rules,
@@ -76,6 +77,13 @@ impl Gate {
                 self.change(rules, now, changed, |circuit| circuit.admit(rules, now))
             }
         }
+    }
+
+    /// Whether a success of this call changes nothing, so that it need not be settled.
+    #[inline]
+    pub(crate) fn is_clean_for(&self, token: Token) -> bool {
+        // a probe is never of a closed circuit
+        self.word.load(Ordering::Acquire) == token.generation << KIND_BITS | CLEAN
     }
 
     /// A call is over. Each token is settled once.

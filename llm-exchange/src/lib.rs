@@ -9,6 +9,7 @@ mod clock;
 mod credential;
 mod cut;
 mod cut_short;
+mod decimal;
 mod dialect;
 mod event_stream;
 mod from_cache;
@@ -27,6 +28,7 @@ mod provider_error;
 mod route;
 mod splice;
 pub mod sse;
+mod standing;
 pub mod stream;
 mod tokens;
 mod usage;
@@ -56,6 +58,7 @@ pub use self::{
     plain_text::ask_for_plain_text,
     price::{InvalidMoney, Money, Price, Purchase},
     provider_error::ProviderError,
+    standing::StandingRefusal,
     tokens::TokenEstimate,
     usage::{Tokens, Usage},
     user::User,

@@ -72,6 +72,8 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    pub(crate) const COUNT: usize = Self::KServeGrpc as usize + 1;
+
     /// The dialect of a request, if it is an LLM call that this crate can read.
     #[must_use]
     pub fn of(method: &Method, uri: &Uri) -> Option<Self> {
