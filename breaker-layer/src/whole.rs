@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_begins_as_most_do_is_judged_by_its_last_frame_too() {
+        let begins = r#"{"id":"chatcmpl-1","usage":{"prompt_tokens":9}"#;
+        assert!(seen(&[begins, "}\n"]).is_whole());
+        assert!(!seen(&[begins, ",\"choices\":["]).is_whole());
+        assert!(seen(&[begins, "}"]).error().is_none());
+        let late = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
+        assert!(seen(&[late]).error().is_some());
+    }
+
+    #[test]
     fn what_is_kept_is_bounded() {
         let mut whole = seen(&["{\"error\":{\"message\":\""]);
         for _ in 0..100 {
