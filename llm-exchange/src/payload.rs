@@ -124,6 +124,7 @@ impl Payload {
         match (same, request) {
             (Some(same), _) => Ok(same),
             (None, Some(other)) => Err(other),
+            // one of them is there: it is taken from one to the other
             (None, None) => Ok(Request::new(Self::whole_of(Bytes::new()))),
         }
     }
