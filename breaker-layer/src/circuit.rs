@@ -220,6 +220,7 @@ impl Circuit {
     }
 
     /// A call is over. Each token is settled once.
+    #[inline]
     pub(crate) fn settle(
         &mut self,
         rules: &Rules,
@@ -277,6 +278,7 @@ impl Circuit {
     }
 
     /// Whether a rate is too high with this call.
+    #[inline]
     fn record(&mut self, rules: &Rules, now: Nanos, failed: bool, slow: bool) -> bool {
         let recent = self
             .recent

@@ -87,6 +87,7 @@ impl Gate {
     }
 
     /// A call is over. Each token is settled once.
+    #[inline]
     pub(crate) fn settle(
         &self,
         rules: &Rules,
@@ -105,6 +106,7 @@ impl Gate {
         });
     }
 
+    #[inline]
     fn changes_nothing(&self, token: Token, outcome: Outcome) -> bool {
         if outcome.says_nothing() {
             return true;
@@ -139,6 +141,7 @@ impl Gate {
         matches!(self.word.load(Ordering::Acquire) & KIND, CLOSED | CLEAN)
     }
 
+    #[inline]
     fn change<T>(
         &self,
         rules: &Rules,
