@@ -96,7 +96,7 @@ impl Books {
 impl fmt::Debug for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Books")
-            .field("stats", &self.desk.stats())
+            .field("stats", &self.desk.carried())
             .finish_non_exhaustive()
     }
 }

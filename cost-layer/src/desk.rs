@@ -163,8 +163,8 @@ impl Desk {
         let mut alerts = Vec::new();
         for left in &all {
             let (record, second) = (&left.record, left.second);
-            let ended = record.call.at + record.call.total;
-            let day = Day::of(ended);
+            let began = record.call.at;
+            let day = Day::of(began.checked_add(record.call.total).unwrap_or(began));
             let now = Now { second, day, age };
             alerts.extend(sums.add(record, left.credential, now));
             #[cfg(feature = "metrics")]
@@ -182,6 +182,11 @@ impl Desk {
 
     pub(crate) fn stats(&self) -> CostStats {
         self.carry();
+        self.carried()
+    }
+
+    /// The sums without what lies here.
+    pub(crate) fn carried(&self) -> CostStats {
         let (waiting, lost) = (self.writer.waiting() as u64, self.writer.lost());
         let sums = lock(&self.sums);
         CostStats {
@@ -199,6 +204,15 @@ impl Desk {
     pub(crate) async fn flush(&self) -> Result<(), LedgerError> {
         self.carry();
         self.writer.flush().await
+    }
+
+    /// The task may go: nothing is here, on its way, or in the queue. Said while all of it is held, so
+    /// that no record is left without a task.
+    fn ends_serving(&self) -> bool {
+        // whoever carries records on has them in hand as long as this is held
+        let _nobody_carries = lock(&self.sums);
+        let nothing_left = || self.left.each().all(|left| left.is_empty());
+        self.writer.end_serving_if(nothing_left)
     }
 
     /// Sees to it that a task carries on and writes. Without a runtime calls carry on, and whoever
@@ -286,9 +300,7 @@ async fn serve(mut serving: Serving) {
                 sleep(pause.min(LONGEST_PAUSE)).await;
             }
         }
-        // said while the queue is held, so that no record is left without a task
-        let nothing_left = || desk.left.each().all(|left| left.is_empty());
-        if desk.writer.end_serving_if(nothing_left) {
+        if desk.ends_serving() {
             serving.is_over = true;
             return;
         }

@@ -135,6 +135,8 @@ impl CostHandle {
 
 impl fmt::Debug for CostHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CostHandle").field(&self.stats()).finish()
+        f.debug_tuple("CostHandle")
+            .field(&self.0.desk.carried())
+            .finish()
     }
 }
