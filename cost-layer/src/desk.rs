@@ -314,3 +314,33 @@ impl fmt::Debug for Desk {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::SystemTime};
+
+    use super::*;
+    use crate::{CostLayer, Entry, RecordId};
+
+    #[test]
+    fn the_task_does_not_end_while_somebody_has_records_in_hand() {
+        let books = CostLayer::default().handle().0;
+        let desk = &books.desk;
+        desk.writer.begin_serving();
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            let carrying = lock(&desk.sums);
+            scope.spawn(|| tell.send(desk.ends_serving()));
+            // it has looked by then, if it looks at all
+            let early = told.recv_timeout(LINGER);
+            assert!(early.is_err(), "it did not wait for who carries");
+            let entry = Entry::new(RecordId::new(), SystemTime::UNIX_EPOCH, "m");
+            let record = Arc::new(Record::new(entry, Vec::new()));
+            desk.writer
+                .push(std::iter::once((record, Place::default())));
+            drop(carrying);
+            assert_eq!(told.recv(), Ok(false), "a record waits");
+        });
+        assert!(!desk.writer.begin_serving(), "the task is still there");
+    }
+}
