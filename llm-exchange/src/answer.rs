@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS};
 
 use crate::{
-    AnswerBody, Dialect, ProviderError, decimal::decimal, dialect::Problem, provider_error,
+    AnswerBody, Dialect, Framing, ProviderError, decimal::decimal, dialect::Problem, provider_error,
+    stream::ending,
 };
 
 /// What gRPC encodes in `grpc-message`: all but printable ASCII, and the sign itself.
@@ -104,12 +105,19 @@ impl ErrorAnswer {
     }
 
     /// The same error as the end of a stream that has begun: an error event, then what the dialect's
-    /// streams end with. Nothing in gRPC, whose end is in the [`trailers`](Self::trailers), and of
-    /// Amazon's binary event stream, which is not written here.
+    /// streams end with, in the framing that they mostly have. Nothing in gRPC, whose end is in the
+    /// [`trailers`](Self::trailers).
     #[must_use]
     pub fn in_stream(&self, dialect: Option<Dialect>) -> Bytes {
         let dialect = dialect.unwrap_or(Dialect::OpenAiChat);
-        (dialect.wire().ended_by_error)(&self.problem())
+        self.in_framing(dialect, dialect.wire().framing, true)
+    }
+
+    /// The same in this framing. `begun` is whether an event of the stream was handed on before, by
+    /// which a JSON array goes on or begins; the last one has to be whole.
+    #[must_use]
+    pub fn in_framing(&self, dialect: Dialect, framing: Framing, begun: bool) -> Bytes {
+        ending::of_error(&self.problem(), dialect, framing, begun)
     }
 
     /// The whole answer, in the dialect of the call.

@@ -13,8 +13,7 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
-    sse,
-    stream::ending,
+    stream::ending::{self, Last},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -32,7 +31,7 @@ pub(super) const WIRE: Wire = Wire {
     is_complete: |reading| reading.done,
     looks_like_error,
     error,
-    ended_by_error: |problem| sse::Event::named("error", error(problem)).raw().clone(),
+    ended_by_error: |problem| vec![Last::named("error", error(problem))],
     ended_by_limit: ending::anthropic,
 };
 

@@ -18,6 +18,7 @@ pub(super) const WIRE: Wire = Wire {
     read_event,
     // tensors are no text
     deltas: |_, _| {},
+    ended_by_limit: |_, _, _| Vec::new(),
     ..google_grpc::VERTEX
 };
 

@@ -1,6 +1,5 @@
 //! OpenAI embeddings: numbers for texts. Nothing is generated, and there is no stream.
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -24,7 +23,7 @@ pub(super) const WIRE: Wire = Wire {
     deltas: |_, _| {},
     read_answer,
     is_complete: |reading| reading.done,
-    ended_by_limit: |_, _, _| Bytes::new(),
+    ended_by_limit: |_, _, _| Vec::new(),
     ..openai_chat::WIRE
 };
 
