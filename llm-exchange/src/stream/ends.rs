@@ -80,6 +80,18 @@ impl EventEnds {
         self.broken
     }
 
+    /// Whether it is an array, which has an end of its own.
+    #[must_use]
+    pub const fn is_array(&self) -> bool {
+        matches!(self.find, Find::Array(_))
+    }
+
+    /// Whether all of an array came. No other framing tells its end.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(&self.find, Find::Array(elements) if elements.is_closed())
+    }
+
     fn find_end(&mut self, chunk: &[u8]) -> Found {
         let find: &mut dyn FindEnd = match &mut self.find {
             Find::Array(find) => find,
@@ -91,10 +103,6 @@ impl EventEnds {
             find.begin();
         }
         found
-    }
-
-    fn is_closed(&self) -> bool {
-        matches!(&self.find, Find::Array(elements) if elements.is_closed())
     }
 }
 
