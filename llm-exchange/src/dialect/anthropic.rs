@@ -13,7 +13,10 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
-    stream::ending::{self, Last},
+    stream::{
+        self,
+        ending::{self, Last},
+    },
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -25,7 +28,9 @@ pub(super) const WIRE: Wire = Wire {
     // usage is in every stream, asked for or not
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::anthropic::deltas,
+    deltas: stream::anthropic::deltas,
+    collect: || Some(Box::<stream::anthropic::Collected>::default()),
+    expand: |answer, _| stream::anthropic::expand(answer),
     read_answer,
     usage: ("usage", anthropic_usage::read),
     is_complete: |reading| reading.done,

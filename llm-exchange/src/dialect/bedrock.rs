@@ -12,7 +12,7 @@ use crate::{
     Tokens, Usage,
     call::{Facts, Unreadable},
     meter::{Open, Reading},
-    stream::ending::Last,
+    stream::{self, ending::Last},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -23,7 +23,9 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Within("inferenceConfig", "maxTokens")],
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::others::converse,
+    deltas: stream::others::converse,
+    collect: || Some(Box::<stream::converse::Collected>::default()),
+    expand: |answer, _| stream::converse::expand(answer),
     read_answer,
     usage: ("usage", read_usage),
     // the usage comes after the last message's end

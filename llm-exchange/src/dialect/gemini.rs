@@ -15,7 +15,7 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Open, Reading},
     provider_error::{self, ProviderError},
-    stream::ending::Last,
+    stream::{self, ending::Last},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -26,7 +26,9 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Within("generationConfig", "maxOutputTokens")],
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::others::gemini,
+    deltas: stream::others::gemini,
+    collect: || Some(Box::<stream::gemini::Collected>::default()),
+    expand: |answer, _| stream::gemini::expand(answer),
     read_answer,
     usage: ("usageMetadata", gemini_usage::read),
     is_complete: |reading| reading.done && reading.all_finished(),

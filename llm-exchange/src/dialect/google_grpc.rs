@@ -16,7 +16,7 @@ use crate::{
     call::{Facts, Media, Unreadable},
     grpc::{Malformed, Value, Writer, fields},
     meter::{Open, Reading},
-    stream::ending::Last,
+    stream::{ending::Last, tree::Unexpected},
 };
 
 /// `google.ai.generativelanguage.v1beta`.
@@ -41,6 +41,8 @@ pub(super) const VERTEX: Wire = Wire {
     usage_on_request: false,
     read_event: |message, reading| read_event(message, &AI_PLATFORM, reading),
     deltas: |message, out| deltas::read(message, &AI_PLATFORM, out),
+    collect: || None,
+    expand: |_, _| Err(Unexpected),
     // every body is read as messages
     read_answer: |_, _| {},
     usage: ("usageMetadata", |_, _| {}),

@@ -12,7 +12,7 @@ use crate::{
     Tokens, Usage,
     call::{Facts, Media, Unreadable},
     meter::{Open, Reading},
-    stream::ending::Last,
+    stream::{self, ending::Last},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -23,7 +23,9 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Within("options", "num_predict")],
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::others::ollama,
+    deltas: stream::others::ollama,
+    collect: || Some(Box::<stream::ollama::Collected>::default()),
+    expand: |answer, _| stream::ollama::expand(answer),
     read_answer: |body, reading| {
         read_event(body, reading);
     },

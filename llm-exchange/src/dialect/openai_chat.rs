@@ -14,7 +14,7 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
-    stream::ending,
+    stream::{self, ending},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -28,7 +28,9 @@ pub(super) const WIRE: Wire = Wire {
     ],
     usage_on_request: true,
     read_event,
-    deltas: crate::stream::openai_chat::deltas,
+    deltas: stream::openai_chat::deltas,
+    collect: || Some(Box::<stream::openai_chat::Collected>::default()),
+    expand: stream::openai_chat::expand,
     read_answer,
     usage: ("usage", openai_usage::read),
     is_complete,

@@ -13,7 +13,7 @@ use crate::{
     Tokens,
     call::{Facts, Media, Unreadable},
     meter::Open,
-    stream::{ending::Last, others},
+    stream::{self, ending::Last, others},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -22,6 +22,8 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Member("max_tokens")],
     ended_by_limit,
     deltas: others::completions,
+    collect: || Some(Box::<stream::openai_completions::Collected>::default()),
+    expand: stream::openai_completions::expand,
     ..openai_chat::WIRE
 };
 

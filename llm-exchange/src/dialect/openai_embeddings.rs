@@ -12,6 +12,7 @@ use crate::{
     call::{Facts, Media, Unreadable},
     meter::Reading,
     provider_error::ProviderError,
+    stream::tree::Unexpected,
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -24,6 +25,8 @@ pub(super) const WIRE: Wire = Wire {
     read_answer,
     is_complete: |reading| reading.done,
     ended_by_limit: |_, _, _| Vec::new(),
+    collect: || None,
+    expand: |_, _| Err(Unexpected),
     ..openai_chat::WIRE
 };
 

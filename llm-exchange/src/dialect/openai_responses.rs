@@ -13,7 +13,7 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Open, Reading, StreamEvent},
     provider_error::ProviderError,
-    stream::ending::Last,
+    stream::{self, ending::Last},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -24,7 +24,9 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Member("max_output_tokens")],
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::others::responses,
+    deltas: stream::others::responses,
+    collect: || Some(Box::<stream::openai_responses::Collected>::default()),
+    expand: |answer, _| stream::openai_responses::expand(answer),
     read_answer,
     usage: ("usage", openai_usage::read),
     is_complete: |reading| reading.done,

@@ -6,7 +6,13 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Holes, Open, Reading, StreamEvent},
     provider_error::ProviderError,
-    stream::{delta::Deltas, ending::Last},
+    sse::Event,
+    stream::{
+        collect::Collect,
+        delta::Deltas,
+        ending::Last,
+        tree::{Object, Unexpected},
+    },
 };
 
 /// A dialect's row of the table.
@@ -28,6 +34,10 @@ pub(crate) struct Wire {
     pub(crate) read_event: fn(&[u8], &mut Reading) -> Seen,
     /// Reads the deltas of such an event, for a client.
     pub(crate) deltas: fn(&[u8], &mut Deltas),
+    /// Puts the events of a stream together. `None`: that is not done here.
+    pub(crate) collect: fn() -> Option<Box<dyn Collect>>,
+    /// The reverse; with the usage, where that is asked for in the dialect and was.
+    pub(crate) expand: fn(Object, bool) -> Result<Vec<Event>, Unexpected>,
     /// Reads the JSON of an unstreamed answer.
     pub(crate) read_answer: fn(&[u8], &mut Reading),
     /// The member of an answer that has its usage, and who reads what stands at the start of the bytes.

@@ -12,16 +12,21 @@
 //! as streams over a response's body.
 
 pub(crate) mod anthropic;
-mod collect;
+pub(crate) mod collect;
+pub(crate) mod converse;
 pub(crate) mod delta;
 pub(crate) mod ending;
 mod ends;
 mod error;
+pub(crate) mod gemini;
+pub(crate) mod ollama;
 pub(crate) mod openai_chat;
+pub(crate) mod openai_completions;
+pub(crate) mod openai_responses;
 pub(crate) mod others;
 mod partial;
 mod pieces;
-mod tree;
+pub(crate) mod tree;
 
 pub use self::{
     collect::{Collector, expand},

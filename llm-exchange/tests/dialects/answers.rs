@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Whose answer a file is, by its name.
-fn dialect_of(name: &str) -> Dialect {
+pub(crate) fn dialect_of(name: &str) -> Dialect {
     for (part, dialect) in [
         ("openai-responses", Dialect::OpenAiResponses),
         ("openai-completions", Dialect::OpenAiCompletions),
@@ -104,7 +104,7 @@ impl Transcript {
     }
 }
 
-fn hex(text: &[u8]) -> Vec<u8> {
+pub(crate) fn hex(text: &[u8]) -> Vec<u8> {
     let digits: Vec<_> = text
         .iter()
         .filter(|byte| byte.is_ascii_hexdigit())

@@ -5,6 +5,7 @@
 mod transcripts;
 
 mod answers;
+mod collected;
 mod ends;
 mod errors;
 mod grpc;
