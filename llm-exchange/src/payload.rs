@@ -131,10 +131,14 @@ impl Payload {
 
     fn begin(request: Request<Self>, max_bytes: usize) -> ReadState {
         match Route::of_request(request.method(), request.uri()) {
-            Some(route) if is_readable(route.dialect, request.headers()) => {
-                ReadState::Collecting(Box::new(Collect::new(request, route, max_bytes)))
+            Some(route) if !is_readable(route.dialect, request.headers()) => {
+                ReadState::Ready(Some(request))
             }
-            _ => ReadState::Ready(Some(request)),
+            Some(route) if route.dialect.goes_both_ways() => {
+                ReadState::Ready(Some(read::both_ways(request, &route)))
+            }
+            Some(route) => ReadState::Collecting(Box::new(Collect::new(request, route, max_bytes))),
+            None => ReadState::Ready(Some(request)),
         }
     }
 

@@ -14,6 +14,8 @@ pub struct Reached {
     tokens: Tokens,
     dialect: Dialect,
     framing: Option<Framing>,
+    /// An answer that is no stream can be given no further event.
+    is_stream: bool,
     open: Open,
 }
 
@@ -50,16 +52,16 @@ impl Reached {
     /// ([`Call::asks_usage`](crate::Call::asks_usage)).
     ///
     /// It is in the stream's own [`Framing`]. In gRPC the [`trailers`](Self::trailers) come after it;
-    /// nothing where no message of the service says so (KServe's), or the answer is no stream.
+    /// nothing where no message of the service says so (KServe's), or the answer is no stream of messages.
     #[must_use]
     pub fn ending(&self, with_usage: bool) -> Bytes {
         match self.framing {
-            Some(framing) => {
+            Some(framing) if self.is_stream => {
                 let events =
                     (self.dialect.wire().ended_by_limit)(&self.open, self.tokens, with_usage);
                 ending::framed(framing, self.dialect, events, self.at > 0)
             }
-            None => Bytes::new(),
+            _ => Bytes::new(),
         }
     }
 
@@ -164,7 +166,8 @@ impl Meter {
             at,
             tokens,
             dialect: self.dialect(),
-            framing: self.framing().filter(|_| self.is_stream()),
+            framing: self.framing(),
+            is_stream: self.is_stream(),
             open,
         }
     }

@@ -243,15 +243,16 @@ async fn amazons_blocks_that_are_open_are_closed() {
 }
 
 #[tokio::test]
-async fn a_stream_of_tensors_that_is_cut_has_a_status_that_says_so() {
-    let call = call(Dialect::KServeGrpc, true);
-    let (meter, _) = Meter::attach(response(GRPC, Chunks::default()), &call);
-    assert!(meter.is_stream());
-    let reached = meter.here();
-    assert!(reached.ending(true).is_empty());
-    let trailers = reached.trailers().unwrap();
-    assert_eq!(trailers["grpc-status"], "8");
-    assert_eq!(trailers["grpc-retry-pushback-ms"], "-1");
+async fn what_has_no_message_that_says_so_has_a_status_that_does() {
+    for dialect in [Dialect::KServeGrpc, Dialect::GeminiGrpc] {
+        let call = call(dialect, false);
+        let (meter, _) = Meter::attach(response(GRPC, Chunks::default()), &call);
+        let reached = meter.here();
+        assert!(reached.ending(true).is_empty());
+        let trailers = reached.trailers().unwrap();
+        assert_eq!(trailers["grpc-status"], "8");
+        assert_eq!(trailers["grpc-retry-pushback-ms"], "-1");
+    }
 }
 
 #[tokio::test]

@@ -68,9 +68,10 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// `None`: it is no LLM call.
+    /// `None`: it is no LLM call, or one that goes both ways and may rest as long as it likes.
     fn of(request: &mut Request<Payload>, settings: &Settings) -> Option<Self> {
-        let call = Arc::clone(Call::of(request)?);
+        let call = Call::of(request).filter(|call| !call.dialect().goes_both_ways())?;
+        let call = Arc::clone(call);
         let running = Running::new(settings.timeouts(call.model()), call.is_stream());
         if call.is_stream() {
             ask_for_plain_text(request.headers_mut());
