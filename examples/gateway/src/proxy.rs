@@ -78,8 +78,8 @@ impl Now {
 
         let (parts, body) = request.into_parts();
         // only what may have to be kept is limited; uploads of files stream through
-        let is_call = Dialect::of(&parts.method, &parts.uri)
-            .is_some_and(|dialect| !dialect.goes_both_ways());
+        let is_call =
+            Dialect::of(&parts.method, &parts.uri).is_some_and(|dialect| !dialect.goes_both_ways());
         let most = if is_call {
             upload::MOST_BYTES
         } else {

@@ -132,6 +132,30 @@ async fn a_status_in_a_head_that_is_all_stays_there() {
     assert!(body.trailers().is_none() && body.to_bytes().is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_that_goes_both_ways_rests_as_long_as_it_likes() {
+    let mut request = post(
+        "https://api.example/inference.GRPCInferenceService/ModelStreamInfer",
+        "",
+    );
+    let kind = HeaderValue::from_static("application/grpc");
+    request.headers_mut().insert("content-type", kind);
+    let body = ScriptedBody::new()
+        .data(messages().concat())
+        .wait(SECOND * 100_000)
+        .trailers(status("0"));
+    let answer = Answer::status(200)
+        .header("content-type", "application/grpc")
+        .body(body);
+    let clocks = StreamTimeoutLayer::new().total(SECOND).hold(SECOND);
+    let sse = SseLayer::new().max_output_tokens(1);
+    let service = sse.layer(clocks.layer(Script::new().then(answer)));
+    let response = service.oneshot(request).await.unwrap();
+    let all = response.into_body().collect().await.unwrap();
+    assert_eq!(all.trailers(), Some(&status("0")));
+    assert_eq!(all.to_bytes(), messages().concat());
+}
+
 /// An element of an array that is longer than what is held back.
 fn huge(stream: ScriptedBody) -> Answer {
     let body = stream.data(format!(
