@@ -9,7 +9,8 @@ use llm_exchange::{
     Dialect, Framing,
     stream::{DeltaReader, EventEnds, PieceReader, StreamError},
 };
-use sse_layer::{SseLayer, StreamTimeoutLayer};
+use serde_json::Value;
+use sse_layer::{SseLayer, StreamTimeoutLayer, client::collect};
 use tower::{Layer, ServiceExt};
 
 use crate::common::*;
@@ -88,13 +89,17 @@ impl Case {
         post(&format!("https://api.example{}", self.path), body)
     }
 
-    async fn through(&self, layer: SseLayer, body: ScriptedBody) -> Vec<u8> {
-        let kind = match self.framing() {
+    fn media_type(&self) -> &'static str {
+        match self.framing() {
             Framing::Lines => "application/x-ndjson",
             Framing::Array => "application/json",
             Framing::EventStream => "application/vnd.amazon.eventstream",
             _ => "text/event-stream",
-        };
+        }
+    }
+
+    async fn through(&self, layer: SseLayer, body: ScriptedBody) -> Vec<u8> {
+        let kind = self.media_type();
         let answer = Answer::status(200).header("content-type", kind).body(body);
         let clocks = StreamTimeoutLayer::new()
             .idle(SECOND * 9)
@@ -259,5 +264,53 @@ async fn an_answer_that_is_whole_ends_well_when_its_body_hangs_or_breaks() {
         };
         let all = array.through(SseLayer::new(), body).await;
         assert_eq!(all, [&stream[..end], b"\n]\n"].concat());
+    }
+}
+
+#[tokio::test]
+async fn a_client_reads_every_stream_as_the_answer_that_it_amounts_to() {
+    for case in CASES {
+        let stream = case.bytes();
+        for size in [1, 50, stream.len()] {
+            let response = http::Response::builder()
+                .header("content-type", case.media_type())
+                .body(pieces(&stream, size))
+                .unwrap();
+            let response = collect(response, case.dialect).await.unwrap();
+            assert_eq!(response.headers()["content-type"], "application/json");
+            let answer: Value = serde_json::from_slice(response.body()).unwrap();
+            let said = match case.dialect {
+                Dialect::OpenAiChat => &answer["choices"][0]["message"]["content"],
+                Dialect::OpenAiResponses => &answer["output"][0]["content"][0]["text"],
+                Dialect::OpenAiCompletions => &answer["choices"][0]["text"],
+                Dialect::AnthropicMessages => &answer["content"][0]["thinking"],
+                Dialect::Gemini => &answer["candidates"][0]["content"]["parts"][0]["text"],
+                Dialect::Ollama => &answer["message"]["content"],
+                _ => &answer["output"]["message"]["content"][0]["text"],
+            };
+            assert!(said.is_string(), "{}: {answer}", case.name);
+        }
+        // and half of it is no answer
+        let half = http::Response::builder()
+            .header("content-type", case.media_type())
+            .body(pieces(&stream[..stream.len() / 2], 50))
+            .unwrap();
+        collect(half, case.dialect).await.unwrap_err();
+    }
+    // of the same type, and no stream
+    for (dialect, name) in [
+        (Dialect::Gemini, "32-gemini-response.json"),
+        (
+            Dialect::BedrockConverse,
+            "57-bedrock-converse-response.json",
+        ),
+    ] {
+        let answer = Case { name, ..CASES[0] }.bytes();
+        let response = http::Response::builder()
+            .header("content-type", "application/json")
+            .body(pieces(&answer, 50))
+            .unwrap();
+        let response = collect(response, dialect).await.unwrap();
+        assert_eq!(response.body(), &answer);
     }
 }
