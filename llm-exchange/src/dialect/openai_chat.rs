@@ -57,6 +57,9 @@ struct Request<'a> {
     safety_identifier: Option<Text<'a>>,
     #[serde(borrow)]
     user: Option<Text<'a>>,
+    /// DeepSeek's name for it.
+    #[serde(borrow)]
+    user_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +86,7 @@ fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
     let prompt = [request.messages, request.tools];
     Ok(Facts {
         model: request.model.map(|model| model.0.into()),
-        end_user: end_user(request.safety_identifier, request.user),
+        end_user: end_user(request.safety_identifier, request.user.or(request.user_id)),
         stream: request.stream.unwrap_or(false),
         asks_usage: StreamOptions::asks_usage(request.stream_options),
         // the larger, where both stand: which one a server obeys differs

@@ -11,5 +11,6 @@ mod errors;
 mod grpc;
 mod requests;
 mod rewrites;
+mod servers;
 mod support;
 mod usages;
