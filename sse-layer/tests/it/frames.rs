@@ -1,5 +1,7 @@
 //! Streams in frames: gRPC's end in their trailers, and nothing is written into the midst of a frame.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Body;
@@ -194,7 +196,7 @@ async fn nothing_is_written_into_an_element_that_was_too_long_to_hold() {
         .header("content-type", "application/json")
         .body(body);
     let service = StreamTimeoutLayer::new()
-        .hold(SECOND * 0)
+        .hold(Duration::ZERO)
         .layer(Script::new().then(answer));
     let response = service.oneshot(request()).await.unwrap();
     let error = response

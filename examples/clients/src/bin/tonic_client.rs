@@ -54,9 +54,9 @@ async fn main() -> Result<(), BoxError> {
         ("stalls-late", Code::DeadlineExceeded),
         ("not-again", Code::Unavailable),
     ] {
-        let status = stream(&mut client, model).await.unwrap_err();
-        if status.code() != code {
-            return Err(status.into());
+        match stream(&mut client, model).await {
+            Err(status) if status.code() == code => {}
+            end => return Err(format!("{model} ended otherwise: {end:?}").into()),
         }
     }
     println!("the provider was asked {} times", provider.log().len());
