@@ -11,6 +11,7 @@ use llm_exchange::{
 };
 use serde_json::{Value, json};
 
+use crate::grpc::amazon;
 use crate::requests::{field, varint};
 use crate::support::{Chunks, call, chunks, framed, met, request, response};
 
@@ -106,19 +107,9 @@ impl Streamed {
     }
 }
 
-/// A frame of Amazon's, written here once more.
 fn frame(name: &str, payload: &str) -> Vec<u8> {
-    let mut headers = Vec::new();
-    for (name, value) in [(":message-type", "event"), (":event-type", name)] {
-        headers.extend([&[name.len() as u8], name.as_bytes(), &[7, 0]].concat());
-        headers.extend([&[value.len() as u8], value.as_bytes()].concat());
-    }
-    let lengths = [16 + headers.len() + payload.len(), headers.len()];
-    let mut frame = lengths.map(|length| (length as u32).to_be_bytes()).concat();
-    frame.extend(crc32fast::hash(&frame).to_be_bytes());
-    frame.extend([&headers, payload.as_bytes()].concat());
-    frame.extend(crc32fast::hash(&frame).to_be_bytes());
-    frame
+    let headers = [(":message-type", "event"), (":event-type", name)];
+    amazon(&headers, payload.as_bytes())
 }
 
 #[tokio::test]

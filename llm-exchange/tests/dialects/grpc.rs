@@ -202,7 +202,7 @@ async fn an_answer_that_goes_both_ways_is_handed_on_with_its_head() {
 }
 
 /// A frame of Amazon's with text headers.
-fn amazon(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn amazon(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::new();
     for (name, value) in headers {
         encoded.push(u8::try_from(name.len()).unwrap());

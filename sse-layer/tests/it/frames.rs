@@ -158,15 +158,13 @@ async fn a_call_that_goes_both_ways_rests_as_long_as_it_likes() {
     assert_eq!(all.to_bytes(), messages().concat());
 }
 
-/// An element of an array that is longer than what is held back.
-fn huge(stream: ScriptedBody) -> Answer {
-    let body = stream.data(format!(
-        "[{{\"candidates\":[{{\"text\":\"{}",
-        "x".repeat(5 << 20)
-    ));
-    Answer::status(200)
+/// The beginning of an element of an array that is longer than what is held back, and then this.
+fn huge(then: impl FnOnce(ScriptedBody) -> ScriptedBody) -> Script {
+    let begun = format!("[{{\"text\":\"{}", "x".repeat(5 << 20));
+    let answer = Answer::status(200)
         .header("content-type", "application/json")
-        .body(body.error("reset"))
+        .body(then(ScriptedBody::new().data(begun)));
+    Script::new().then(answer)
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +175,7 @@ async fn nothing_is_written_into_an_element_that_was_too_long_to_hold() {
             "{\"contents\":[]}",
         )
     };
-    let service = SseLayer::new().layer(Script::new().then(huge(ScriptedBody::new())));
+    let service = SseLayer::new().layer(huge(|body| body.error("reset")));
     let response = service.oneshot(request()).await.unwrap();
     let meter = Meter::of(&response).unwrap().clone();
     let error = response
@@ -189,15 +187,8 @@ async fn nothing_is_written_into_an_element_that_was_too_long_to_hold() {
     assert_eq!(error.to_string(), "reset");
     assert_eq!(meter.end(), Some(End::Broken));
 
-    let body = ScriptedBody::new()
-        .data(format!("[{{\"text\":\"{}", "x".repeat(5 << 20)))
-        .hang();
-    let answer = Answer::status(200)
-        .header("content-type", "application/json")
-        .body(body);
-    let service = StreamTimeoutLayer::new()
-        .hold(Duration::ZERO)
-        .layer(Script::new().then(answer));
+    let clocks = StreamTimeoutLayer::new().hold(Duration::ZERO);
+    let service = clocks.layer(huge(ScriptedBody::hang));
     let response = service.oneshot(request()).await.unwrap();
     let error = response
         .into_body()
