@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS};
 
 use crate::{
-    AnswerBody, Dialect, Framing, ProviderError, decimal::decimal, dialect::Problem, provider_error,
-    stream::ending,
+    AnswerBody, Dialect, Framing, ProviderError, decimal::decimal, dialect::Problem,
+    provider_error, stream::ending,
 };
 
 /// What gRPC encodes in `grpc-message`: all but printable ASCII, and the sign itself.

@@ -37,10 +37,10 @@ pub(crate) struct CallLog {
 impl CallLog {
     pub(crate) fn begin(method: &Method, path: &str, board: Arc<Board>) -> Self {
         Self {
+            at: board.now(),
             board,
             method: method.clone(),
             path: short(path).to_owned(),
-            at: SystemTime::now(),
             began: Instant::now(),
             provider: None,
             served_by: None,

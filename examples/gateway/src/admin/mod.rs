@@ -93,11 +93,11 @@ async fn dashboard(State(admin): State<Arc<Admin>>) -> Json<Value> {
         })
     });
     let hours = match &admin.books {
-        Some(books) => admin.hours.read(books).await,
+        Some(books) => admin.hours.read(books, admin.board.now()).await,
         None => Value::Null,
     };
     Json(json!({
-        "now": crate::board::millis(std::time::SystemTime::now()),
+        "now": crate::board::millis(admin.board.now()),
         "models": admin.board.models(),
         "series": admin.board.series(),
         "spend": hours,

@@ -25,8 +25,8 @@ pub(crate) struct Hours(Mutex<BTreeMap<u64, Value>>);
 
 impl Hours {
     /// The last day, hour by hour; null if the ledger is not there.
-    pub(super) async fn read(&self, books: &CostHandle) -> Value {
-        match self.ask(books).await {
+    pub(super) async fn read(&self, books: &CostHandle, now: SystemTime) -> Value {
+        match self.ask(books, now).await {
             Ok(hours) => hours.into(),
             Err(error) => {
                 tracing::error!(%error, "the spending of the last hours");
@@ -35,8 +35,8 @@ impl Hours {
         }
     }
 
-    async fn ask(&self, books: &CostHandle) -> Result<Vec<Value>, LedgerError> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    async fn ask(&self, books: &CostHandle, now: SystemTime) -> Result<Vec<Value>, LedgerError> {
+        let since = now.duration_since(UNIX_EPOCH);
         let now = since.unwrap_or_default().as_secs() / HOUR.as_secs();
         let first = now.saturating_sub(MOST - 1);
         let mut hours = Vec::new();

@@ -14,8 +14,6 @@ use serde_json::{Value, json};
 pub(crate) enum Step {
     /// It was answered from the cache: `hit`, `shared`.
     Cached(&'static str),
-    /// The budget reserved so many tokens for it.
-    Reserved(u64),
     /// A model was asked in vain.
     Tried {
         model: Arc<str>,
@@ -125,7 +123,6 @@ impl Step {
     fn json(&self) -> Value {
         match self {
             Self::Cached(how) => json!({"cached": how}),
-            Self::Reserved(tokens) => json!({"reserved": tokens}),
             Self::Tried {
                 model,
                 verdict,

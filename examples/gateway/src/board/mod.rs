@@ -9,9 +9,11 @@ mod series;
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 use cost_layer::{Alert, CostHandle};
+use llm_exchange::WallClock;
 use serde_json::{Value, json};
 
 pub(crate) use self::{
@@ -27,7 +29,10 @@ const CALLS: usize = 200;
 const ALERTS: usize = 100;
 
 #[derive(Debug, Default)]
-pub(crate) struct Board(Mutex<State>);
+pub(crate) struct Board {
+    clock: WallClock,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -38,6 +43,11 @@ struct State {
 }
 
 impl Board {
+    /// The time of day.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
     /// A call is over.
     pub(crate) fn add(&self, line: Line) {
         let mut state = self.lock();
@@ -49,22 +59,23 @@ impl Board {
     }
 
     pub(crate) fn alert(&self, alert: &Alert) {
+        let alert = json!({
+            "at": millis(self.now()),
+            "kind": alert.kind.as_str(),
+            "text": alert.kind.to_string(),
+            "held_back": alert.held_back,
+        });
         let mut state = self.lock();
         if state.alerts.len() == ALERTS {
             state.alerts.pop_front();
         }
-        state.alerts.push_back(json!({
-            "at": millis(std::time::SystemTime::now()),
-            "kind": alert.kind.as_str(),
-            "text": alert.kind.to_string(),
-            "held_back": alert.held_back,
-        }));
+        state.alerts.push_back(alert);
     }
 
     /// Notes how long calls take now; to be called every [`EVERY`].
     pub(crate) fn sample(&self, books: &CostHandle) {
         let busiest = self.lock().models.busiest(series::MODELS);
-        let point = Series::read(&busiest, books);
+        let point = Series::read(&busiest, books, self.now());
         self.lock().series.push(point);
     }
 
@@ -88,6 +99,6 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // nothing in it can be half done
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

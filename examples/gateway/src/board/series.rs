@@ -30,7 +30,7 @@ pub(super) struct Point {
 
 impl Series {
     /// What the last minute was like for these models.
-    pub(super) fn read(models: &[Box<str>], books: &CostHandle) -> Point {
+    pub(super) fn read(models: &[Box<str>], books: &CostHandle, at: SystemTime) -> Point {
         let models = models.iter().filter_map(|model| {
             let latency = books.latency(model, Window::Minute)?;
             let (total, first) = (&latency.ok.total, &latency.ok.first_content);
@@ -39,7 +39,7 @@ impl Series {
             (total.count > 0).then(|| (model.clone(), [a, b, c, d, e, f]))
         });
         Point {
-            at: SystemTime::now(),
+            at,
             models: models.collect(),
         }
     }
