@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod ask;
 mod body;
 mod cached;
 mod control;
@@ -9,6 +10,7 @@ mod freshness;
 mod future;
 mod handle;
 mod key;
+mod land;
 mod layer;
 mod prompt;
 mod replay;
@@ -20,6 +22,7 @@ mod settings;
 mod stats;
 mod store;
 mod sync;
+mod takeoff;
 
 #[cfg(feature = "redis")]
 pub use self::store::{Generations, InvalidRedis, RedisStore};

@@ -1,0 +1,166 @@
+//! What a call asks of the cache, and what the store says to it.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use llm_exchange::{BoxError, Call, Payload};
+use tower_service::Service;
+
+use crate::{
+    CacheBody, CacheStatus, Entry, Found, Store, Wanted,
+    control::Control,
+    flight::Joined,
+    freshness::Use,
+    future::State,
+    land::{known, not_cached},
+    revalidate, rules,
+    settings::Settings,
+    takeoff::join,
+};
+
+/// A call that is cached, until its answer is there.
+pub(crate) struct Ask<St: Store> {
+    /// Gone when it was given to a flight.
+    pub(crate) request: Option<Request<Payload>>,
+    pub(crate) call: Arc<Call>,
+    pub(crate) control: Control,
+    pub(crate) wanted: Wanted,
+    pub(crate) ticket: St::Ticket,
+    /// To be served if the provider fails.
+    pub(crate) stale: Option<Arc<Entry>>,
+    /// How many flights of others failed that it was on.
+    pub(crate) followed: u32,
+}
+
+/// What to do next.
+pub(crate) enum Step<S, R, St>
+where
+    S: Service<Request<Payload>>,
+    St: Store,
+{
+    Answer(Response<CacheBody<R>>),
+    Go(State<S, R, St>),
+}
+
+impl<S, R, St> Step<S, R, St>
+where
+    S: Service<Request<Payload>>,
+    St: Store,
+{
+    const fn pass(request: Request<Payload>, is_call: bool) -> Self {
+        let request = Some(request);
+        Self::Go(State::Readying { request, is_call })
+    }
+}
+
+impl<S, R, St> Step<S, R, St>
+where
+    S: Service<Request<Payload>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: Body<Data = Bytes> + Unpin + Send + 'static,
+    R::Error: Into<BoxError>,
+    St: Store,
+{
+    /// What is asked of a request that was read.
+    pub(crate) fn begin(
+        settings: &Arc<Settings<St>>,
+        service: &S,
+        request: Request<Payload>,
+        cx: &mut Context<'_>,
+    ) -> Self {
+        let Some(call) = Call::of(&request).cloned() else {
+            return Self::pass(request, false);
+        };
+        let control = Control::read(request.headers());
+        let keyed = settings.key.read(&request, &call);
+        let keyed = keyed.filter(|keyed| {
+            rules::is_cacheable(settings.mode, call.dialect(), keyed.seen, &control)
+        });
+        let Some(keyed) = keyed else {
+            if control.only_if_cached {
+                return Self::Answer(not_cached(settings, &call));
+            }
+            settings.counters.status(CacheStatus::Bypass);
+            return Self::pass(request, true);
+        };
+        let one_of = if keyed.seen.temperature_zero {
+            1
+        } else {
+            settings.answers
+        };
+        let answer = if one_of > 1 {
+            fastrand::u32(..one_of)
+        } else {
+            0
+        };
+        let wanted = Wanted {
+            key: settings.key.another(keyed.key, answer),
+            tags: keyed.tags,
+            now: settings.now(),
+        };
+        let mut get = settings.store.get(&wanted);
+        let ask = Ask {
+            request: Some(request),
+            call,
+            control,
+            wanted,
+            ticket: St::Ticket::default(),
+            stale: None,
+            followed: 0,
+        };
+        // in memory it is there or not at once
+        match Pin::new(&mut get).poll(cx) {
+            Poll::Ready(found) => Self::found(settings, service, ask, found),
+            Poll::Pending => Self::Go(State::Looking {
+                get,
+                ask: Some(Box::new(ask)),
+            }),
+        }
+    }
+
+    /// The store has answered.
+    pub(crate) fn found(
+        settings: &Arc<Settings<St>>,
+        service: &S,
+        mut ask: Ask<St>,
+        found: Found<St::Ticket>,
+    ) -> Self {
+        ask.ticket = found.ticket;
+        let reads = settings.reads && !ask.control.no_cache;
+        if let Some(entry) = found.entry.filter(|_| reads) {
+            let age = entry.age(ask.wanted.now);
+            let good_for = settings
+                .freshness
+                .judge(age, entry.ttl(), ask.control.max_age);
+            match good_for {
+                Use::Fresh => {
+                    if let Some(response) = known(settings, &ask, &entry, CacheStatus::Hit) {
+                        return Self::Answer(response);
+                    }
+                }
+                Use::WhileRevalidate if settings.writes => {
+                    if let Some(response) = known(settings, &ask, &entry, CacheStatus::Stale) {
+                        if let Some(Joined::Begun(flight)) = join(settings, service, &mut ask) {
+                            revalidate::spawn(flight);
+                        }
+                        return Self::Answer(response);
+                    }
+                }
+                Use::WhileRevalidate | Use::IfError => ask.stale = Some(entry),
+                Use::Nothing => {}
+            }
+        }
+        if ask.control.only_if_cached {
+            return Self::Answer(not_cached(settings, &ask.call));
+        }
+        Self::fly(settings, service, ask)
+    }
+}

@@ -1,0 +1,119 @@
+//! What a call is answered with.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body::Body;
+use llm_exchange::{BoxError, Call, ErrorAnswer, FromCache, Payload, Refusal};
+use tower_service::Service;
+
+use crate::{
+    CacheBody, CacheStatus, Cached, Entry, Store,
+    ask::{Ask, Step},
+    flight::{Failure, Flight, Outcome, Reader, Seat},
+    rules, serve,
+    settings::Settings,
+};
+
+/// `only-if-cached`, and it is not.
+pub(crate) fn not_cached<R, St>(settings: &Settings<St>, call: &Call) -> Response<CacheBody<R>> {
+    settings.counters.status(CacheStatus::Miss);
+    let message = "no answer to this call is cached, and the call asked for no other";
+    let answer = ErrorAnswer::new(StatusCode::GATEWAY_TIMEOUT, "not_cached", message);
+    let response = Refusal::new("cache", answer).into_response(Some(call.dialect()));
+    let mut response = response.map(CacheBody::passed);
+    Cached::new(CacheStatus::Miss, None).mark(&mut response);
+    response
+}
+
+/// A known answer, counted and marked.
+pub(crate) fn known<R, St: Store>(
+    settings: &Settings<St>,
+    ask: &Ask<St>,
+    entry: &Entry,
+    status: CacheStatus,
+) -> Option<Response<CacheBody<R>>> {
+    let mut response = serve::response(entry, &ask.call, settings.pace)?;
+    settings.counters.status(status);
+    settings.counters.saved(entry, &settings.prices);
+    serve::mark(
+        &mut response,
+        status,
+        ask.wanted.key,
+        entry.age(ask.wanted.now),
+    );
+    Some(response)
+}
+
+impl<S, R, St> Step<S, R, St>
+where
+    S: Service<Request<Payload>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: Body<Data = Bytes> + Unpin + Send + 'static,
+    R::Error: Into<BoxError>,
+    St: Store,
+{
+    /// The head of the flight is there, or there will be none.
+    pub(crate) fn landed(
+        settings: &Arc<Settings<St>>,
+        service: &S,
+        flight: &Flight<S, R>,
+        seat: Seat,
+        mut ask: Ask<St>,
+        outcome: Outcome<S::Error, R>,
+    ) -> Result<Self, S::Error> {
+        let stale = ask.stale.take();
+        let stale = || {
+            let entry = stale.as_ref()?;
+            known(settings, &ask, entry, CacheStatus::Stale)
+        };
+        let mark = |response: &mut Response<CacheBody<R>>, status| {
+            Cached::new(status, Some(ask.wanted.key)).mark(response);
+        };
+        Ok(match outcome {
+            Outcome::Answer(head, meter) => {
+                let hides = flight.asked_usage() && !ask.call.asks_usage();
+                let leads = seat.leads();
+                let hidden = hides.then(|| meter.clone());
+                let reader = Reader::new(seat, meter, head.headers());
+                let mut response = head.map(|()| CacheBody::shared(reader, hidden));
+                if leads {
+                    mark(&mut response, CacheStatus::Miss);
+                } else {
+                    // which is another caller's
+                    response.headers_mut().remove(header::SET_COOKIE);
+                    mark(&mut response, CacheStatus::Coalesced);
+                    response.extensions_mut().insert(FromCache::Shared);
+                }
+                Self::Answer(response)
+            }
+            Outcome::Failed(failure) => match failure {
+                Failure::Error(error) => match stale() {
+                    Some(response) => Self::Answer(response),
+                    None => return Err(error),
+                },
+                Failure::Answer(response, verdict) => {
+                    let served = if rules::is_outage(verdict) {
+                        stale()
+                    } else {
+                        None
+                    };
+                    Self::Answer(served.unwrap_or_else(|| {
+                        let mut response = response.map(CacheBody::passed);
+                        mark(&mut response, CacheStatus::Miss);
+                        response
+                    }))
+                }
+            },
+            Outcome::OnesOwn => match stale() {
+                Some(response) => Self::Answer(response),
+                None => {
+                    ask.followed += 1;
+                    Self::fly(settings, service, ask)
+                }
+            },
+        })
+    }
+}
