@@ -16,6 +16,7 @@ use tower_service::Service;
 use crate::{
     CacheBody, CacheStatus, Entry, Found, Store, Wanted,
     control::Control,
+    embeddings::{Asked, Batch},
     flight::Joined,
     freshness::Use,
     future::State,
@@ -80,6 +81,22 @@ where
             return Self::pass(request, false);
         };
         let control = Control::read(request.headers());
+        if !control.no_store
+            && let Some(batch) = Batch::read(&settings.key, &request, &call)
+        {
+            let asked = Asked {
+                settings: Arc::clone(settings),
+                service: service.clone(),
+                request,
+                call,
+                control,
+                batch: Arc::new(batch),
+                now: settings.now(),
+            };
+            return Self::Go(State::Texts {
+                asked: Box::pin(asked.answer()),
+            });
+        }
         let keyed = settings.key.read(&request, &call);
         let keyed = keyed.filter(|keyed| {
             rules::is_cacheable(settings.mode, call.dialect(), keyed.seen, &control)

@@ -36,6 +36,8 @@ pin_project! {
     }
 }
 
+type Answered<S, R> = Result<Response<CacheBody<R>>, <S as Service<Request<Payload>>>::Error>;
+
 pin_project! {
     #[project = StateProj]
     pub(crate) enum State<S, R, St>
@@ -49,6 +51,8 @@ pin_project! {
         Read { request: Option<Request<Payload>> },
         // the store
         Looking { get: St::Get, ask: Option<Box<Ask<St>>> },
+        // a call for embeddings, text by text
+        Texts { asked: Pin<Box<dyn Future<Output = Answered<S, R>> + Send>> },
         // the head of an upstream call, begun by this one or another
         Flying { flight: Arc<Flight<S, R>>, seat: Option<Seat>, ask: Option<Box<Ask<St>>> },
         // the service, for what is not cached
@@ -106,6 +110,11 @@ where
                 StateProj::Looking { get, ask } => {
                     let found = ready!(Pin::new(get).poll(cx));
                     Step::found(settings, service, *take(ask), found)
+                }
+                StateProj::Texts { asked } => {
+                    let answer = ready!(asked.as_mut().poll(cx));
+                    this.state.set(State::Done);
+                    return Poll::Ready(answer);
                 }
                 StateProj::Flying { flight, seat, ask } => {
                     let (number, leads) = seat.as_ref().map_or((0, false), Seat::place);

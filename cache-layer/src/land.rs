@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
-use llm_exchange::{BoxError, Call, ErrorAnswer, FromCache, Payload, Refusal};
+use llm_exchange::{BoxError, Call, ErrorAnswer, FromCache, Meter, Payload, Refusal};
 use tower_service::Service;
 
 use crate::{
-    CacheBody, CacheStatus, Cached, Entry, Store,
+    CacheBody, CacheStatus, Cached, Entry, Key, Store,
     ask::{Ask, Step},
     flight::{Failure, Flight, Outcome, Reader, Seat},
     rules, serve,
@@ -69,44 +69,13 @@ where
             let entry = stale.as_ref()?;
             known(settings, &ask, entry, CacheStatus::Stale)
         };
-        let mark = |response: &mut Response<CacheBody<R>>, status| {
-            Cached::new(status, Some(ask.wanted.key)).mark(response);
-        };
+        let key = Some(ask.wanted.key);
         Ok(match outcome {
             Outcome::Answer(head, meter) => {
                 let hides = flight.asked_usage() && !ask.call.asks_usage();
-                let leads = seat.leads();
-                let hidden = hides.then(|| meter.clone());
-                let reader = Reader::new(seat, meter, head.headers());
-                let mut response = head.map(|()| CacheBody::shared(reader, hidden));
-                if leads {
-                    mark(&mut response, CacheStatus::Miss);
-                } else {
-                    // which is another caller's
-                    response.headers_mut().remove(header::SET_COOKIE);
-                    mark(&mut response, CacheStatus::Coalesced);
-                    response.extensions_mut().insert(FromCache::Shared);
-                }
-                Self::Answer(response)
+                Self::Answer(answered(head, meter, seat, hides, key))
             }
-            Outcome::Failed(failure) => match failure {
-                Failure::Error(error) => match stale() {
-                    Some(response) => Self::Answer(response),
-                    None => return Err(error),
-                },
-                Failure::Answer(response, verdict) => {
-                    let served = if rules::is_outage(verdict) {
-                        stale()
-                    } else {
-                        None
-                    };
-                    Self::Answer(served.unwrap_or_else(|| {
-                        let mut response = response.map(CacheBody::passed);
-                        mark(&mut response, CacheStatus::Miss);
-                        response
-                    }))
-                }
-            },
+            Outcome::Failed(failure) => Self::Answer(failed(failure, stale, key)?),
             Outcome::OnesOwn => match stale() {
                 Some(response) => Self::Answer(response),
                 None => {
@@ -115,5 +84,51 @@ where
                 }
             },
         })
+    }
+}
+
+/// The answer of a flight, for the reader of this seat.
+pub(crate) fn answered<R>(
+    head: Response<()>,
+    meter: Meter,
+    seat: Seat,
+    hides_usage: bool,
+    key: Option<Key>,
+) -> Response<CacheBody<R>> {
+    let leads = seat.leads();
+    let hidden = hides_usage.then(|| meter.clone());
+    let reader = Reader::new(seat, meter, head.headers());
+    let mut response = head.map(|()| CacheBody::shared(reader, hidden));
+    if leads {
+        Cached::new(CacheStatus::Miss, key).mark(&mut response);
+    } else {
+        // which is another caller's
+        response.headers_mut().remove(header::SET_COOKIE);
+        Cached::new(CacheStatus::Coalesced, key).mark(&mut response);
+        response.extensions_mut().insert(FromCache::Shared);
+    }
+    response
+}
+
+/// The call failed: an answer past its time, if that is better and there is one.
+pub(crate) fn failed<E, R>(
+    failure: Failure<E, R>,
+    stale: impl FnOnce() -> Option<Response<CacheBody<R>>>,
+    key: Option<Key>,
+) -> Result<Response<CacheBody<R>>, E> {
+    match failure {
+        Failure::Error(error) => stale().ok_or(error),
+        Failure::Answer(response, verdict) => {
+            let served = if rules::is_outage(verdict) {
+                stale()
+            } else {
+                None
+            };
+            Ok(served.unwrap_or_else(|| {
+                let mut response = response.map(CacheBody::passed);
+                Cached::new(CacheStatus::Miss, key).mark(&mut response);
+                response
+            }))
+        }
     }
 }

@@ -4,6 +4,7 @@ mod ask;
 mod body;
 mod cached;
 mod control;
+mod embeddings;
 mod entry;
 mod flight;
 mod freshness;

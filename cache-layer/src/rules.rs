@@ -98,11 +98,13 @@ pub(crate) fn may_be_kept(
     if meter.is_stream() != wants_stream {
         return Err(NotKept::Form);
     }
-    if !matches!(
-        meter.finish(),
-        Some(FinishReason::Stop | FinishReason::Tool)
-    ) || is_refusal(body)
-    {
+    // embeddings have no reason to end for
+    let is_finished = meter.dialect() == Dialect::OpenAiEmbeddings
+        || matches!(
+            meter.finish(),
+            Some(FinishReason::Stop | FinishReason::Tool)
+        );
+    if !is_finished || is_refusal(body) {
         return Err(NotKept::Finish);
     }
     match (asked, meter.model()) {

@@ -12,7 +12,7 @@ use tower_service::Service;
 use crate::{
     CacheStatus, Store,
     ask::{Ask, Step},
-    flight::{Flight, Joined, Registration},
+    flight::{Flight, Joined, Registration, Sending},
     freshness::Use,
     future::{State, take},
     land::known,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A call that was on the failed flight of another is on one more, and then goes alone.
-const MOST_FOLLOWED: u32 = 2;
+pub(crate) const MOST_FOLLOWED: u32 = 2;
 
 impl<S, R, St> Step<S, R, St>
 where
@@ -56,7 +56,7 @@ where
             }
             Some(Joined::Alone) | None => {
                 let request = take(&mut ask.request);
-                (begin(settings, service, &ask, request, None), true)
+                (begin(settings, service, &ask, request, Vec::new()), true)
             }
         };
         let status = if leads {
@@ -100,7 +100,7 @@ where
             service,
             ask,
             take(&mut request),
-            Some(registration),
+            vec![registration],
         )
     });
     ask.request = request;
@@ -113,7 +113,7 @@ fn begin<S, R, St>(
     service: &S,
     ask: &Ask<St>,
     mut request: Request<Payload>,
-    registration: Option<Registration>,
+    registrations: Vec<Registration>,
 ) -> Arc<Flight<S, R>>
 where
     S: Service<Request<Payload>, Response = Response<R>> + Clone,
@@ -140,19 +140,19 @@ where
     });
     Flight::new(
         service.clone(),
-        request,
+        Sending::This(request),
         call,
         asked_usage,
         settings.of_flights(),
         Arc::clone(&settings.flights),
-        registration,
+        registrations,
         on_end,
     )
 }
 
 /// The model that the answer is to be of. `None`: it has a name of the caller's own, as Azure's
 /// deployments have.
-fn model_asked(request: &Request<Payload>, call: &Call) -> Option<Box<str>> {
+pub(crate) fn model_asked(request: &Request<Payload>, call: &Call) -> Option<Box<str>> {
     let own = request.uri().path().contains("/openai/deployments/");
     call.model().filter(|_| !own).map(Into::into)
 }

@@ -36,8 +36,8 @@ use self::{
 };
 pub(crate) use self::{
     reader::{Reader, Seat},
-    registry::{Flights, Joined, Registration},
-    upstream::Failure,
+    registry::{Each, Flights, Joined, Place, Registration},
+    upstream::{Failure, Sending},
 };
 
 /// An upstream call and who reads it.
@@ -53,7 +53,7 @@ pub(crate) struct Flight<S: Service<Request<Payload>>, R> {
     largest: usize,
     asked_usage: bool,
     /// Gone when the flight can be joined no more.
-    registration: Mutex<Option<Registration>>,
+    registrations: Mutex<Vec<Registration>>,
 }
 
 /// What the upstream call has said so far.
@@ -118,12 +118,12 @@ where
     )]
     pub(crate) fn new(
         service: S,
-        request: Request<Payload>,
+        request: Sending,
         call: Arc<Call>,
         asked_usage: bool,
         settings: FlightSettings,
         flights: Arc<Flights>,
-        registration: Option<Registration>,
+        registrations: Vec<Registration>,
         on_end: Option<OnEnd>,
     ) -> Arc<Self> {
         let FlightSettings {
@@ -146,7 +146,7 @@ where
             held: AtomicUsize::new(0),
             largest,
             asked_usage,
-            registration: Mutex::new(registration),
+            registrations: Mutex::new(registrations),
         })
     }
 
@@ -307,12 +307,13 @@ impl<S: Service<Request<Payload>>, R> Flight<S, R> {
     }
 
     fn unregister(&self) {
-        let registration = self
-            .registration
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        drop(registration);
+        let registrations = std::mem::take(
+            &mut *self
+                .registrations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        drop(registrations);
     }
 
     fn let_go(&self) {

@@ -102,6 +102,19 @@ impl KeySettings {
         self.secret.key(&parts)
     }
 
+    /// Reads a call for embeddings but for its texts, of which each has a key of its own.
+    pub(crate) fn read_but_texts(&self, request: &Request<Payload>, call: &Call) -> Option<Keyed> {
+        let body = request.body().whole()?;
+        self.read_as(Kind::Embeddings, request, call, body, Some(b"input"))
+    }
+
+    /// The key of one text of a call, as it is written.
+    pub(crate) fn text(&self, call: Key, text: &[u8]) -> Key {
+        let mut parts = Parts::with_capacity(text.len() + 64);
+        parts.begin(Kind::Text).part(&call.0).part(text);
+        self.secret.key(&parts)
+    }
+
     /// A request, with this body and without this member of it.
     fn read_as(
         &self,

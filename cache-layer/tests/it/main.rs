@@ -6,6 +6,7 @@ mod answers;
 mod common;
 mod control;
 mod drops;
+mod embeddings;
 mod flights;
 mod forms;
 mod never_stored;
