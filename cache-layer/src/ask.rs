@@ -15,12 +15,13 @@ use tower_service::Service;
 
 use crate::{
     CacheBody, CacheStatus, Entry, Found, Store, Wanted,
+    alike::{Indexing, Looked, look_up},
     control::Control,
     embeddings::{Asked, Batch},
     flight::Joined,
     freshness::Use,
     future::State,
-    land::{known, not_cached},
+    land::{self, known, not_cached},
     revalidate, rules,
     settings::Settings,
     takeoff::join,
@@ -36,6 +37,8 @@ pub(crate) struct Ask<St: Store> {
     pub(crate) ticket: St::Ticket,
     /// To be served if the provider fails.
     pub(crate) stale: Option<Arc<Entry>>,
+    /// To be told when the answer is stored.
+    pub(crate) indexing: Option<Indexing>,
     /// How many flights of others failed that it was on.
     pub(crate) followed: u32,
 }
@@ -131,6 +134,7 @@ where
             wanted,
             ticket: St::Ticket::default(),
             stale: None,
+            indexing: None,
             followed: 0,
         };
         // in memory it is there or not at once
@@ -175,9 +179,64 @@ where
                 Use::Nothing => {}
             }
         }
+        match compare(settings, &ask, reads) {
+            Some(looked) => {
+                let ask = Some(Box::new(ask));
+                Self::Go(State::Comparing { looked, ask })
+            }
+            None => Self::unknown(settings, service, ask),
+        }
+    }
+
+    /// The question was compared with those whose answers are known.
+    pub(crate) fn compared(
+        settings: &Arc<Settings<St>>,
+        service: &S,
+        mut ask: Ask<St>,
+        looked: Looked,
+    ) -> Self {
+        if let Some(alike) = &looked.found
+            && let Some(response) = land::alike(settings, &ask, alike)
+        {
+            return Self::Answer(response);
+        }
+        ask.indexing = looked.indexing;
+        Self::unknown(settings, service, ask)
+    }
+
+    fn unknown(settings: &Arc<Settings<St>>, service: &S, ask: Ask<St>) -> Self {
         if ask.control.only_if_cached {
             return Self::Answer(not_cached(settings, &ask.call));
         }
         Self::fly(settings, service, ask)
     }
+}
+
+/// A lookup by meaning. `None`: that is not wanted, or not for this call, or an equal call is under way.
+fn compare<St: Store>(
+    settings: &Arc<Settings<St>>,
+    ask: &Ask<St>,
+    reads: bool,
+) -> Option<Pin<Box<dyn Future<Output = Looked> + Send>>> {
+    let semantic = settings.semantic.as_ref()?;
+    let request = ask.request.as_ref()?;
+    if settings.flights.has((ask.wanted.key, ask.call.is_stream())) {
+        return None;
+    }
+    let question = semantic.question(request)?;
+    let space = settings.key.space(request, &ask.call, &question.at)?;
+    let (wanted, max_age, freshness) = (ask.wanted, ask.control.max_age, settings.freshness);
+    let is_good = move |entry: &Entry| {
+        freshness.judge(entry.age(wanted.now), entry.ttl(), max_age) == Use::Fresh
+    };
+    let (semantic, store) = (Arc::clone(semantic), settings.store.clone());
+    Some(Box::pin(look_up(
+        semantic,
+        store,
+        space,
+        question.text,
+        wanted,
+        reads,
+        is_good,
+    )))
 }

@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use crate::{
     CacheBody, CacheStatus, Cached, Store,
+    alike::Looked,
     ask::{Ask, Step},
     flight::{Flight, Seat},
     settings::Settings,
@@ -51,6 +52,8 @@ pin_project! {
         Read { request: Option<Request<Payload>> },
         // the store
         Looking { get: St::Get, ask: Option<Box<Ask<St>>> },
+        // the meaning of the question
+        Comparing { looked: Pin<Box<dyn Future<Output = Looked> + Send>>, ask: Option<Box<Ask<St>>> },
         // a call for embeddings, text by text
         Texts { asked: Pin<Box<dyn Future<Output = Answered<S, R>> + Send>> },
         // the head of an upstream call, begun by this one or another
@@ -110,6 +113,10 @@ where
                 StateProj::Looking { get, ask } => {
                     let found = ready!(Pin::new(get).poll(cx));
                     Step::found(settings, service, *take(ask), found)
+                }
+                StateProj::Comparing { looked, ask } => {
+                    let looked = ready!(looked.as_mut().poll(cx));
+                    Step::compared(settings, service, *take(ask), looked)
                 }
                 StateProj::Texts { asked } => {
                     let answer = ready!(asked.as_mut().poll(cx));

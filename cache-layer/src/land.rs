@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use crate::{
     CacheBody, CacheStatus, Cached, Entry, Key, Store,
+    alike::Alike,
     ask::{Ask, Step},
     flight::{Failure, Flight, Outcome, Reader, Seat},
     rules, serve,
@@ -43,6 +44,29 @@ pub(crate) fn known<R, St: Store>(
         ask.wanted.key,
         entry.age(ask.wanted.now),
     );
+    Some(response)
+}
+
+/// The known answer to a question that is alike, counted and marked.
+pub(crate) fn alike<R, St: Store>(
+    settings: &Settings<St>,
+    ask: &Ask<St>,
+    alike: &Alike,
+) -> Option<Response<CacheBody<R>>> {
+    let Alike {
+        entry,
+        key,
+        similarity,
+    } = alike;
+    let mut response = serve::response(entry, &ask.call, settings.pace)?;
+    settings.counters.status(CacheStatus::Hit);
+    settings.counters.alike();
+    settings.counters.saved(entry, &settings.prices);
+    let mut cached = Cached::new(CacheStatus::Hit, Some(*key));
+    cached.age = Some(entry.age(ask.wanted.now));
+    cached.similarity = Some(*similarity);
+    cached.mark(&mut response);
+    response.extensions_mut().insert(FromCache::Hit);
     Some(response)
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod alike;
 mod ask;
 mod body;
 mod cached;
@@ -24,10 +25,12 @@ mod stats;
 mod store;
 mod sync;
 mod takeoff;
+mod within;
 
 #[cfg(feature = "redis")]
 pub use self::store::{Generations, InvalidRedis, RedisStore};
 pub use self::{
+    alike::{Candidate, Indexed, MemoryIndex, Near, Nearest, Semantic, VectorIndex},
     body::CacheBody,
     cached::{CacheStatus, Cached},
     entry::Entry,

@@ -8,7 +8,9 @@ use llm_exchange::{Dialect, Meter, PeekLimits, WallClock};
 use tokio::time::Instant;
 
 use crate::{
-    Entry, Mode, NotKept, Put, Store, Tags, Wanted, embeddings,
+    Entry, Mode, NotKept, Put, Semantic, Store, Tags, Wanted,
+    alike::Indexing,
+    embeddings,
     entry::{Head, kept, millis, whole_millis},
     flight::{FlightSettings, Flights},
     freshness::Freshness,
@@ -33,6 +35,7 @@ pub(crate) struct Settings<St> {
     pub(crate) peek: PeekLimits,
     pub(crate) clock: WallClock,
     pub(crate) prices: Prices,
+    pub(crate) semantic: Option<Arc<Semantic>>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) counters: Arc<Counters>,
 }
@@ -60,6 +63,7 @@ impl<St> Settings<St> {
             peek: self.peek,
             clock: self.clock.clone(),
             prices: self.prices.clone(),
+            semantic: self.semantic.clone(),
             flights: Arc::clone(&self.flights),
             counters: Arc::clone(&self.counters),
         }
@@ -102,6 +106,8 @@ pub(crate) struct Keeping<St: Store> {
     pub(crate) wants_stream: bool,
     /// The answer has its usage because it was asked for.
     pub(crate) asked_usage: bool,
+    /// To be told that it is kept.
+    pub(crate) indexing: Option<Indexing>,
     pub(crate) began: Instant,
 }
 
@@ -134,7 +140,11 @@ impl<St: Store> Keeping<St> {
             headers: kept(headers, meter.is_stream(), body.len()),
             body,
         };
-        settings.put(&self.wanted, Arc::new(entry), self.ticket)
+        settings.put(&self.wanted, Arc::new(entry), self.ticket)?;
+        if let Some(indexing) = self.indexing {
+            indexing.stored(self.wanted.key);
+        }
+        Ok(())
     }
 }
 

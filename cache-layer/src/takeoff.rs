@@ -133,6 +133,7 @@ where
         asked_model: model_asked(&request, &ask.call),
         wants_stream: ask.call.is_stream(),
         asked_usage,
+        indexing: ask.indexing.clone(),
         began: Instant::now(),
     };
     let on_end = settings.writes.then(|| {

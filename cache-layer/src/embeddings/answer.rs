@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::texts::within;
+use crate::within::within;
 
 /// The embeddings of an answer as they are written, in the order of their texts.
 pub(super) struct Embeddings<'a> {

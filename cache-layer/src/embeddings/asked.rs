@@ -135,8 +135,8 @@ where
         }
         let answer = self.stale(texts);
         let round = self.join(texts, false);
-        if let Some((flight, _)) = round.own {
-            revalidate::spawn(flight);
+        if let Some(own) = round.own {
+            revalidate::spawn(own.flight);
         }
         answer.unwrap_or_else(|| self.merged(texts, &[]))
     }

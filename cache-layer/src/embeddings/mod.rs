@@ -23,12 +23,12 @@ pub(crate) use self::{answer::is_answer, asked::Asked, texts::Batch};
 const LARGEST: usize = 64 << 20;
 
 /// Waits for all of these at once, or until one is `enough`: what there is of each by then.
-async fn all<F: Future>(
+async fn all<F>(
     futures: Vec<F>,
     enough: impl Fn(usize, &F::Output) -> bool,
 ) -> Vec<Option<F::Output>>
 where
-    F: Unpin,
+    F: Future + Unpin,
 {
     let mut futures: Vec<_> = futures.into_iter().map(Some).collect();
     let mut outputs: Vec<_> = futures.iter().map(|_| None).collect();

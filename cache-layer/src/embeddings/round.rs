@@ -28,51 +28,28 @@ use crate::{
 
 /// The flights that one round of a call takes part in.
 pub(super) struct Round<F> {
-    /// The one that it began, with the texts that it asks for in their order.
-    pub(super) own: Option<(Arc<F>, Vec<usize>)>,
-    /// Those of others, with the places in their answers where texts of this call stand.
-    others: Vec<(Arc<F>, Vec<(usize, Place)>)>,
+    /// The one that it began.
+    pub(super) own: Option<Part<F>>,
+    others: Vec<Part<F>>,
 }
 
 impl<F> Round<F> {
     /// The one flight whose answer is that of the whole call as it is, and whether this call began it.
     pub(super) fn straight(&self, batch: &Batch) -> Option<(Arc<F>, bool)> {
-        let all = batch.places.len();
-        if !batch.is_distinct() {
-            return None;
-        }
-        match (&self.own, &self.others[..]) {
-            (Some((flight, texts)), []) if texts.len() == all => Some((Arc::clone(flight), true)),
-            (None, [(flight, texts)]) => {
-                let is_same = |(text, place): &(usize, Place)| place.at == *text && place.of == all;
-                let same = texts.len() == all && texts.iter().all(is_same);
-                same.then(|| (Arc::clone(flight), false))
-            }
-            _ => None,
-        }
+        let (part, leads) = match (&self.own, &self.others[..]) {
+            (Some(own), []) => (own, true),
+            (None, [other]) => (other, false),
+            _ => return None,
+        };
+        let all = batch.texts.len();
+        let is_all = part.of == all && part.places.len() == all;
+        let in_order = part.places.iter().all(|(text, at)| text == at);
+        (batch.is_distinct() && is_all && in_order).then(|| (Arc::clone(&part.flight), leads))
     }
 
     /// All of them, its own first.
     pub(super) fn parts(self) -> impl Iterator<Item = Part<F>> {
-        let own = self.own.into_iter().map(|(flight, texts)| Part {
-            flight,
-            of: texts.len(),
-            places: texts
-                .into_iter()
-                .enumerate()
-                .map(|(at, text)| (text, at))
-                .collect(),
-        });
-        own.chain(self.others.into_iter().map(|(flight, texts)| {
-            Part {
-                flight,
-                of: texts.first().map_or(0, |(_, place)| place.of),
-                places: texts
-                    .into_iter()
-                    .map(|(text, place)| (text, place.at))
-                    .collect(),
-            }
-        }))
+        self.own.into_iter().chain(self.others)
     }
 }
 
@@ -83,6 +60,21 @@ pub(super) struct Part<F> {
     pub(super) of: usize,
     /// Texts of the call, and where in the flight's answer each stands.
     pub(super) places: Vec<(usize, usize)>,
+}
+
+impl<F> Part<F> {
+    /// A flight that asks for these texts.
+    fn own(flight: Arc<F>, texts: Vec<usize>) -> Self {
+        Self {
+            flight,
+            of: texts.len(),
+            places: texts
+                .into_iter()
+                .enumerate()
+                .map(|(at, text)| (text, at))
+                .collect(),
+        }
+    }
 }
 
 /// The whole answer of one flight.
@@ -161,7 +153,7 @@ where
         if !shares || followed_enough {
             let flight = self.begin(texts, &missing, Vec::new());
             return Round {
-                own: Some((flight, missing)),
+                own: Some(Part::own(flight, missing)),
                 others: Vec::new(),
             };
         }
@@ -187,18 +179,20 @@ where
                 self.begin(texts, &rest, registrations)
             },
         );
-        let (mut rest, mut others) = (Vec::new(), Vec::<(Arc<Flight<S, R>>, Vec<_>)>::new());
-        for (each, text) in each.into_iter().zip(&missing) {
+        let (mut rest, mut others) = (Vec::new(), Vec::<Part<Flight<S, R>>>::new());
+        for (each, text) in each.into_iter().zip(missing.iter().copied()) {
             match each {
-                Each::Begun => rest.push(*text),
+                Each::Begun => rest.push(text),
                 Each::Known => {}
-                Each::There(flight, place) => {
-                    let there = others
-                        .iter_mut()
-                        .find(|(other, _)| Arc::ptr_eq(other, &flight));
-                    match there {
-                        Some((_, texts)) => texts.push((*text, place)),
-                        None => others.push((flight, vec![(*text, place)])),
+                Each::There(flight, Place { at, of }) => {
+                    let mut parts = others.iter_mut();
+                    match parts.find(|part| Arc::ptr_eq(&part.flight, &flight)) {
+                        Some(part) => part.places.push((text, at)),
+                        None => others.push(Part {
+                            flight,
+                            of,
+                            places: vec![(text, at)],
+                        }),
                     }
                 }
             }
@@ -207,7 +201,7 @@ where
             texts[text].known = Some(entry);
         }
         Round {
-            own: own.map(|flight| (flight, rest)),
+            own: own.map(|flight| Part::own(flight, rest)),
             others,
         }
     }

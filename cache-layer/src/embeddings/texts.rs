@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::{
     Key, Tags, Wanted,
     key::{BuildAsItIs, KeySettings},
+    within::within,
 };
 
 /// More texts than the API takes in one call.
@@ -122,13 +123,6 @@ fn written(input: &str) -> Option<Cow<'_, [u8]>> {
     let all = !tokens.trim().is_empty() && tokens.as_bytes().iter().all(is_token);
     let bytes = tokens.bytes().filter(|byte| !byte.is_ascii_whitespace());
     all.then(|| bytes.collect::<Vec<_>>().into())
-}
-
-/// Where a part of a whole stands in it.
-pub(super) fn within(whole: &[u8], part: &str) -> Option<Range<usize>> {
-    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
-    let end = start.checked_add(part.len())?;
-    (end <= whole.len()).then_some(start..end)
 }
 
 #[cfg(test)]

@@ -176,6 +176,11 @@ impl Flights {
         }
     }
 
+    /// Whether a call of this key is under way.
+    pub(crate) fn has(&self, key: FlightKey) -> bool {
+        self.lock().contains_key(&key)
+    }
+
     /// How many calls are under way.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()

@@ -25,6 +25,10 @@ pub(super) struct Upstream<S: Service<Request<Payload>>, R> {
 }
 
 /// What is sent.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is nearly always the large one"
+)]
 pub(crate) enum Sending {
     /// This request.
     This(Request<Payload>),

@@ -9,6 +9,7 @@ mod tests;
 use std::{
     fmt,
     hash::{BuildHasherDefault, Hash, Hasher},
+    ops::Range,
 };
 
 use http::{HeaderMap, HeaderName, Request};
@@ -108,6 +109,20 @@ impl KeySettings {
         self.read_as(Kind::Embeddings, request, call, body, Some(b"input"))
     }
 
+    /// What calls have in common that are equal but for a question, which stands here in this one.
+    pub(crate) fn space(
+        &self,
+        request: &Request<Payload>,
+        call: &Call,
+        question: &Range<usize>,
+    ) -> Option<Key> {
+        let body = request.body().whole()?;
+        let (before, after) = (body.get(..question.start)?, body.get(question.end..)?);
+        let without = [before, b"\"\"", after].concat();
+        let keyed = self.read_as(Kind::Space, request, call, &without, None)?;
+        Some(keyed.key)
+    }
+
     /// The key of one text of a call, as it is written.
     pub(crate) fn text(&self, call: Key, text: &[u8]) -> Key {
         let mut parts = Parts::with_capacity(text.len() + 64);
@@ -199,6 +214,18 @@ fn is_signed_anew(headers: &HeaderMap) -> bool {
 }
 
 impl Key {
+    /// The hash, for an index or a store of the app's.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The key of what [`to_bytes`](Self::to_bytes) gave.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// A hash is as good as any other hash of it.
     fn first(&self) -> u64 {
         let mut first = [0; 8];

@@ -2,6 +2,7 @@
 #![allow(clippy::type_complexity, reason = "tables of cases")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod alike;
 mod answers;
 mod common;
 mod control;
