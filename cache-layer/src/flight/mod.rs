@@ -10,6 +10,7 @@ mod joined;
 mod reader;
 mod registry;
 mod tape;
+mod told;
 mod turn;
 mod upstream;
 mod wakers;
@@ -23,7 +24,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Request, Response, StatusCode, Version, response};
+use http::{Request, Response, response};
 use http_body::Body;
 use llm_exchange::{BoxError, Call, Meter, Payload, PeekLimits, WallClock};
 use tower_service::Service;
@@ -31,10 +32,12 @@ use tower_service::Service;
 pub(crate) use self::{
     reader::{Reader, Seat},
     registry::{Each, Flights, Joined, Place, Registration},
+    told::OnEnd,
     upstream::{Failure, Sending},
 };
 use self::{
     tape::{Tape, TapeEnd},
+    told::{Head, Known, Told},
     turn::{Took, Turn},
     upstream::{Next, Upstream},
     wakers::Wakers,
@@ -55,37 +58,6 @@ pub(crate) struct Flight<S: Service<Request<Payload>>, R> {
     /// Gone when the flight can be joined no more.
     registrations: Mutex<Vec<Registration>>,
 }
-
-/// What the upstream call has said so far.
-struct Told<E, R> {
-    head: Head<E, R>,
-    tape: Tape,
-    /// Who began it has left.
-    leader_left: bool,
-    on_end: Option<OnEnd>,
-}
-
-enum Head<E, R> {
-    Awaited,
-    Known(Box<Known>),
-    /// Taken by who began it.
-    Failed(Option<Failure<E, R>>),
-}
-
-/// The head of an answer that is shared.
-struct Known {
-    status: StatusCode,
-    version: Version,
-    headers: HeaderMap,
-    meter: Meter,
-    /// For who began the call.
-    extensions: Option<Extensions>,
-    length: Option<u64>,
-}
-
-/// Called once, with an answer that came to its end: its head, and all of its body, or `None` where
-/// that was too large to be kept.
-pub(crate) type OnEnd = Box<dyn FnOnce(&HeaderMap, &Meter, Option<Bytes>) + Send>;
 
 /// What a flight needs beside the service and the request.
 pub(crate) struct FlightSettings {
