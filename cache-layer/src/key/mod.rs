@@ -178,7 +178,11 @@ impl KeySettings {
         parts.lower_case(host);
         parts.number(uri.port_u16().map_or(0, |port| u64::from(port) + 1));
         parts.part(call.dialect().as_str().as_bytes());
-        parts.part(uri.path().as_bytes());
+        // of one address whether it is streamed or not
+        match uri.path().strip_suffix(":streamRawPredict") {
+            Some(model) => parts.part([model, ":rawPredict"].concat().as_bytes()),
+            None => parts.part(uri.path().as_bytes()),
+        };
         parts.part(query_without_credentials(uri).as_bytes());
         parts.part(call.model().unwrap_or_default().as_bytes());
         self.headers(request.headers(), &mut parts);
