@@ -113,6 +113,6 @@ async fn candidate<St: Store>(
     Some(Alike {
         entry,
         key,
-        similarity,
+        similarity: similarity.min(1.0),
     })
 }

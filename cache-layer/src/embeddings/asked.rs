@@ -12,7 +12,7 @@ use super::{
     all,
     answer::Embeddings,
     merge::Text,
-    round::{Came, Round, came},
+    round::{Came, Round, came, unmerged},
     texts::Batch,
 };
 use crate::{
@@ -57,7 +57,9 @@ where
             .iter()
             .all(|text| text.is_served_at_once(self.settings.writes))
         {
-            return Ok(self.known(&mut texts));
+            if let Some(answer) = self.known(&mut texts) {
+                return Ok(answer);
+            }
         }
         if self.control.only_if_cached {
             return Ok(not_cached(&self.settings, &self.call));
@@ -80,7 +82,19 @@ where
                 return failed(failure, || self.stale(&texts), None);
             }
         }
-        Ok(self.merged(&texts, &paid))
+        match self.merged(&texts, &paid) {
+            Some(answer) => Ok(answer),
+            None => self.as_it_came(&texts).await,
+        }
+    }
+
+    /// The provider's answers can't be taken apart: the call is made as it would be without a cache.
+    async fn as_it_came(&mut self, texts: &[Text<St::Ticket>]) -> Answer<S, R> {
+        let flight = self.unkept();
+        match self.pass(&flight, true, texts).await {
+            Some(answer) => answer,
+            None => failed(unmerged(), || None, self.key()),
+        }
     }
 
     // What waits borrows the call mutably, as services need not be `Sync`.
@@ -128,7 +142,7 @@ where
     }
 
     /// All of it is known, some of it perhaps past its time.
-    fn known(&self, texts: &mut [Text<St::Ticket>]) -> Response<CacheBody<R>> {
+    fn known(&self, texts: &mut [Text<St::Ticket>]) -> Option<Response<CacheBody<R>>> {
         let is_fresh = texts.iter().all(|text| text.known.is_some());
         if is_fresh {
             return self.merged(texts, &[]);
@@ -138,13 +152,13 @@ where
         if let Some(own) = round.own {
             revalidate::spawn(own.flight);
         }
-        answer.unwrap_or_else(|| self.merged(texts, &[]))
+        answer
     }
 
     /// Where an answer past its time will do for each text that is not there.
     fn stale(&self, texts: &[Text<St::Ticket>]) -> Option<Response<CacheBody<R>>> {
         let texts: Option<Vec<_>> = texts.iter().map(Text::or_stale).collect();
-        Some(self.served(&texts?, CacheStatus::Stale))
+        self.served(&texts?, CacheStatus::Stale)
     }
 
     /// Hands on the answer of one flight that is all of this call's. `None`: it failed, and was

@@ -11,7 +11,7 @@ use tower_service::Service;
 use super::{
     answer::{Embeddings, Used},
     asked::Asked,
-    round::{Came, unmerged},
+    round::Came,
 };
 use crate::{
     CacheBody, CacheStatus, Cached, Entry, Key, Store, Wanted, freshness::Use, replay::Replay,
@@ -101,12 +101,13 @@ where
         }
     }
 
-    /// The answer to the whole call, of which this was asked for and the rest was there.
+    /// The answer to the whole call, of which this was asked for and the rest was there. `None`: what
+    /// came can't be put together with the rest.
     pub(super) fn merged(
         &self,
         texts: &[Text<St::Ticket>],
         paid: &[Arc<Came>],
-    ) -> Response<CacheBody<R>> {
+    ) -> Option<Response<CacheBody<R>>> {
         let sources: Vec<_> = texts.iter().filter_map(Text::source).collect();
         let Some(newest) = paid.last() else {
             let all_known = texts.iter().all(|text| text.known.is_some());
@@ -126,23 +127,21 @@ where
                     .sum(),
             ),
         };
-        self.settings.counters.status(CacheStatus::Miss);
         let template = Source::Came(Arc::clone(newest), 0);
-        let body = self.put_together(&sources, &template, |_| used);
-        let mut response = match body {
-            Some(body) => {
-                self.saved(&sources);
-                whole(body, newest.headers.clone())
-            }
-            None => unmerged().map(CacheBody::passed),
-        };
+        let body = self.put_together(&sources, &template, |_| used)?;
+        self.settings.counters.status(CacheStatus::Miss);
+        self.saved(&sources, paid.iter().map(|came| came.texts).sum());
+        let mut response = whole(body, newest.headers.clone());
         Cached::new(CacheStatus::Miss, self.key()).mark(&mut response);
-        response
+        Some(response)
     }
 
     /// An answer for which this call asked for nothing.
-    pub(super) fn served(&self, sources: &[Source], status: CacheStatus) -> Response<CacheBody<R>> {
-        self.settings.counters.status(status);
+    pub(super) fn served(
+        &self,
+        sources: &[Source],
+        status: CacheStatus,
+    ) -> Option<Response<CacheBody<R>>> {
         let as_it_is = match (sources, self.batch.is_distinct()) {
             ([Source::Known(entry)], true) => serve::response(entry, &self.call, None),
             _ => None,
@@ -155,10 +154,9 @@ where
                 HeaderMap::from_iter([(header::CONTENT_TYPE, json)]),
             ))
         };
-        let Some(mut response) = as_it_is.or_else(put) else {
-            return unmerged().map(CacheBody::passed);
-        };
-        self.saved(sources);
+        let mut response = as_it_is.or_else(put)?;
+        self.settings.counters.status(status);
+        self.saved(sources, 0);
         let ages = sources.iter().filter_map(|source| match source {
             Source::Known(entry) => Some(entry.age(self.now)),
             Source::Came(..) => None,
@@ -170,7 +168,7 @@ where
             CacheStatus::Coalesced => FromCache::Shared,
             _ => FromCache::Hit,
         });
-        response
+        Some(response)
     }
 
     /// The embeddings in the order of the call. `used` is told what these texts had cost: of a part
@@ -209,7 +207,7 @@ where
         Some(Embeddings::read(body, texts)?.with(&vectors, used(cost)))
     }
 
-    fn saved(&self, sources: &[Source]) {
+    fn saved(&self, sources: &[Source], asked: usize) {
         let mut known = 0;
         for source in sources {
             if let Source::Known(entry) = source {
@@ -217,7 +215,6 @@ where
                 known += 1;
             }
         }
-        let asked = self.batch.texts.len() - known;
         self.settings.counters.texts(known, asked);
     }
 }

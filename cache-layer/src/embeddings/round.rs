@@ -5,9 +5,7 @@ use std::{future::poll_fn, pin::Pin, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
-use llm_exchange::{
-    AnswerBody, BoxError, Call, Dialect, ErrorAnswer, Payload, Verdict, ask_for_plain_text,
-};
+use llm_exchange::{BoxError, Call, Dialect, ErrorAnswer, Payload, Verdict, ask_for_plain_text};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -112,7 +110,7 @@ where
             Ok(Ok(data)) if body.len() + data.len() <= LARGEST => body.extend_from_slice(&data),
             // trailers
             Ok(Err(_)) => {}
-            _ => return Err(leads.then(|| Failure::Answer(unmerged(), Verdict::Failed))),
+            _ => return Err(leads.then(unmerged)),
         }
     }
     let headers = head.into_parts().0.headers;
@@ -123,11 +121,13 @@ where
     })
 }
 
-/// The part of a batch that was asked for did not come as it should have.
-pub(super) fn unmerged<R>() -> Response<AnswerBody<R>> {
-    let message = "the provider's answer broke off, is too large, or can't be put together with what is known";
+/// What was asked for did not come to its end, or is too large to be put together with the rest.
+pub(super) fn unmerged<E, R>() -> Failure<E, R> {
+    let message =
+        "the provider's answer broke off or is too large to be put together with what is known";
     let answer = ErrorAnswer::new(StatusCode::BAD_GATEWAY, "embeddings_incomplete", message);
-    answer.into_response(Some(Dialect::OpenAiEmbeddings))
+    let answer = answer.into_response(Some(Dialect::OpenAiEmbeddings));
+    Failure::Answer(answer, Verdict::Failed)
 }
 
 impl<S, R, St> Asked<S, St>
@@ -239,6 +239,21 @@ where
             Arc::clone(&settings.flights),
             registrations,
             on_end,
+        )
+    }
+
+    /// A flight of the call as it came, of which nothing is kept.
+    pub(super) fn unkept(&self) -> Arc<Flight<S, R>> {
+        let request = copy(&self.request);
+        Flight::new(
+            self.service.clone(),
+            Sending::Made(Box::new(|| request)),
+            Arc::clone(&self.call),
+            false,
+            self.settings.of_flights(),
+            Arc::clone(&self.settings.flights),
+            Vec::new(),
+            None,
         )
     }
 

@@ -406,9 +406,12 @@ async fn a_failure_of_the_rest_is_the_answer_and_spoils_nothing() {
     // an answer that can't be put together
     let gap = r#"{"object":"list","data":[],"model":"text-embedding-3-small","usage":{"prompt_tokens":3,"total_tokens":3}}"#;
     provider.instead(200, gap);
-    let got = asks(&layer, &provider, &of(vec!["a", "b"])).await;
-    assert_eq!(got.response.status(), 502);
-    assert!(got.text.contains("embeddings_incomplete"), "{}", got.text);
+    provider.asked();
+    let twice = of(vec!["a", "b", "b"]);
+    let got = asks(&layer, &provider, &twice).await;
+    assert_eq!((got.cache(), parts(&got).0), ("miss", expected(&twice)));
+    // so the call is made as it came
+    assert_eq!(provider.asked(), [vec![json!("b")], inputs(&twice)]);
     provider.instead(200, &RATE_LIMITED.replace("slow", "so"));
     assert!(
         asks(&layer, &provider, &of(vec!["a", "b"]))
@@ -420,6 +423,46 @@ async fn a_failure_of_the_rest_is_the_answer_and_spoils_nothing() {
     let got = asks(&layer, &provider, &of(vec!["a", "b"])).await;
     assert_eq!(parts(&got).0, expected(&of(vec!["a", "b"])));
     assert_eq!(provider.asked(), [[json!("b")]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_breaks_off_is_an_error_and_one_that_is_packed_passes_as_it_came() {
+    let whole = |input: Value| uncached(&of(input)).to_string();
+    let two = whole(json!(["b", "c"]));
+    let broken = ScriptedBody::chunks([two[..two.len() / 2].to_owned()]).error("reset");
+    let broken = Answer::status(200)
+        .header("content-type", "application/json")
+        .body(broken);
+    let packed = || Answer::json(200, "\u{1f}packed").header("content-encoding", "gzip");
+    let script = Script::new()
+        .collect_bodies()
+        .then(Answer::json(200, whole(json!("a"))))
+        .then(broken)
+        .then(Answer::json(200, two.clone()))
+        .then(packed())
+        .then(packed());
+    let layer = layer();
+    let asks = async |input: Value| {
+        let request = post_embeddings("sk-one", &of(input));
+        let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
+        read(response).await
+    };
+    asks(json!("a")).await;
+    let got = asks(json!(["a", "b", "c"])).await;
+    assert_eq!(got.response.status(), 502);
+    assert!(got.text.contains("embeddings_incomplete"), "{}", got.text);
+    let got = asks(json!(["a", "b", "c"])).await;
+    assert_eq!(parts(&got).0, expected(&of(json!(["a", "b", "c"]))));
+
+    // asked for twice, as the first answer says nothing to who can't read it
+    let got = asks(json!(["d", "d"])).await;
+    assert_eq!((got.cache(), &*got.text), ("miss", "\u{1f}packed"));
+    assert_eq!(got.header("content-encoding"), Some("gzip"));
+    let last = script.seen().last().unwrap().body.clone().unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&last).unwrap(),
+        of(json!(["d", "d"]))
+    );
 }
 
 #[tokio::test(start_paused = true)]
