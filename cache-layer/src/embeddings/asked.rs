@@ -53,13 +53,11 @@ where
     /// Looks for each text, asks for those that are not known, and puts the answer together.
     pub(crate) async fn answer(mut self) -> Answer<S, R> {
         let mut texts = self.look_up().await;
-        if texts
-            .iter()
-            .all(|text| text.is_served_at_once(self.settings.writes))
+        let writes = self.settings.writes;
+        if texts.iter().all(|text| text.is_served_at_once(writes))
+            && let Some(answer) = self.known(&mut texts)
         {
-            if let Some(answer) = self.known(&mut texts) {
-                return Ok(answer);
-            }
+            return Ok(answer);
         }
         if self.control.only_if_cached {
             return Ok(not_cached(&self.settings, &self.call));
