@@ -7,6 +7,7 @@ mod answers;
 mod common;
 mod control;
 mod drops;
+mod embedder;
 mod embeddings;
 mod flights;
 mod forms;
