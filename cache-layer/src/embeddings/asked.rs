@@ -39,6 +39,9 @@ pub(crate) struct Asked<S, St: Store> {
     pub(crate) now: u64,
 }
 
+/// The most texts that a store is asked for at a time: on a server they share the bound of one lookup.
+const TOGETHER: usize = 128;
+
 type Answer<S, R> = Result<Response<CacheBody<R>>, <S as Service<Request<Payload>>>::Error>;
 
 impl<S, R, St> Asked<S, St>
@@ -100,11 +103,11 @@ where
     /// What the store has of each text.
     async fn look_up(&mut self) -> Vec<Text<St::Ticket>> {
         let wanted: Vec<_> = self.batch.wanted(self.now).collect();
-        let gets = wanted
-            .iter()
-            .map(|wanted| self.settings.store.get(wanted))
-            .collect();
-        let found = all(gets, |_, _| false).await;
+        let mut found = Vec::with_capacity(wanted.len());
+        for some in wanted.chunks(TOGETHER) {
+            let gets = some.iter().map(|wanted| self.settings.store.get(wanted));
+            found.extend(all(gets.collect(), |_, _| false).await);
+        }
         let reads = self.settings.reads && !self.control.no_cache;
         let texts = wanted.into_iter().zip(found).map(|(wanted, found)| {
             let found = found.unwrap_or_default();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache_layer::CacheLayer;
+use cache_layer::{CacheLayer, Store};
 use http::{Request, Response, header};
 use http_body_util::Full;
 use llm_exchange::Payload;
@@ -146,13 +146,17 @@ pub(crate) fn post_embeddings(key: &str, request: &Value) -> Request<Full<Bytes>
     post
 }
 
-pub(crate) async fn asks(layer: &CacheLayer, provider: &Provider, request: &Value) -> Got {
+pub(crate) async fn asks<St: Store>(
+    layer: &CacheLayer<St>,
+    provider: &Provider,
+    request: &Value,
+) -> Got {
     asks_by("sk-one", layer, provider, request).await
 }
 
-pub(crate) async fn asks_by(
+pub(crate) async fn asks_by<St: Store>(
     key: &str,
-    layer: &CacheLayer,
+    layer: &CacheLayer<St>,
     provider: &Provider,
     request: &Value,
 ) -> Got {
