@@ -178,7 +178,7 @@ async fn a_large_batch_of_texts_is_kept_and_known_text_by_text_and_an_outage_is_
     assert_eq!(asked, [["another"]]);
 
     server.kill().await;
-    let start = Instant::now();
+    let start = now();
     let got = asks(&layer, &provider, &of(more.clone())).await;
     assert_eq!((got.cache(), parts(&got).0), ("miss", expected(&of(more))));
     assert!(
