@@ -20,7 +20,6 @@ use std::net::SocketAddr;
 
 use breaker_layer::BreakerLayer;
 use cost_layer::Prices;
-use fallback_layer::FallbackLayer;
 use retry_layer::RetryLayer;
 use serde::Deserialize;
 use toml::Spanned;
@@ -42,7 +41,7 @@ use self::{
     listen::{LISTEN, address},
     provider::{ProviderSection, providers},
     retry::RetrySection,
-    route::{RouteSection, routes},
+    route::{Fallback, RouteSection, routes},
     sse::SseSection,
 };
 use crate::{auth::Auth, provider::Provider, routes::Routes};
@@ -56,7 +55,7 @@ pub struct Config {
     pub(crate) admin: AdminConfig,
     pub(crate) auth: Option<Auth>,
     pub(crate) providers: Vec<Provider>,
-    pub(crate) fallback: Option<FallbackLayer>,
+    pub(crate) fallback: Option<Fallback>,
     pub(crate) routes: Routes,
     pub(crate) retry: Option<RetryLayer>,
     pub(crate) sse: Option<SseConfig>,
