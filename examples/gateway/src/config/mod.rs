@@ -29,6 +29,7 @@ pub(crate) use self::{
     admin::AdminConfig,
     cache::{CacheConfig, StoreConfig},
     cost::{CostConfig, LedgerConfig},
+    route::Fallback,
     sse::SseConfig,
 };
 use self::{
@@ -41,7 +42,7 @@ use self::{
     listen::{LISTEN, address},
     provider::{ProviderSection, providers},
     retry::RetrySection,
-    route::{Fallback, RouteSection, routes},
+    route::{RouteSection, routes},
     sse::SseSection,
 };
 use crate::{auth::Auth, provider::Provider, routes::Routes};
