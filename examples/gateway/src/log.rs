@@ -30,6 +30,7 @@ pub(crate) struct CallLog {
     status: Option<StatusCode>,
     steps: Vec<Step>,
     booked: Option<Booked>,
+    served: Option<Served>,
     error: Option<String>,
     end: &'static str,
 }
@@ -48,6 +49,7 @@ impl CallLog {
             status: None,
             steps: Vec::new(),
             booked: None,
+            served: None,
             error: None,
             end: "caller gone",
         }
@@ -74,6 +76,7 @@ impl CallLog {
             });
             let unsent = unsent.map(|left| Step::Skipped(short(&left.to_string()).into()));
             self.steps.extend(unsent);
+            self.served = Some(served.clone());
         }
         if let Some(refusal) = Refusal::of(response) {
             self.steps.push(Step::Refused(refusal.code()));
@@ -120,6 +123,10 @@ impl CallLog {
         if let Some(record) = self.booked.as_ref().and_then(Booked::record) {
             line.fill(record);
         }
+        let went_on = self.served.as_ref().map(Served::went_on);
+        let went_on = went_on.into_iter().flatten();
+        line.steps
+            .extend(went_on.map(|target| Step::WentOn(short(&target).into())));
         Some(line)
     }
 }

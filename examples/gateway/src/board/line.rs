@@ -22,6 +22,8 @@ pub(crate) enum Step {
     },
     /// A target was passed over, by the chain's word on why.
     Skipped(Box<str>),
+    /// Its stream broke, and this target went on with it.
+    WentOn(Box<str>),
     /// A layer refused it, by the code of its answer.
     Refused(&'static str),
 }
@@ -128,6 +130,7 @@ impl Step {
                 verdict,
                 took,
             } => json!({"tried": **model, "verdict": verdict, "ms": in_millis(*took)}),
+            Self::WentOn(target) => json!({"went_on": target}),
             Self::Skipped(why) => json!({"skipped": why}),
             Self::Refused(code) => json!({"refused": code}),
         }
