@@ -27,6 +27,7 @@ pub(crate) fn routes(books: CostHandle) -> Router {
         .route("/report/users/{id}", get(user))
         .route("/report/models/{*name}", get(model))
         .route("/report/latency", get(latency))
+        .route("/report/latency/export", get(latency_export))
         .with_state(Arc::new(Reports { books }))
 }
 
@@ -151,6 +152,11 @@ async fn latency(State(reports): State<Arc<Reports>>) -> Json<Value> {
         models.insert(latency.model, times);
     }
     Json(models.into())
+}
+
+/// All since the start, in HDR's own form: to be merged with that of other gateways.
+async fn latency_export(State(reports): State<Arc<Reports>>) -> String {
+    reports.books.export_latencies()
 }
 
 /// In seconds.

@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+"""Three gateways with one Redis and one Postgres; one of them is killed under load.
+
+Exit code 0 if nothing was lost.
+"""
+
+import argparse
+import contextlib
+import glob
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+CALLERS = {"alice": "sk-a", "bob": "sk-b", "carol": "sk-c"}
+# carol's calls fit into this so many times at most
+CAROL_TOKENS = 3_000
+CALLS = 600
+THREADS = 12
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def find(program, *places):
+    found = shutil.which(program) or next(
+        (path for place in places for path in sorted(glob.glob(place + "/" + program))), None
+    )
+    if found is None:
+        raise SystemExit(f"{program} is not installed: make servers")
+    return os.path.realpath(found)
+
+
+@contextlib.contextmanager
+def running(command, until=None, **more):
+    """A program, until it has printed this; ended at the end."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE if until else None, text=True, **more)
+    try:
+        address = None
+        if until:
+            for line in process.stdout:
+                found = re.search(until, line)
+                if found:
+                    address = found.group()
+                    break
+            else:
+                raise SystemExit(f"{command[0]} did not start")
+        yield process, address
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+@contextlib.contextmanager
+def redis(folder):
+    port = free_port()
+    program = find("redis-server", "/opt/homebrew/bin", "/usr/local/bin")
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with running(command + ["--loglevel", "warning"], stderr=subprocess.DEVNULL):
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if time.monotonic() > deadline:
+                raise SystemExit("Redis does not listen")
+            time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def postgres(folder):
+    """On a Unix socket in its folder. It refuses to run as root."""
+    initdb = find(
+        "initdb", "/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin"
+    )
+    control = str(pathlib.Path(initdb).with_name("pg_ctl"))
+    user = []
+    if os.getuid() == 0:
+        names = [entry.pw_name for entry in pwd.getpwall()]
+        name = "postgres" if "postgres" in names else "nobody"
+        shutil.chown(folder, name)
+        user = ["runuser", "-u", name, "--"]
+    quiet = {"check": True, "stdout": subprocess.DEVNULL}
+    data = str(folder / "data")
+    subprocess.run([*user, initdb, "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"], **quiet)
+    options = f"-k {folder} -c listen_addresses= -c fsync=off"
+    start = [*user, control, "-D", data, "-w", "-l", str(folder / "log"), "-o", options]
+    subprocess.run([*start, "start"], **quiet)
+    try:
+        yield f"postgresql:///postgres?host={folder}&user=postgres"
+    finally:
+        subprocess.run([*user, control, "-D", data, "-m", "immediate", "stop"], **quiet)
+
+
+CONFIG = """
+[auth]
+keys_env = "GATEWAY_KEYS"
+[[provider]]
+name = "fake"
+base_url = "{provider}"
+api_key_env = "PROVIDER_KEY"
+[retry]
+[breaker]
+[sse]
+[budget]
+per_user_tokens_per_day = {tokens}
+store = "redis"
+store_url_env = "REDIS_URL"
+[cache]
+store = "redis"
+store_url_env = "REDIS_URL"
+store_secret_env = "CACHE_SECRET"
+[cost]
+ledger = "postgres"
+ledger_url_env = "POSTGRES_URL"
+"""
+
+
+class Callers:
+    """Calls the gateways from several threads; a gateway that is gone is left for the next one."""
+
+    def __init__(self, gateways):
+        self.gateways = gateways
+        self.lock = threading.Lock()
+        self.answers = []
+        self.refused = 0
+        self.broken = 0
+        self.turn = 0
+
+    def call(self, user, number):
+        body = {
+            "model": "gpt-6-sol",
+            "stream": number % 3 == 0,
+            "messages": [{"role": "user", "content": f"count from {number} to the next number"}],
+        }
+        if body["stream"]:
+            body["stream_options"] = {"include_usage": True}
+        for attempt in range(len(self.gateways)):
+            gateway = self.gateways[(number + attempt) % len(self.gateways)]
+            try:
+                text = ask(gateway + "/v1/chat/completions", body, CALLERS[user])
+            except urllib.error.HTTPError as error:
+                assert error.code == 429, (error.code, error.read())
+                with self.lock:
+                    self.refused += 1
+                return
+            except OSError:
+                # it died, perhaps with half an answer: what it had reserved stays reserved
+                with self.lock:
+                    self.broken += 1
+                continue
+            if body["stream"]:
+                if not text.rstrip().endswith("data: [DONE]"):
+                    with self.lock:
+                        self.broken += 1
+                    continue
+                chunks = [line[6:] for line in text.splitlines() if line.startswith("data: {")]
+                usage = next(filter(None, (json.loads(chunk).get("usage") for chunk in chunks[::-1])))
+            else:
+                usage = json.loads(text)["usage"]
+            with self.lock:
+                self.answers.append((user, gateway, usage["total_tokens"]))
+            return
+        raise AssertionError("no gateway answered")
+
+    def run(self, calls, on_call):
+        numbers = iter(range(calls))
+
+        def work():
+            while True:
+                with self.lock:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                on_call(number)
+                self.call(list(CALLERS)[number % 3], number)
+
+        threads = [threading.Thread(target=work) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def ask(url, body=None, key=None):
+    headers = {"content-type": "application/json"}
+    if key:
+        headers["authorization"] = "Bearer " + key
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=60) as answer:
+        return answer.read().decode()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", type=pathlib.Path, required=True, help="where the programs were built")
+    target = parser.parse_args().target.resolve()
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replicas-")))
+        folder.chmod(0o755)
+        (folder / "redis").mkdir()
+        (folder / "postgres").mkdir()
+        redis_url = stack.enter_context(redis(folder / "redis"))
+        postgres_url = stack.enter_context(postgres(folder / "postgres"))
+        _, provider = stack.enter_context(
+            running([target / "fake-provider", "--listen", "127.0.0.1:0"], r"http://127\.0\.0\.1:\d+")
+        )
+        config = folder / "gateway.toml"
+        config.write_text(CONFIG.format(provider=provider, tokens=CAROL_TOKENS))
+        environment = {
+            **os.environ,
+            "GATEWAY_KEYS": ",".join(f"{user}={key}" for user, key in CALLERS.items()),
+            "PROVIDER_KEY": "sk-upstream",
+            "REDIS_URL": redis_url,
+            "POSTGRES_URL": postgres_url,
+            "CACHE_SECRET": "a secret that the three gateways share",
+            "RUST_LOG": "error",
+        }
+        gateways = [
+            stack.enter_context(
+                running(
+                    [target / "gateway", "--config", config, "--listen", "127.0.0.1:0"],
+                    r"http://127\.0\.0\.1:\d+",
+                    env=environment,
+                )
+            )
+            for _ in range(3)
+        ]
+        urls = [url for _, url in gateways]
+        victim, survivors = gateways[1][0], [urls[0], urls[2]]
+        callers = Callers(urls)
+
+        def kill_in_the_middle(number):
+            if number == CALLS // 2:
+                victim.kill()
+
+        callers.run(CALLS, kill_in_the_middle)
+        print(
+            f"{len(callers.answers)} answers, {callers.refused} refused by the budget, "
+            f"{callers.broken} broken off when a gateway was killed"
+        )
+        assert victim.wait(timeout=10) == -signal.SIGKILL
+        assert callers.refused > 0, "nobody came to the limit"
+
+        # one limit, whoever enforces it; and what was answered is charged
+        budgets = json.loads(ask(survivors[0] + "/budgets"))
+        for user in CALLERS:
+            spent = sum(tokens for who, _, tokens in callers.answers if who == user)
+            account = next(one for one in budgets if one["owner"] == user)
+            print(f"{user}: {spent} tokens in answers, {account['used']} charged, {account['reserved']} reserved")
+            assert spent <= account["used"] + account["reserved"] <= CAROL_TOKENS, account
+
+        # every whole answer is in the ledger; of the dead gateway its last batch may be missing
+        daily = json.loads(ask(survivors[1] + "/report/daily"))
+        booked = sum(row["requests"] for row in daily)
+        by_survivors = sum(gateway in survivors for _, gateway, _ in callers.answers)
+        print(f"{booked} calls in the ledger, {by_survivors} answered by the two that live")
+        assert booked >= by_survivors + callers.refused, (booked, by_survivors, callers.refused)
+
+        # what one knows, the other knows
+        cached = {"model": "gpt-6-luna", "temperature": 0, "messages": [{"role": "user", "content": "one"}]}
+        first, second = (headers_of(url, cached, "sk-a") for url in survivors)
+        print(f"the same call at two gateways: {first}, {second}")
+        assert first == "miss" and second == "hit", (first, second)
+
+        # one node's quantiles from two
+        exports = []
+        for index, url in enumerate(survivors):
+            path = folder / f"{index}.hlog"
+            path.write_text(ask(url + "/report/latency/export"))
+            exports.append(path)
+        merged = subprocess.run(
+            [target / "examples" / "merge_latencies", *exports], check=True, capture_output=True, text=True
+        ).stdout
+        print(merged.strip())
+        counted = int(re.search(r"gpt-6-sol at \S+: (\d+) calls", merged).group(1))
+        assert counted == by_survivors, (counted, by_survivors)
+    print("nothing was lost")
+
+
+def headers_of(url, body, key):
+    """How the cache answered; a moment later, so that the first answer is kept."""
+    request = urllib.request.Request(
+        url + "/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"content-type": "application/json", "authorization": "Bearer " + key},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()
+        status = answer.headers["x-llm-cache"]
+    time.sleep(0.3)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
