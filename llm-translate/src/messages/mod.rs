@@ -1,0 +1,13 @@
+//! Anthropic messages.
+
+mod answer;
+mod read;
+mod stream;
+mod write;
+
+pub(crate) use self::{
+    answer::answer,
+    read::read,
+    stream::Writer,
+    write::{Version, write},
+};

@@ -1,0 +1,9 @@
+//! Requests, answers and streams between dialects.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod answers;
+mod chat_and_messages;
+mod streams;
+mod support;
+#[path = "../../../llm-exchange/tests/common/transcripts.rs"]
+mod transcripts;
