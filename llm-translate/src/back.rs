@@ -2,7 +2,7 @@
 
 mod stream;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use llm_exchange::{
     Dialect, ErrorAnswer, Framing, ProviderError, WallClock,
@@ -114,6 +114,24 @@ impl Back {
             Dialect::Gemini => Some(vec![Event::new(body)]),
             target => expand(target, body, true).ok(),
         }
+    }
+
+    /// A whole answer as the stream that the caller asked for, for targets that gave none.
+    ///
+    /// # Errors
+    ///
+    /// As with [`answer`](Self::answer).
+    pub fn streamed_answer(&self, body: &[u8]) -> Result<Bytes, ErrorAnswer> {
+        // what is no answer is an error before it is a stream
+        self.answer(body)?;
+        let events = self.events(body).into_iter().flatten();
+        let mut translator = self.stream(Framing::Sse);
+        let mut all = BytesMut::new();
+        for event in events {
+            all.extend_from_slice(&translator.push(event.raw().clone()));
+        }
+        all.extend_from_slice(&translator.finish());
+        Ok(all.freeze())
     }
 
     /// A translator at the start of a stream that comes in this framing.

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, error::Error, fmt};
 
 use http::StatusCode;
-use llm_exchange::ErrorAnswer;
+use llm_exchange::{ErrorAnswer, NotRewritten};
 
 /// Longest name of a field that is told; callers choose the names of fields nobody knows.
 const LONGEST_NAME: usize = 64;
@@ -29,6 +29,8 @@ pub(crate) enum Why {
     Malformed(&'static str),
     Missing,
     Twice,
+    /// Nothing of it can be changed.
+    Rewritten(NotRewritten),
 }
 
 impl NotTranslated {
@@ -95,6 +97,7 @@ impl fmt::Display for NotTranslated {
             Why::Malformed(what) => write!(f, " is not valid: {what}"),
             Why::Missing => f.write_str(" is missing"),
             Why::Twice => f.write_str(" stands twice"),
+            Why::Rewritten(why) => write!(f, " cannot be translated: {why}"),
         }
     }
 }
@@ -106,6 +109,12 @@ impl fmt::Debug for NotTranslated {
 }
 
 impl Error for NotTranslated {}
+
+impl From<NotRewritten> for NotTranslated {
+    fn from(why: NotRewritten) -> Self {
+        Self::new("", Why::Rewritten(why))
+    }
+}
 
 /// Why an answer cannot be said in the caller's dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]

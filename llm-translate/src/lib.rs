@@ -2,16 +2,28 @@
 
 mod answer;
 mod back;
+mod body;
 mod chat;
 mod conversation;
 mod error;
 mod forth;
+mod future;
 mod json;
+mod layer;
 mod messages;
+mod service;
+mod translated_answer;
+mod translation;
 mod write;
 
 pub use self::{
     back::{Back, StreamTranslator},
+    body::TranslatedBody,
     error::NotTranslated,
     forth::{ANTHROPIC_VERSION, Asked, Translated, translates},
+    future::TranslateFuture,
+    layer::TranslateLayer,
+    service::Translate,
+    translated_answer::TranslatedAnswer,
+    translation::Translation,
 };

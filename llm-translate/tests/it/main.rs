@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod answers;
+mod auto_traits;
 mod chat_and_messages;
+mod layer;
 mod streams;
 mod support;
 #[path = "../../../llm-exchange/tests/common/transcripts.rs"]
