@@ -7,8 +7,8 @@ use http::uri::PathAndQuery;
 use llm_exchange::{Dialect, Framing};
 
 use crate::{
-    back::Back, chat, conversation::Conversation, error::NotTranslated, json::Object, messages,
-    messages::Version,
+    back::Back, chat, conversation::Conversation, error::NotTranslated, gemini, json::Object,
+    messages, messages::Version,
 };
 
 /// Whether answers of one dialect can be had for calls of another.
@@ -17,10 +17,12 @@ use crate::{
 /// to these three. `false` also for a dialect and itself.
 #[must_use]
 pub const fn translates(from: Dialect, to: Dialect) -> bool {
-    use Dialect::{AnthropicMessages, OpenAiChat};
+    use Dialect::{AnthropicMessages, Gemini, OpenAiChat};
     matches!(
         (from, to),
-        (OpenAiChat, AnthropicMessages) | (AnthropicMessages, OpenAiChat)
+        (OpenAiChat, AnthropicMessages | Gemini)
+            | (AnthropicMessages, OpenAiChat | Gemini)
+            | (Gemini, OpenAiChat | AnthropicMessages)
     )
 }
 
@@ -94,7 +96,8 @@ impl<'a> Asked<'a> {
         let (stream, usage) = (conversation.stream, conversation.usage);
         let body = self.write(&mut conversation, &model, to)?.to_json();
         Ok(Translated {
-            path: path(to),
+            path: path(to, &model, stream)
+                .ok_or_else(|| NotTranslated::not("model", "it is no name"))?,
             body: body.into(),
             left_out: conversation.left_out,
             back: Back::new(self.from, to, &model, stream.then_some(self.framing), usage),
@@ -104,6 +107,7 @@ impl<'a> Asked<'a> {
     fn read(self) -> Result<Conversation<'a>, NotTranslated> {
         match self.from {
             Dialect::AnthropicMessages => messages::read(self.body),
+            Dialect::Gemini => gemini::read(self.body),
             _ => chat::read(self.body),
         }
     }
@@ -119,6 +123,7 @@ impl<'a> Asked<'a> {
                 let version = Version::of(self.version.unwrap_or(ANTHROPIC_VERSION));
                 messages::write(conversation, model, version)
             }
+            Dialect::Gemini => gemini::write(conversation),
             _ => chat::write(conversation, model),
         }
     }
@@ -128,11 +133,13 @@ impl<'a> Asked<'a> {
 /// `top_p` and `top_k`, which the one of 2026-10-21 refuses.
 pub const ANTHROPIC_VERSION: &str = "2023-06-01";
 
-fn path(to: Dialect) -> PathAndQuery {
-    PathAndQuery::from_static(match to {
+/// `None`: the model's name is none.
+fn path(to: Dialect, model: &str, stream: bool) -> Option<PathAndQuery> {
+    Some(PathAndQuery::from_static(match to {
+        Dialect::Gemini => return gemini::path(model, stream),
         Dialect::AnthropicMessages => "/v1/messages",
         _ => "/v1/chat/completions",
-    })
+    }))
 }
 
 /// A request in the target's dialect.

@@ -53,6 +53,12 @@ impl TranslateLayer {
         Self::to(Dialect::AnthropicMessages)
     }
 
+    /// To Gemini's `generateContent`.
+    #[must_use]
+    pub fn to_gemini() -> Self {
+        Self::to(Dialect::Gemini)
+    }
+
     fn to(to: Dialect) -> Self {
         Self {
             settings: Arc::new(Settings {

@@ -8,6 +8,7 @@ mod conversation;
 mod error;
 mod forth;
 mod future;
+mod gemini;
 mod json;
 mod layer;
 mod messages;

@@ -7,7 +7,7 @@ use crate::{
     answer::{Answer, End, Head, Piece},
     chat,
     error::Unsaid,
-    messages,
+    gemini, messages,
 };
 
 /// Events of a stream, framed as the caller asked for them.
@@ -72,6 +72,7 @@ impl Out {
 pub(crate) enum Writer {
     Chat(chat::Writer),
     Messages(messages::Writer),
+    Gemini(gemini::Writer),
 }
 
 impl Writer {
@@ -80,6 +81,7 @@ impl Writer {
         Some(match dialect {
             Dialect::OpenAiChat => Self::Chat(chat::Writer::new(asked_usage)),
             Dialect::AnthropicMessages => Self::Messages(messages::Writer::default()),
+            Dialect::Gemini => Self::Gemini(gemini::Writer::default()),
             _ => return None,
         })
     }
@@ -88,6 +90,8 @@ impl Writer {
         match self {
             Self::Chat(writer) => writer.begin(head, out),
             Self::Messages(writer) => writer.begin(head, out),
+            // each chunk says all of it
+            Self::Gemini(_) => {}
         }
     }
 
@@ -95,6 +99,7 @@ impl Writer {
         match self {
             Self::Chat(writer) => writer.piece(piece, head, out),
             Self::Messages(writer) => writer.piece(piece, out)?,
+            Self::Gemini(writer) => writer.piece(piece, head, out)?,
         }
         Ok(())
     }
@@ -103,6 +108,7 @@ impl Writer {
         match self {
             Self::Chat(writer) => writer.end(end, head, out),
             Self::Messages(writer) => writer.end(end, out),
+            Self::Gemini(writer) => writer.end(end, head, out)?,
         }
         Ok(())
     }
@@ -118,6 +124,7 @@ pub(crate) fn whole(
     match dialect {
         Dialect::OpenAiChat => Ok(chat::answer(head, said, end)),
         Dialect::AnthropicMessages => messages::answer(head, said, end),
+        Dialect::Gemini => gemini::answer(head, said, end),
         _ => Err(Unsaid::NoAnswer),
     }
 }

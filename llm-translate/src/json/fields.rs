@@ -15,7 +15,10 @@ pub(crate) type Raw<'a> = &'a RawValue;
 /// The fields of an object that are not `null`. Each is taken, or left over: see [`Fields::done`].
 pub(crate) struct Fields<'a>(BTreeMap<Cow<'a, str>, Raw<'a>>);
 
-struct Pairs<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
+/// A name and its value.
+pub(crate) type Pair<'a> = (Cow<'a, str>, Raw<'a>);
+
+struct Pairs<'a>(Vec<Pair<'a>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -69,10 +72,8 @@ impl<'a> Fields<'a> {
         raw: Raw<'a>,
         rename: impl Fn(Cow<'a, str>) -> Cow<'a, str>,
     ) -> Result<Self, NotTranslated> {
-        let Pairs(pairs) = serde_json::from_str(raw.get())
-            .map_err(|_| NotTranslated::malformed("", "it is no object"))?;
         let mut fields = BTreeMap::new();
-        for (name, value) in pairs {
+        for (name, value) in pairs(raw)? {
             let name = rename(name);
             if fields.contains_key(&name) {
                 return Err(NotTranslated::new(&name, Why::Twice));
@@ -160,6 +161,14 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// All fields of an object in their order.
+pub(crate) fn pairs(raw: Raw<'_>) -> Result<Vec<Pair<'_>>, NotTranslated> {
+    let pairs: Result<Pairs<'_>, _> = serde_json::from_str(raw.get());
+    pairs
+        .map(|pairs| pairs.0)
+        .map_err(|_| NotTranslated::malformed("", "it is no object"))
+}
+
 /// Reads each item of a list.
 pub(crate) fn items<'a, T>(
     raw: Raw<'a>,
@@ -209,7 +218,7 @@ pub(crate) fn is_empty(raw: Raw<'_>) -> bool {
         && inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
-fn camel_case(name: &str) -> String {
+pub(crate) fn camel_case(name: &str) -> String {
     let mut words = name.split('_');
     let mut camel = words.next().unwrap_or_default().to_owned();
     for word in words {

@@ -4,6 +4,6 @@ mod fields;
 mod node;
 
 pub(crate) use self::{
-    fields::{Fields, Raw, count, is_empty, items, number_of, text},
+    fields::{Fields, Pair, Raw, camel_case, count, is_empty, items, number_of, pairs, text},
     node::{Node, Object},
 };

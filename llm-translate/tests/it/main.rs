@@ -4,8 +4,10 @@
 mod answers;
 mod auto_traits;
 mod chat_and_messages;
+mod gemini;
 mod layer;
 mod streams;
 mod support;
+mod there_and_back;
 #[path = "../../../llm-exchange/tests/common/transcripts.rs"]
 mod transcripts;

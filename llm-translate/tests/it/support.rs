@@ -5,7 +5,7 @@ use llm_exchange::{Dialect, Framing, WallClock};
 use llm_translate::{Asked, Back, NotTranslated, Translated};
 use serde_json::{Value, json};
 
-pub(crate) use llm_exchange::Dialect::{AnthropicMessages as Messages, OpenAiChat as Chat};
+pub(crate) use llm_exchange::Dialect::{AnthropicMessages as Messages, Gemini, OpenAiChat as Chat};
 
 use crate::transcripts;
 
@@ -14,7 +14,13 @@ pub(crate) fn translated(
     to: Dialect,
     request: &Value,
 ) -> Result<Translated, NotTranslated> {
-    Asked::new(from, request.to_string().as_bytes()).translate(to)
+    let body = request.to_string();
+    let asked = Asked::new(from, body.as_bytes());
+    // Gemini's path has it
+    match from {
+        Gemini => asked.model("m").translate(to),
+        _ => asked.translate(to),
+    }
 }
 
 /// The request in the target's dialect.
@@ -33,6 +39,7 @@ pub(crate) fn smallest(dialect: Dialect) -> Value {
     match dialect {
         Messages => json!({"model": "m", "max_tokens": 9,
             "messages": [{"role": "user", "content": "hi"}]}),
+        Gemini => json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
         _ => json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}),
     }
 }
@@ -57,6 +64,12 @@ pub(crate) fn back(caller: Dialect, target: Dialect) -> Back {
 /// The way back of a streamed one, with its usage.
 pub(crate) fn streamed_back(caller: Dialect, target: Dialect) -> Back {
     let stream = match caller {
+        Gemini => {
+            let body = smallest(Gemini).to_string();
+            let asked = Asked::new(Gemini, body.as_bytes()).model("m");
+            let translated = asked.stream(Framing::Sse).translate(target).unwrap();
+            return translated.back().clone().clock(transcripts::clock());
+        }
         Chat => json!({"stream": true, "stream_options": {"include_usage": true}}),
         _ => json!({"stream": true}),
     };
