@@ -56,6 +56,8 @@ pub(crate) enum Ended {
     Call,
     Length,
     Filtered,
+    /// In words.
+    Refused,
 }
 
 /// How the answer as a whole ended.
@@ -120,7 +122,7 @@ impl Pieces {
     pub(crate) fn end(&self, read: &DeltaReader) -> Result<End, Failed> {
         let choices = read.finishes().map(|(choice, reason)| {
             let ended = match FinishReason::of(reason) {
-                _ if self.refused.contains(&choice) => Ended::Filtered,
+                FinishReason::Stop if self.refused.contains(&choice) => Ended::Refused,
                 // Gemini's calls end so
                 FinishReason::Stop if self.calls_of(choice) > 0 => Ended::Call,
                 FinishReason::Stop => Ended::Stop,
@@ -153,6 +155,7 @@ pub(crate) struct Choice {
 }
 
 /// All of a text, or of a call.
+#[derive(Clone)]
 pub(crate) enum Whole {
     Text(String),
     Reasoning(String),
@@ -195,13 +198,11 @@ impl Answer {
                 },
                 _,
             ) => {
-                let calls = choice.pieces.iter_mut().filter_map(|piece| match piece {
+                let mut calls = choice.pieces.iter_mut().filter_map(|piece| match piece {
                     Whole::Call { arguments, .. } => Some(arguments),
                     _ => None,
                 });
-                let call = usize::try_from(number)
-                    .ok()
-                    .and_then(|at| calls.skip(at).next());
+                let call = usize::try_from(number).ok().and_then(|at| calls.nth(at));
                 if let Some(arguments) = call {
                     arguments.push_str(&text);
                 }

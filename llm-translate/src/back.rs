@@ -12,38 +12,27 @@ use llm_exchange::{
 
 pub use self::stream::StreamTranslator;
 use crate::{
-    answer::{Answer, Head, Pieces, some_id},
+    answer::{Answer, Head, Kind, Pieces, some_id},
     error::Unsaid,
-    write,
+    write::{self, Caller},
 };
 
 /// What makes of the target's answer the caller's: see [`Translated::back`](crate::Translated::back).
 #[derive(Clone, Debug)]
 pub struct Back {
-    caller: Dialect,
+    caller: Caller,
     target: Dialect,
     /// As the caller asked for it, for answers that name none.
     model: Box<str>,
-    /// `None`: the caller asked for none.
-    stream: Option<Framing>,
-    usage: bool,
     clock: WallClock,
 }
 
 impl Back {
-    pub(crate) fn new(
-        caller: Dialect,
-        target: Dialect,
-        model: &str,
-        stream: Option<Framing>,
-        usage: bool,
-    ) -> Self {
+    pub(crate) fn new(caller: Caller, target: Dialect, model: &str) -> Self {
         Self {
             caller,
             target,
             model: model.into(),
-            stream,
-            usage,
             clock: WallClock::default(),
         }
     }
@@ -58,7 +47,7 @@ impl Back {
     /// The caller's dialect.
     #[must_use]
     pub const fn caller(&self) -> Dialect {
-        self.caller
+        self.caller.dialect
     }
 
     /// The target's.
@@ -70,7 +59,7 @@ impl Back {
     /// How the caller's stream is framed; `None`: it asked for none.
     #[must_use]
     pub const fn framing(&self) -> Option<Framing> {
-        self.stream
+        self.caller.stream
     }
 
     /// A whole answer, in the caller's dialect.
@@ -97,14 +86,18 @@ impl Back {
             let head = head.get_or_insert_with(|| self.head(&read));
             while let Some(delta) = read.next_delta() {
                 let piece = pieces.piece(delta, head).ok_or(Unsaid::TooLarge);
-                answer.push(piece.map_err(|unsaid| unsaid.answer())?);
+                let piece = piece.map_err(|unsaid| unsaid.answer())?;
+                // a text on both sides of what is not shown is one
+                if piece.kind != Kind::Reasoning || self.caller.shows_reasoning() {
+                    answer.push(piece);
+                }
             }
         }
         read.finish().map_err(|_| Unsaid::NoAnswer.answer())?;
         let end = pieces.end(&read);
         let end = end.map_err(|failed| Unsaid::Ended(failed.0).answer())?;
         let head = head.unwrap_or_else(|| self.head(&read));
-        let whole = write::whole(self.caller, &head, answer, &end);
+        let whole = write::whole(&self.caller, &head, answer, &end);
         whole.map(Bytes::from).map_err(|unsaid| unsaid.answer())
     }
 

@@ -30,8 +30,18 @@ pub(crate) struct Conversation<'a> {
     pub(crate) stream: bool,
     /// A stream is to say its usage.
     pub(crate) usage: bool,
+    /// What an answer of responses repeats of its request.
+    pub(crate) echo: Echo<'a>,
     /// What is not carried over and changes nothing of the answer's meaning, or only how it is got.
     pub(crate) left_out: Vec<&'static str>,
+}
+
+/// What an answer of OpenAI responses says again.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Echo<'a> {
+    pub(crate) tools: Option<Raw<'a>>,
+    pub(crate) tool_choice: Option<Raw<'a>>,
+    pub(crate) parallel_calls: Option<bool>,
 }
 
 /// How the next token is drawn; numbers keep their digits.
@@ -160,6 +170,7 @@ impl<'a> Conversation<'a> {
             user: None,
             stream: false,
             usage: false,
+            echo: Echo::default(),
             left_out: Vec::new(),
         }
     }

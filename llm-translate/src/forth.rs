@@ -7,8 +7,15 @@ use http::uri::PathAndQuery;
 use llm_exchange::{Dialect, Framing};
 
 use crate::{
-    back::Back, chat, conversation::Conversation, error::NotTranslated, gemini, json::Object,
-    messages, messages::Version,
+    back::Back,
+    chat,
+    conversation::Conversation,
+    error::NotTranslated,
+    gemini,
+    json::Object,
+    messages::{self, Version},
+    responses::{self, Repeated},
+    write::Caller,
 };
 
 /// Whether answers of one dialect can be had for calls of another.
@@ -17,12 +24,13 @@ use crate::{
 /// to these three. `false` also for a dialect and itself.
 #[must_use]
 pub const fn translates(from: Dialect, to: Dialect) -> bool {
-    use Dialect::{AnthropicMessages, Gemini, OpenAiChat};
+    use Dialect::{AnthropicMessages, Gemini, OpenAiChat, OpenAiResponses};
     matches!(
         (from, to),
         (OpenAiChat, AnthropicMessages | Gemini)
             | (AnthropicMessages, OpenAiChat | Gemini)
             | (Gemini, OpenAiChat | AnthropicMessages)
+            | (OpenAiResponses, OpenAiChat | AnthropicMessages | Gemini)
     )
 }
 
@@ -93,14 +101,20 @@ impl<'a> Asked<'a> {
             None => conversation.model.take().unwrap_or_default(),
         };
         conversation.stream = self.stream.unwrap_or(conversation.stream);
-        let (stream, usage) = (conversation.stream, conversation.usage);
+        let stream = conversation.stream;
+        let caller = Caller {
+            dialect: self.from,
+            asked_usage: conversation.usage,
+            stream: stream.then_some(self.framing),
+            repeated: Repeated::new(conversation.echo),
+        };
         let body = self.write(&mut conversation, &model, to)?.to_json();
         Ok(Translated {
             path: path(to, &model, stream)
                 .ok_or_else(|| NotTranslated::not("model", "it is no name"))?,
             body: body.into(),
             left_out: conversation.left_out,
-            back: Back::new(self.from, to, &model, stream.then_some(self.framing), usage),
+            back: Back::new(caller, to, &model),
         })
     }
 
@@ -108,6 +122,7 @@ impl<'a> Asked<'a> {
         match self.from {
             Dialect::AnthropicMessages => messages::read(self.body),
             Dialect::Gemini => gemini::read(self.body),
+            Dialect::OpenAiResponses => responses::read(self.body),
             _ => chat::read(self.body),
         }
     }

@@ -12,6 +12,7 @@ mod gemini;
 mod json;
 mod layer;
 mod messages;
+mod responses;
 mod service;
 mod translated_answer;
 mod translation;

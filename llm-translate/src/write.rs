@@ -1,13 +1,18 @@
 //! An answer written in the caller's dialect, as it comes or whole.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use llm_exchange::{Dialect, Framing, sse::Event};
+use llm_exchange::{
+    Dialect, Framing,
+    sse::{Encoder, Event},
+};
 
 use crate::{
     answer::{Answer, End, Head, Piece},
     chat,
     error::Unsaid,
-    gemini, messages,
+    gemini, messages, responses,
 };
 
 /// Events of a stream, framed as the caller asked for them.
@@ -59,6 +64,17 @@ impl Out {
         }
     }
 
+    /// What no reader is handed, where the framing has such a thing.
+    pub(crate) fn comment(&mut self, text: &str) {
+        if self.array.is_none() {
+            self.framed(Encoder::new().comment(text).event().raw());
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     pub(crate) const fn is_array(&self) -> bool {
         self.array.is_some()
     }
@@ -68,20 +84,43 @@ impl Out {
     }
 }
 
+/// For whom an answer is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) dialect: Dialect,
+    /// A stream is to say its usage.
+    pub(crate) asked_usage: bool,
+    /// How the stream is framed; `None`: it asked for none.
+    pub(crate) stream: Option<Framing>,
+    pub(crate) repeated: Arc<responses::Repeated>,
+}
+
+impl Caller {
+    /// Whether reasoning can be shown in the caller's dialect. Anthropic's is signed and OpenAI's has
+    /// an id of the provider's: what is neither would be refused when it is sent back to them.
+    pub(crate) const fn shows_reasoning(&self) -> bool {
+        matches!(self.dialect, Dialect::OpenAiChat | Dialect::Gemini)
+    }
+}
+
 /// The writer of a stream.
 pub(crate) enum Writer {
     Chat(chat::Writer),
     Messages(messages::Writer),
     Gemini(gemini::Writer),
+    Responses(responses::Writer),
 }
 
 impl Writer {
     /// `None`: no stream is written in this dialect.
-    pub(crate) fn new(dialect: Dialect, asked_usage: bool) -> Option<Self> {
-        Some(match dialect {
-            Dialect::OpenAiChat => Self::Chat(chat::Writer::new(asked_usage)),
+    pub(crate) fn new(caller: &Caller) -> Option<Self> {
+        Some(match caller.dialect {
+            Dialect::OpenAiChat => Self::Chat(chat::Writer::new(caller.asked_usage)),
             Dialect::AnthropicMessages => Self::Messages(messages::Writer::default()),
             Dialect::Gemini => Self::Gemini(gemini::Writer::default()),
+            Dialect::OpenAiResponses => {
+                Self::Responses(responses::Writer::new(Arc::clone(&caller.repeated)))
+            }
             _ => return None,
         })
     }
@@ -90,8 +129,17 @@ impl Writer {
         match self {
             Self::Chat(writer) => writer.begin(head, out),
             Self::Messages(writer) => writer.begin(head, out),
+            Self::Responses(writer) => writer.begin(head, out),
             // each chunk says all of it
             Self::Gemini(_) => {}
+        }
+    }
+
+    /// The target is still at work.
+    pub(crate) fn alive(&self, out: &mut Out) {
+        match self {
+            Self::Messages(_) => messages::ping(out),
+            _ => out.comment("keep-alive"),
         }
     }
 
@@ -100,6 +148,7 @@ impl Writer {
             Self::Chat(writer) => writer.piece(piece, head, out),
             Self::Messages(writer) => writer.piece(piece, out)?,
             Self::Gemini(writer) => writer.piece(piece, head, out)?,
+            Self::Responses(writer) => writer.piece(piece, head, out)?,
         }
         Ok(())
     }
@@ -109,6 +158,7 @@ impl Writer {
             Self::Chat(writer) => writer.end(end, head, out),
             Self::Messages(writer) => writer.end(end, out),
             Self::Gemini(writer) => writer.end(end, head, out)?,
+            Self::Responses(writer) => writer.end(end, head, out),
         }
         Ok(())
     }
@@ -116,15 +166,16 @@ impl Writer {
 
 /// A whole answer.
 pub(crate) fn whole(
-    dialect: Dialect,
+    caller: &Caller,
     head: &Head,
     said: Answer,
     end: &End,
 ) -> Result<Vec<u8>, Unsaid> {
-    match dialect {
+    match caller.dialect {
         Dialect::OpenAiChat => Ok(chat::answer(head, said, end)),
         Dialect::AnthropicMessages => messages::answer(head, said, end),
         Dialect::Gemini => gemini::answer(head, said, end),
+        Dialect::OpenAiResponses => Ok(responses::answer(head, &caller.repeated, said, end)),
         _ => Err(Unsaid::NoAnswer),
     }
 }

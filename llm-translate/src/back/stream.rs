@@ -19,7 +19,8 @@ use crate::{
 /// Makes of the bytes of the target's stream those of the caller's, event by event.
 ///
 /// [`push`](Self::push) what comes, at the end of the body [`finish`](Self::finish); each gives what is
-/// to be handed on, which may be nothing. An error of the provider's becomes one of the caller's
+/// to be handed on, which may be nothing. Whatever comes and says nothing to the caller becomes a keep-alive
+/// of its dialect. An error of the provider's becomes one of the caller's
 /// dialect, and so does an end without the proof of a whole answer: it is never a clean end.
 ///
 /// # Memory
@@ -40,13 +41,13 @@ pub struct StreamTranslator {
 
 impl StreamTranslator {
     pub(super) fn new(back: Back, framing: Framing) -> Self {
-        let caller = back.stream.unwrap_or(Framing::Sse);
+        let caller = back.caller.stream.unwrap_or(Framing::Sse);
         Self {
             cut: PieceReader::new(framing),
             read: DeltaReader::new(back.target),
             pieces: Pieces::default(),
             head: None,
-            writer: Writer::new(back.caller, back.usage),
+            writer: Writer::new(&back.caller),
             out: Out::new(caller),
             over: false,
             back,
@@ -58,9 +59,14 @@ impl StreamTranslator {
         if self.over {
             return Bytes::new();
         }
+        // a ping, a comment, reasoning that is not shown: something is under way all the same
+        let is_alive = chunk.ends_with(b"\n");
         self.cut.push(chunk);
         while let (false, Some(piece)) = (self.over, self.cut.next_piece()) {
             self.event(piece);
+        }
+        if let (true, true, Some(writer)) = (is_alive, self.out.is_empty(), &self.writer) {
+            writer.alive(&mut self.out);
         }
         self.out.take()
     }
@@ -158,7 +164,7 @@ impl StreamTranslator {
 
     fn fail(&mut self, error: &ErrorAnswer) {
         self.over = true;
-        let caller = Some(self.back.caller);
+        let caller = Some(self.back.caller());
         if self.out.is_array() {
             self.out.event(None, &error.body(caller));
         } else {

@@ -74,7 +74,7 @@ fn or_null(text: Option<String>) -> Node<'static> {
 
 pub(super) const fn finish_reason(ended: Ended) -> &'static str {
     match ended {
-        Ended::Stop => "stop",
+        Ended::Stop | Ended::Refused => "stop",
         Ended::Call => "tool_calls",
         Ended::Length => "length",
         Ended::Filtered => "content_filter",

@@ -7,7 +7,7 @@ mod write;
 
 pub(crate) use self::{
     answer::answer,
-    read::{image, read},
+    read::{function, image, read, schema, word_of_choice},
     stream::Writer,
     write::write,
 };

@@ -78,7 +78,7 @@ const fn finish_reason(ended: Ended) -> &'static str {
     match ended {
         Ended::Stop | Ended::Call => "STOP",
         Ended::Length => "MAX_TOKENS",
-        Ended::Filtered => "SAFETY",
+        Ended::Filtered | Ended::Refused => "SAFETY",
     }
 }
 

@@ -230,9 +230,8 @@ fn thinking<'c>(from: &Conversation<'_>) -> Result<Object<'c>, NotTranslated> {
     let level = match from.effort {
         // a level and a budget cannot stand together
         None => {
-            match from.thinking.map(|thinking| thinking.budget) {
-                Some(Some(budget)) => config.set("thinkingBudget", budget),
-                _ => {}
+            if let Some(budget) = from.thinking.and_then(|thinking| thinking.budget) {
+                config.set("thinkingBudget", budget);
             }
             return Ok(config);
         }

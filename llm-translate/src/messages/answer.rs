@@ -16,9 +16,8 @@ pub(crate) fn answer(head: &Head, mut said: Answer, end: &End) -> Result<Vec<u8>
     let mut content = Vec::new();
     for piece in pieces {
         content.push(Node::Object(match piece {
-            Whole::Text(text) | Whole::Refusal(text) => text_block(text),
-            // unsigned, the provider would refuse it when it is sent back; see the README
-            Whole::Reasoning(_) => continue,
+            // of reasoning none comes here: see `Caller::shows_reasoning`
+            Whole::Text(text) | Whole::Refusal(text) | Whole::Reasoning(text) => text_block(text),
             Whole::Call {
                 id,
                 name,
@@ -61,7 +60,7 @@ pub(super) const fn stop_reason(ended: Ended) -> &'static str {
         Ended::Stop => "end_turn",
         Ended::Call => "tool_use",
         Ended::Length => "max_tokens",
-        Ended::Filtered => "refusal",
+        Ended::Filtered | Ended::Refused => "refusal",
     }
 }
 

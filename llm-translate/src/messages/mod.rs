@@ -8,6 +8,6 @@ mod write;
 pub(crate) use self::{
     answer::answer,
     read::read,
-    stream::Writer,
+    stream::{Writer, ping},
     write::{Version, write},
 };

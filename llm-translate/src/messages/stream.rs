@@ -49,8 +49,8 @@ impl Writer {
                 }
                 self.delta("text_delta", "text", piece.text, out);
             }
-            // it is not shown, see the README, but something is under way
-            Kind::Reasoning => event("ping", Object::new(), out),
+            // it is not shown, see the README
+            Kind::Reasoning => {}
             Kind::Call { number, begins } => {
                 if let Some(Begins { id, name }) = begins {
                     let block = Object::new()
@@ -107,6 +107,10 @@ impl Writer {
             .with("delta", delta);
         self::event("content_block_delta", event, out);
     }
+}
+
+pub(crate) fn ping(out: &mut Out) {
+    event("ping", Object::new(), out);
 }
 
 fn event(kind: &'static str, fields: Object<'_>, out: &mut Out) {

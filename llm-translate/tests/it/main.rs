@@ -6,6 +6,7 @@ mod auto_traits;
 mod chat_and_messages;
 mod gemini;
 mod layer;
+mod responses;
 mod streams;
 mod support;
 mod there_and_back;

@@ -1,12 +1,13 @@
 //! Streams, event by event, on their way to the caller.
 
-use llm_exchange::{Framing, sse::Event, stream::Collector};
+use llm_exchange::{Dialect, Framing, sse::Event, stream::Collector};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
     support::{
-        Chat, Messages, answer, back, datas, jsons, smallest, stream, streamed_back, way_back, with,
+        Chat, Gemini, Messages, Responses, answer, back, datas, jsons, smallest, stream,
+        streamed_back, way_back, with,
     },
     transcripts,
 };
@@ -154,6 +155,37 @@ fn the_end_is_told_when_it_comes_and_not_when_the_connection_goes() {
 }
 
 #[test]
+fn what_says_nothing_to_the_caller_keeps_its_stream_alive() {
+    for (caller, target, came, alive) in [
+        (
+            Chat,
+            Messages,
+            "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+            ": keep-alive\n\n",
+        ),
+        (
+            Messages,
+            Chat,
+            ": OPENROUTER PROCESSING\n\n",
+            "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+        ),
+        (
+            Responses,
+            Chat,
+            "data: {\"choices\":[{\"delta\":{\"reasoning\":\"hm\"}}]}\n\n",
+            "",
+        ),
+    ] {
+        let mut translator = streamed_back(caller, target).stream(Framing::Sse);
+        let said = translator.push(came.into());
+        let said = std::str::from_utf8(&said).unwrap();
+        assert!(said.ends_with(alive) && !said.is_empty(), "{said}");
+        // half an event is none yet
+        assert!(translator.push("data: {".into()).is_empty());
+    }
+}
+
+#[test]
 fn each_event_goes_on_as_soon_as_it_is_whole() {
     let all = transcripts::bytes("23-anthropic-stream.sse");
     let mut translator = streamed_back(Chat, Messages).stream(Framing::Sse);
@@ -199,6 +231,51 @@ fn collected(caller: llm_exchange::Dialect, stream: &[u8]) -> Value {
         collector.push(&Event::new(data)).unwrap();
     }
     serde_json::from_slice(&collector.finish().unwrap()).unwrap()
+}
+
+/// What a stream for a caller of Gemini or of responses comes to, and what the same answer is whole, in
+/// the form in which they can be compared.
+fn both(caller: Dialect, streamed: &[u8], whole: Value) -> (Value, Value) {
+    let events = jsons(streamed);
+    if caller == Responses {
+        return (events.last().unwrap()["response"].clone(), whole);
+    }
+    // a text is said in pieces
+    let joined = |parts: Vec<Value>| {
+        let mut all: Vec<Value> = Vec::new();
+        for part in parts {
+            if part["text"] == "" {
+                continue;
+            }
+            match all.last_mut() {
+                Some(last)
+                    if part["text"].is_string()
+                        && last["text"].is_string()
+                        && last["thought"] == part["thought"] =>
+                {
+                    let text = format!(
+                        "{}{}",
+                        last["text"].as_str().unwrap(),
+                        part["text"].as_str().unwrap()
+                    );
+                    last["text"] = text.into();
+                }
+                _ => all.push(part),
+            }
+        }
+        Value::from(all)
+    };
+    let parts = |answer: &Value| {
+        answer["candidates"][0]["content"]["parts"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let mut last = events.last().unwrap().clone();
+    last["candidates"][0]["content"]["parts"] = joined(events.iter().flat_map(parts).collect());
+    let mut whole = whole;
+    whole["candidates"][0]["content"]["parts"] = joined(parts(&whole));
+    (last, whole)
 }
 
 /// Without what an answer says by not saying it.
@@ -257,11 +334,23 @@ proptest! {
         let streamed = stream(&streamed_back(Messages, Chat), Framing::Sse, [&*bytes]);
         let whole = answer(&back(Messages, Chat), chat.as_bytes());
         prop_assert_eq!(collected(Messages, &streamed), whole);
+
+        // and those whose streams have other forms
+        for caller in [Gemini, Responses] {
+            for (target, answered) in [(Messages, &message), (Chat, &chat)] {
+                let events = llm_exchange::stream::expand(target, answered.as_bytes(), true).unwrap();
+                let bytes = events.iter().flat_map(|event| event.raw().to_vec()).collect::<Vec<_>>();
+                let streamed = stream(&streamed_back(caller, target), Framing::Sse, [&*bytes]);
+                let whole = answer(&back(caller, target), answered.as_bytes());
+                let (streamed, whole) = both(caller, &streamed, whole);
+                prop_assert_eq!(streamed, whole);
+            }
+        }
     }
 
     #[test]
     fn noise_is_no_panic_and_no_clean_end(noise in proptest::collection::vec(any::<u8>(), 0..200)) {
-        for (caller, target) in [(Chat, Messages), (Messages, Chat)] {
+        for (caller, target) in [(Chat, Messages), (Messages, Chat), (Gemini, Messages), (Responses, Gemini)] {
             let _ = back(caller, target).answer(&noise);
             let all = stream(&streamed_back(caller, target), Framing::Sse, [&*noise]);
             prop_assert!(String::from_utf8(all).unwrap().contains("error"));

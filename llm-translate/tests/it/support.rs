@@ -5,7 +5,9 @@ use llm_exchange::{Dialect, Framing, WallClock};
 use llm_translate::{Asked, Back, NotTranslated, Translated};
 use serde_json::{Value, json};
 
-pub(crate) use llm_exchange::Dialect::{AnthropicMessages as Messages, Gemini, OpenAiChat as Chat};
+pub(crate) use llm_exchange::Dialect::{
+    AnthropicMessages as Messages, Gemini, OpenAiChat as Chat, OpenAiResponses as Responses,
+};
 
 use crate::transcripts;
 
@@ -40,6 +42,7 @@ pub(crate) fn smallest(dialect: Dialect) -> Value {
         Messages => json!({"model": "m", "max_tokens": 9,
             "messages": [{"role": "user", "content": "hi"}]}),
         Gemini => json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
+        Responses => json!({"model": "m", "input": "hi"}),
         _ => json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}),
     }
 }
