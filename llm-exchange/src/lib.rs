@@ -37,7 +37,7 @@ mod watch;
 pub use self::{
     answer::{ErrorAnswer, Refusal},
     attempts::{Attempts, Extend, LeftBehind, NoMoreAttempts},
-    body::{Ahead, AnswerBody},
+    body::{Ahead, AnswerBody, Reshape},
     call::{Call, NotRewritten, Prompt, Unreadable},
     classify::{Classify, Standard},
     clock::WallClock,
