@@ -15,10 +15,7 @@ use llm_exchange::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{
-    NotTranslated, TranslatedAnswer, TranslatedBody, Translation, forth::translates,
-    layer::Settings,
-};
+use crate::{NotTranslated, TranslatedAnswer, Translation, forth::translates, layer::Settings};
 
 pin_project! {
     /// The future of [`Translate`](crate::Translate).
@@ -93,7 +90,7 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    type Output = Result<Response<TranslatedBody<R>>, S::Error>;
+    type Output = Result<Response<AnswerBody<R>>, S::Error>;
 
     /// # Panics
     ///
@@ -117,9 +114,9 @@ where
                 StateProj::Sending { sent, translation } => match ready!(sent.poll(cx)) {
                     Err(error) => Err(error),
                     Ok(response) => match translation.take() {
-                        None => Ok(response.map(TranslatedBody::passed)),
+                        None => Ok(response.map(AnswerBody::inner)),
                         Some(translation) => {
-                            let answer = translation.answer(response);
+                            let answer = translation.answer(response.map(AnswerBody::inner));
                             this.state.set(State::Answering { answer });
                             continue;
                         }
@@ -135,12 +132,9 @@ where
 }
 
 /// No call was sent: this one cannot be translated.
-fn refused<R>(from: Dialect, why: &NotTranslated) -> Response<TranslatedBody<R>> {
+fn refused<R>(from: Dialect, why: &NotTranslated) -> Response<AnswerBody<R>> {
     let answer = ErrorAnswer::new(StatusCode::BAD_REQUEST, "not_translated", why.to_string());
-    let refusal = Refusal::new("llm-translate", answer);
-    let body = refusal.body(Some(from)).unwrap_or_default();
-    let response: Response<AnswerBody<R>> = refusal.into_response(Some(from));
-    response.map(|_| TranslatedBody::whole(body))
+    Refusal::new("llm-translate", answer).into_response(Some(from))
 }
 
 impl<S, R> fmt::Debug for TranslateFuture<S, R>

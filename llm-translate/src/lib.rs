@@ -2,7 +2,6 @@
 
 mod answer;
 mod back;
-mod body;
 mod chat;
 mod conversation;
 mod error;
@@ -20,7 +19,6 @@ mod write;
 
 pub use self::{
     back::{Back, StreamTranslator},
-    body::TranslatedBody,
     error::NotTranslated,
     forth::{ANTHROPIC_VERSION, Asked, Translated, translates},
     future::TranslateFuture,

@@ -7,10 +7,10 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use llm_exchange::{BoxError, Payload};
+use llm_exchange::{AnswerBody, BoxError, Payload};
 use tower_service::Service;
 
-use crate::{TranslateFuture, TranslatedBody, layer::Settings};
+use crate::{TranslateFuture, layer::Settings};
 
 /// The service of a [`TranslateLayer`](crate::TranslateLayer).
 ///
@@ -36,7 +36,7 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    type Response = Response<TranslatedBody<R>>;
+    type Response = Response<AnswerBody<R>>;
     type Error = S::Error;
     type Future = TranslateFuture<S, R>;
 

@@ -12,10 +12,11 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header, response::Parts};
 use http_body::Body;
 use llm_exchange::{
-    BoxError, ErrorAnswer, Framing, Meter, Payload, Peeked, ProviderError, Refusal,
+    AnswerBody, BoxError, ErrorAnswer, Framing, Meter, Payload, Peeked, ProviderError, Refusal,
+    Reshape,
 };
 
-use crate::{TranslatedBody, Translation, error::Unsaid};
+use crate::{StreamTranslator, Translation, error::Unsaid};
 
 /// What belongs to the bytes as they were.
 const OF_THE_BYTES: [HeaderName; 8] = [
@@ -34,7 +35,7 @@ const OF_THE_BYTES: [HeaderName; 8] = [
 pub struct TranslatedAnswer<R>(State<R>);
 
 enum State<R> {
-    Ready(Option<Response<TranslatedBody<R>>>),
+    Ready(Option<Response<AnswerBody<R>>>),
     /// Boxed, as streams never are here.
     Reading(Box<Reading<R>>),
 }
@@ -43,7 +44,7 @@ struct Reading<R> {
     translation: Translation,
     /// Taken when all was read.
     parts: Option<Parts>,
-    body: R,
+    body: AnswerBody<R>,
     read: BytesMut,
 }
 
@@ -52,7 +53,7 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    pub(crate) fn new(translation: Translation, response: Response<R>) -> Self {
+    pub(crate) fn new(translation: Translation, response: Response<AnswerBody<R>>) -> Self {
         let caller = translation.back().caller();
         let (mut parts, body) = response.into_parts();
         // what a layer further in knows is of other bytes
@@ -75,7 +76,7 @@ where
             parts.status.is_success(),
             framing(&parts),
         ) {
-            let body = TranslatedBody::stream(body, translation.back().stream(framing));
+            let body = body.reshaped(translation.back().stream(framing));
             let content_type = translation.stream_type();
             return Self::ready(translation.with_body(parts, content_type, body));
         }
@@ -87,7 +88,7 @@ where
         })))
     }
 
-    const fn ready(response: Response<TranslatedBody<R>>) -> Self {
+    const fn ready(response: Response<AnswerBody<R>>) -> Self {
         Self(State::Ready(Some(response)))
     }
 }
@@ -112,8 +113,8 @@ impl Translation {
         &self,
         mut parts: Parts,
         content_type: &'static str,
-        body: TranslatedBody<R>,
-    ) -> Response<TranslatedBody<R>>
+        body: AnswerBody<R>,
+    ) -> Response<AnswerBody<R>>
     where
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
@@ -131,17 +132,17 @@ impl Translation {
     }
 
     /// The same head with another JSON.
-    fn replaced<R>(&self, parts: Parts, json: Option<Bytes>) -> Response<TranslatedBody<R>>
+    fn replaced<R>(&self, parts: Parts, json: Option<Bytes>) -> Response<AnswerBody<R>>
     where
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
     {
-        let body = TranslatedBody::whole(json.unwrap_or_default());
+        let body = AnswerBody::own(json.unwrap_or_default());
         self.with_body(parts, JSON, body)
     }
 
     /// An error in place of the answer; what its head said of when to come back stays.
-    fn failed<R>(&self, mut parts: Parts, error: &ErrorAnswer) -> Response<TranslatedBody<R>>
+    fn failed<R>(&self, mut parts: Parts, error: &ErrorAnswer) -> Response<AnswerBody<R>>
     where
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
@@ -161,7 +162,7 @@ impl Translation {
     }
 
     /// All of an answer that is no stream.
-    fn read<R>(&self, parts: Parts, body: Bytes) -> Response<TranslatedBody<R>>
+    fn read<R>(&self, parts: Parts, body: Bytes) -> Response<AnswerBody<R>>
     where
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
@@ -181,10 +182,24 @@ impl Translation {
         match answer {
             Ok(answer) => {
                 let content_type = if streamed { self.stream_type() } else { JSON };
-                self.with_body(parts, content_type, TranslatedBody::whole(answer))
+                self.with_body(parts, content_type, AnswerBody::own(answer))
             }
             Err(error) => self.failed(parts, &error),
         }
+    }
+}
+
+impl Reshape for StreamTranslator {
+    fn data(&mut self, data: Bytes) -> Bytes {
+        self.push(data)
+    }
+
+    fn end(&mut self) -> Bytes {
+        self.finish()
+    }
+
+    fn is_over(&self) -> bool {
+        Self::is_over(self)
     }
 }
 
@@ -196,7 +211,7 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    type Output = Response<TranslatedBody<R>>;
+    type Output = Response<AnswerBody<R>>;
 
     /// # Panics
     ///
@@ -225,7 +240,7 @@ where
         let parts = reading.parts.take().expect(AFTER);
         let translation = &reading.translation;
         Poll::Ready(match broke {
-            Some(error) => translation.with_body(parts, JSON, TranslatedBody::broken(error)),
+            Some(error) => translation.with_body(parts, JSON, AnswerBody::broken(error)),
             None => translation.read(parts, mem::take(&mut reading.read).freeze()),
         })
     }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
-use llm_exchange::{BoxError, Call, Dialect, NotRewritten, Payload, WallClock, ask_for_plain_text};
+use llm_exchange::{
+    AnswerBody, BoxError, Call, Dialect, NotRewritten, Payload, WallClock, ask_for_plain_text,
+};
 
 use crate::{ANTHROPIC_VERSION, Asked, Back, NotTranslated, TranslatedAnswer, forth::translates};
 
@@ -84,7 +86,7 @@ impl Translation {
 
     /// The answer to the translated request, for the caller. A stream is translated as it comes;
     /// anything else is read first, at most 16 MiB of it.
-    pub fn answer<R>(self, response: Response<R>) -> TranslatedAnswer<R>
+    pub fn answer<R>(self, response: Response<AnswerBody<R>>) -> TranslatedAnswer<R>
     where
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,

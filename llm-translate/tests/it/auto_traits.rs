@@ -17,6 +17,5 @@ fn public_types_are_send_sync_and_unpin() {
     all::<TranslateLayer>();
     all::<Translated>();
     all::<TranslatedAnswer<Inner>>();
-    all::<TranslatedBody<Inner>>();
     all::<Translation>();
 }
