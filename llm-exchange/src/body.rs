@@ -22,10 +22,17 @@ use crate::{BoxError, meter::Scan, payload::add};
 pub struct AnswerBody<R> {
     front: Front,
     rest: Option<R>,
-    /// Reads what comes from `rest`. Boxed: most bodies pass unread, and are moved often.
-    scan: Option<Box<Scan>>,
-    /// What makes other bytes of all these. Boxed twice: one word is enough for what few have.
-    reshape: Option<Box<Box<dyn Reshape>>>,
+    /// Boxed: most bodies pass as they are, and are moved often.
+    beside: Option<Box<Beside>>,
+}
+
+/// What looks at a body, or changes it.
+#[derive(Default)]
+struct Beside {
+    /// Reads what comes from `rest`.
+    scan: Option<Scan>,
+    /// Makes other bytes of all that is handed on.
+    reshape: Option<Box<dyn Reshape>>,
 }
 
 /// Makes other bytes of a body's as they pass: see [`AnswerBody::reshaped`].
@@ -154,8 +161,7 @@ impl<R> AnswerBody<R> {
         Self {
             front: Front::default(),
             rest: Some(body),
-            scan: None,
-            reshape: None,
+            beside: None,
         }
     }
 
@@ -181,8 +187,7 @@ impl<R> AnswerBody<R> {
         Self {
             front,
             rest: None,
-            scan: None,
-            reshape: None,
+            beside: None,
         }
     }
 
@@ -190,17 +195,24 @@ impl<R> AnswerBody<R> {
     /// `reshape`. A [`Meter`](crate::Meter) that reads it goes on reading the bytes as they came.
     /// Trailers are left out, and an error ends it.
     #[must_use]
-    pub fn reshaped(self, reshape: impl Reshape + 'static) -> Self {
-        Self {
-            reshape: Some(Box::new(Box::new(reshape))),
-            ..self
-        }
+    pub fn reshaped(mut self, reshape: impl Reshape + 'static) -> Self {
+        self.beside.get_or_insert_default().reshape = Some(Box::new(reshape));
+        self
+    }
+
+    fn is_reshaped(&self) -> bool {
+        let beside = self.beside.as_ref();
+        beside.is_some_and(|beside| beside.reshape.is_some())
     }
 
     /// The inner service's body, read by a scan as it passes.
-    pub(crate) fn scanned(body: R, scan: Box<Scan>) -> Self {
-        Self {
+    pub(crate) fn scanned(body: R, scan: Scan) -> Self {
+        let beside = Beside {
             scan: Some(scan),
+            reshape: None,
+        };
+        Self {
+            beside: Some(Box::new(beside)),
             ..Self::inner(body)
         }
     }
@@ -226,7 +238,7 @@ impl<R> AnswerBody<R> {
     where
         R: Body,
     {
-        self.reshape.is_none()
+        !self.is_reshaped()
             && !self.front.is_broken()
             && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
@@ -263,7 +275,7 @@ where
         };
         let frame =
             ready!(Pin::new(&mut *rest).poll_frame(cx)).map(|frame| frame.map_err(Into::into));
-        if let Some(scan) = &mut self.scan {
+        if let Some(scan) = self.beside.as_mut().and_then(|beside| beside.scan.as_mut()) {
             scan.passed(&frame, rest);
         }
         Poll::Ready(frame)
@@ -283,7 +295,11 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             let frame = ready!(self.poll_plain(cx));
-            let Some(reshape) = &mut self.reshape else {
+            let reshape = self
+                .beside
+                .as_mut()
+                .and_then(|beside| beside.reshape.as_mut());
+            let Some(reshape) = reshape else {
                 return Poll::Ready(None);
             };
             let said = match frame {
@@ -328,7 +344,7 @@ where
     fn finish(&mut self) {
         self.front = Front::default();
         self.rest = None;
-        self.reshape = None;
+        self.beside = None;
     }
 }
 
@@ -344,19 +360,20 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.reshape {
-            None => self.poll_plain(cx),
-            Some(_) => self.poll_reshaped(cx),
+        if self.is_reshaped() {
+            return self.poll_reshaped(cx);
         }
+        self.poll_plain(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        let is_plain = self.reshape.is_none();
-        is_plain && self.front.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        !self.is_reshaped()
+            && self.front.is_empty()
+            && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.reshape.is_some() {
+        if self.is_reshaped() {
             return SizeHint::default();
         }
         let rest = match &self.rest {
