@@ -224,7 +224,7 @@ where
         let broke = loop {
             match ready!(Pin::new(&mut reading.body).poll_frame(cx)) {
                 None => break None,
-                Some(Err(error)) => break Some(error.into()),
+                Some(Err(error)) => break Some(error),
                 Some(Ok(frame)) => {
                     if let Some(data) = frame.data_ref() {
                         reading.read.extend_from_slice(data);

@@ -66,7 +66,10 @@ impl StreamTranslator {
             self.event(piece);
         }
         if let (true, true, Some(writer)) = (is_alive, self.out.is_empty(), &self.writer) {
-            writer.alive(&mut self.out);
+            match self.head {
+                Some(_) => writer.alive(&mut self.out),
+                None => self.out.comment("keep-alive"),
+            }
         }
         self.out.take()
     }
@@ -118,6 +121,12 @@ impl StreamTranslator {
         let Some(writer) = &mut self.writer else {
             return Err(Unsaid::NoAnswer);
         };
+        // it begins as soon as it is known whose answer it is
+        if self.read.id().is_some() {
+            begun(&mut self.head, writer, &mut self.out, || {
+                self.back.head(&self.read)
+            });
+        }
         while let Some(delta) = self.read.next_delta() {
             let head = begun(&mut self.head, writer, &mut self.out, || {
                 self.back.head(&self.read)

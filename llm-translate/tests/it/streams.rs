@@ -166,8 +166,14 @@ fn what_says_nothing_to_the_caller_keeps_its_stream_alive() {
         (
             Messages,
             Chat,
+            "data: {\"id\":\"1\",\"choices\":[]}\n\n: OPENROUTER PROCESSING\n\n",
+            "",
+        ),
+        (
+            Messages,
+            Chat,
             ": OPENROUTER PROCESSING\n\n",
-            "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+            ": keep-alive\n\n",
         ),
         (
             Responses,
@@ -180,6 +186,12 @@ fn what_says_nothing_to_the_caller_keeps_its_stream_alive() {
         let said = translator.push(came.into());
         let said = std::str::from_utf8(&said).unwrap();
         assert!(said.ends_with(alive) && !said.is_empty(), "{said}");
+        let said = translator.push(": again\n\n".into());
+        let said = std::str::from_utf8(&said).unwrap();
+        assert!(
+            said.contains("ping") || said.contains("keep-alive"),
+            "{said}"
+        );
         // half an event is none yet
         assert!(translator.push("data: {".into()).is_empty());
     }
