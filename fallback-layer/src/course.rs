@@ -2,6 +2,8 @@
 
 mod answer;
 
+pub(crate) use self::answer::OfTarget;
+
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use http::{HeaderName, Request, header};
@@ -20,6 +22,7 @@ use crate::{
     rewrite,
     routes::{ChainId, Stop, TargetId},
     served::Label,
+    translate::{self, Translation},
     walk::{Cause, Walk},
 };
 
@@ -44,6 +47,9 @@ pub(crate) struct Course {
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
     asked_until: Option<Instant>,
+    /// What makes the current target's answer the caller's, where it speaks another dialect. Boxed, as
+    /// few do and all courses are moved.
+    translation: Option<Box<Translation>>,
 }
 
 /// What is kept of the call as the caller made it.
@@ -69,6 +75,7 @@ impl Course {
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
+            translation: None,
         }
     }
 
@@ -103,6 +110,13 @@ impl Course {
     /// The call as the current target is sent it.
     pub(crate) fn sent(&self) -> &Arc<Call> {
         self.rewritten.as_ref().unwrap_or(&self.call)
+    }
+
+    /// What makes the current target's answer the caller's, if it needs that and is handed on: for this
+    /// cause it is only if no target was left before.
+    pub(crate) fn translation(&mut self, cause: Option<Cause>) -> Option<Box<Translation>> {
+        let is_handed_on = cause.is_none() || self.left.is_empty();
+        is_handed_on.then(|| self.translation.take()).flatten()
     }
 
     /// The current target.
@@ -186,11 +200,21 @@ impl Course {
                 .next(routes, self.call.model(), cause, &mut prospect)?;
             self.keep(request, settings);
             let stop = routes.stop(target);
+            match translate::begin(request, &stop.spec) {
+                Ok(translation) => self.translation = translation,
+                Err(what) => {
+                    let (why, what) = (Skipped::Untranslatable, Some(what.into()));
+                    skip(stop, &self.call, why, what, &mut self.left);
+                    *request = self.as_asked()?;
+                    cause = Cause::Any;
+                    continue;
+                }
+            }
             match rewrite::rewrite(request, self.call.model(), &stop.spec) {
                 Ok(()) => return Some(target),
                 Err(why) => {
                     let why = Skipped::NotRewritten(why);
-                    skip(stop, &self.call, why, &mut self.left);
+                    skip(stop, &self.call, why, None, &mut self.left);
                 }
             }
             *request = self.as_asked()?;
@@ -304,6 +328,7 @@ impl Course {
             target,
             why: Why::Outcome(outcome.verdict),
             status: outcome.status,
+            untranslatable: None,
         };
         self.left.insert(self.place, left);
     }

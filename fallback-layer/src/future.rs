@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Classify, Cut, ErrorAnswer, Payload, Peek, ReadPayload, Refusal, Watch,
-    peek,
+    AnswerBody, BoxError, Classify, Cut, ErrorAnswer, Meter, Payload, Peek, ReadPayload, Refusal,
+    Watch, peek,
 };
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -20,9 +20,12 @@ use tower_service::Service;
 use crate::{
     FallbackBody, OnFallback, Own,
     came::{Answer, Came},
-    course::Course,
+    course::{Course, OfTarget},
     layer::Settings,
+    leave::Outcome,
     shared::Shared,
+    translate::TranslatedAnswer,
+    walk::Cause,
 };
 
 type Sent<S> = <S as Service<Request<Payload>>>::Future;
@@ -64,6 +67,8 @@ pin_project! {
         SendingOwn { #[pin] sent: G },
         // what the answer is
         Peeking { peek: Box<Peek<R>> },
+        // the answer of a target of another dialect, made the caller's; boxed, as few are
+        Translating { translating: Box<Translating<R>> },
         // no target can be tried
         Answered { answer: Option<Box<Response<AnswerBody<R>>>> },
         Done,
@@ -117,6 +122,15 @@ where
         }
         this
     }
+}
+
+/// An answer that is made the caller's, and what came of its attempt.
+struct Translating<R> {
+    answer: TranslatedAnswer<R>,
+    /// As its target said it.
+    meter: Option<Meter>,
+    outcome: Outcome,
+    cause: Option<Cause>,
 }
 
 impl<F, G, R> State<F, G, R> {
@@ -297,6 +311,23 @@ where
             {
                 return Poll::Ready(answer);
             }
+            if let StateProj::Translating { translating } = this.state.as_mut().project()
+                && let Some(course) = this.course.as_mut()
+            {
+                let mut response = ready!(Pin::new(&mut translating.answer).poll(cx));
+                let Translating {
+                    meter,
+                    outcome,
+                    cause,
+                    ..
+                } = &mut **translating;
+                if let Some(meter) = meter.take() {
+                    response.extensions_mut().insert(OfTarget(meter));
+                }
+                let answer = finish(course, Ok(response), outcome, *cause, &this.shared.settings);
+                this.state.set(State::Done);
+                return Poll::Ready(answer);
+            }
             let Came { outcome, answer } = ready!(this.poll_target(cx));
             let Some(course) = this.course.as_mut() else {
                 continue;
@@ -326,13 +357,46 @@ where
                 }
                 Answer::Late(_) => Ok(not_ready(course)),
             };
+            let answer = match answer {
+                Ok(response) => match course.translation(cause) {
+                    None => Ok(response),
+                    Some(translation) => {
+                        let meter = Meter::of(&response).cloned();
+                        let translating = Box::new(Translating {
+                            answer: translation.answer(response),
+                            meter,
+                            outcome,
+                            cause,
+                        });
+                        this.state.set(State::Translating { translating });
+                        continue;
+                    }
+                },
+                Err(error) => Err(error),
+            };
+            let answer = finish(course, answer, &outcome, cause, settings);
             this.state.set(State::Done);
-            return Poll::Ready(match (answer, cause) {
-                (answer, Some(_)) => course.give_up(answer, &outcome, settings),
-                (Ok(response), None) => Ok(course.hand_on(response, &outcome, settings)),
-                (Err(error), None) => Err(error),
-            });
+            return Poll::Ready(answer);
         }
+    }
+}
+
+/// What the caller gets of the current target's answer.
+fn finish<O, R, E>(
+    course: &mut Course,
+    answer: Result<Response<AnswerBody<R>>, E>,
+    outcome: &Outcome,
+    cause: Option<Cause>,
+    settings: &Settings<O>,
+) -> Answered<R, E>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    match (answer, cause) {
+        (answer, Some(_)) => course.give_up(answer, outcome, settings),
+        (Ok(response), None) => Ok(course.hand_on(response, outcome, settings)),
+        (Err(error), None) => Err(error),
     }
 }
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use llm_exchange::{Credential, Dialect, Host, InvalidCredential, Money, Price};
 use serde::Serialize;
 
-use crate::{Inner, Via, invalid::Fault};
+use crate::{Inner, Via, invalid::Fault, translate::translates};
 
 /// One place where a call can be served: a model, and where it differs from where the call was
 /// going anyway, the host, the credential, parameters, limits.
@@ -45,6 +45,8 @@ pub(crate) struct Spec {
     pub(crate) host: Option<Host>,
     pub(crate) credential: Whose,
     pub(crate) headers: HeaderMap,
+    /// `None`: the call's.
+    pub(crate) dialect: Option<Dialect>,
     /// `None`: whatever the call speaks.
     pub(crate) dialects: Option<Box<[Dialect]>>,
     /// The JSON, or `None` to take it out.
@@ -91,6 +93,7 @@ impl Target {
                 host: None,
                 credential: Whose::Callers,
                 headers: HeaderMap::new(),
+                dialect: None,
                 dialects: None,
                 parameters: Vec::new(),
                 disabled: false,
@@ -195,6 +198,26 @@ impl<O> Target<O> {
         self
     }
 
+    /// The dialect that it speaks: a call of another is translated, and so is its answer. It is skipped for
+    /// calls with something in them that cannot be carried over, and
+    /// [`Left::untranslatable`](crate::Left::untranslatable) says what. OpenAI chat completions,
+    /// Anthropic messages and Gemini; see llm-translate for what becomes of what. Its parameters are
+    /// those of its dialect. Default: the call's.
+    #[cfg(feature = "translate")]
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        let known = [
+            Dialect::OpenAiChat,
+            Dialect::AnthropicMessages,
+            Dialect::Gemini,
+        ];
+        if !known.contains(&dialect) {
+            self.fault(Fault::Dialect);
+        }
+        self.spec.dialect = Some(dialect);
+        self
+    }
+
     /// Skipped as long as it is. Default false.
     #[must_use]
     pub fn disabled(mut self, disabled: bool) -> Self {
@@ -274,6 +297,7 @@ impl Spec {
     pub(crate) fn is_same(&self, other: &Self, asked: Option<&str>) -> bool {
         self.model_for(asked) == other.model_for(asked)
             && self.host == other.host
+            && self.dialect == other.dialect
             && self.credential == other.credential
             && self.headers == other.headers
             && self.parameters == other.parameters
@@ -283,6 +307,9 @@ impl Spec {
     pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
         let dialects = self.dialects.as_ref();
         dialects.is_none_or(|dialects| dialects.contains(&dialect))
+            && self
+                .dialect
+                .is_none_or(|own| own == dialect || translates(dialect, own))
     }
 
     /// The model that it is asked for when the call asks for this one.
@@ -294,6 +321,7 @@ impl Spec {
     pub(crate) fn changes(&self, asked: Option<&str>) -> bool {
         self.model_for(asked) != asked
             || self.host.is_some()
+            || self.dialect.is_some()
             || self.credential != Whose::Callers
             || !self.headers.is_empty()
             || !self.parameters.is_empty()

@@ -13,3 +13,5 @@ mod readiness;
 mod rewriting;
 mod secrets;
 mod stacked;
+#[cfg(feature = "translate")]
+mod translated;
