@@ -360,7 +360,10 @@ where
             let answer = match answer {
                 Ok(response) => match course.translation(cause) {
                     None => Ok(response),
-                    Some(translation) => {
+                    Some(mut translation) => {
+                        if let Some(model) = course.sent().model() {
+                            *translation = translation.asked(model);
+                        }
                         let meter = Meter::of(&response).cloned();
                         let translating = Box::new(Translating {
                             answer: translation.answer(response),

@@ -62,6 +62,8 @@ pub(crate) struct Spec {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Whose {
     Callers,
+    /// Where the call was going to the target's host anyway, else nobody's.
+    CallersThere,
     Own(Credential),
     Nobodys,
 }
@@ -181,6 +183,14 @@ impl<O> Target<O> {
         self
     }
 
+    /// With the caller's credential where the call was going to the same host anyway, and else without
+    /// any.
+    #[must_use]
+    pub fn callers_credential_there(mut self) -> Self {
+        self.spec.credential = Whose::CallersThere;
+        self
+    }
+
     fn set(&mut self, name: &str, json: Option<Box<str>>) {
         if matches!(name, "model" | "stream") {
             self.fault(Fault::Parameter(name.into()));
@@ -190,15 +200,17 @@ impl<O> Target<O> {
         self.spec.parameters.push((name.into(), json));
     }
 
-    /// The dialects that it speaks. It is skipped for calls of others, and a chain none of whose
-    /// targets speaks a call's dialect is not taken. Default: whatever the call speaks.
+    /// The dialects that it speaks. It is skipped for calls of others, unless they can be translated to its
+    /// `dialect`, and a chain none of whose targets speaks a call's dialect is not taken. Default:
+    /// whatever the call speaks, or its `dialect` alone.
     #[must_use]
     pub fn dialects(mut self, dialects: &[Dialect]) -> Self {
         self.spec.dialects = Some(dialects.into());
         self
     }
 
-    /// The dialect that it speaks: a call of another is translated, and so is its answer. It is skipped for
+    /// The dialect that it speaks: a call of another (of none of [`dialects`](Self::dialects), where those
+    /// are given) is translated into it, and its answer back. It is skipped for
     /// calls with something in them that cannot be carried over, and
     /// [`Left::untranslatable`](crate::Left::untranslatable) says what. OpenAI chat completions,
     /// Anthropic messages and Gemini; see llm-translate for what becomes of what. Its parameters are
@@ -305,11 +317,17 @@ impl Spec {
 
     /// Whether it can be sent calls of this dialect.
     pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
-        let dialects = self.dialects.as_ref();
-        dialects.is_none_or(|dialects| dialects.contains(&dialect))
-            && self
-                .dialect
-                .is_none_or(|own| own == dialect || translates(dialect, own))
+        let translated = |own| translates(dialect, own);
+        self.speaks_natively(dialect) || self.dialect.is_some_and(translated)
+    }
+
+    /// The same without a translation.
+    pub(crate) fn speaks_natively(&self, dialect: Dialect) -> bool {
+        match (&self.dialects, self.dialect) {
+            (Some(dialects), _) => dialects.contains(&dialect),
+            (None, Some(own)) => own == dialect,
+            (None, None) => true,
+        }
     }
 
     /// The model that it is asked for when the call asks for this one.

@@ -20,7 +20,7 @@ pub(crate) fn begin(
     let Some(to) = spec.dialect else {
         return Ok(None);
     };
-    if Call::of(request).is_none_or(|call| call.dialect() == to) {
+    if Call::of(request).is_none_or(|call| spec.speaks_natively(call.dialect())) {
         return Ok(None);
     }
     // what can be carried over depends on it

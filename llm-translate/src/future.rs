@@ -77,10 +77,11 @@ impl Settings {
         }
         let translation = Translation::begin(request, self.to)?.clock(self.clock.clone());
         let asked = Call::of(request).and_then(|call| call.model());
-        if let Some(model) = self.model_for(asked.unwrap_or_default()) {
-            Call::set_model(request, model)?;
-        }
-        Ok(translation)
+        let Some(model) = self.model_for(asked.unwrap_or_default()) else {
+            return Ok(translation);
+        };
+        Call::set_model(request, model)?;
+        Ok(translation.asked(model))
     }
 }
 

@@ -59,6 +59,9 @@ where
         // what a layer further in knows is of other bytes
         parts.extensions.remove::<Meter>();
         parts.extensions.remove::<Peeked>();
+        if let Some(model) = translation.model() {
+            parts.extensions.insert(model.clone());
+        }
         if let Some(refusal) = parts.extensions.get::<Refusal>().cloned() {
             return Self::ready(translation.replaced(parts, refusal.body(Some(caller))));
         }

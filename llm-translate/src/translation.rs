@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Dialect, NotRewritten, Payload, WallClock, ask_for_plain_text,
+    AnswerBody, AskedModel, BoxError, Call, Dialect, NotRewritten, Payload, WallClock,
+    ask_for_plain_text,
 };
 
 use crate::{ANTHROPIC_VERSION, Asked, Back, NotTranslated, TranslatedAnswer, forth::translates};
@@ -20,6 +21,7 @@ const LEFT_OUT: HeaderName = HeaderName::from_static("x-llm-left-out");
 pub struct Translation {
     back: Back,
     left_out: Vec<&'static str>,
+    model: Option<AskedModel>,
 }
 
 impl Translation {
@@ -67,13 +69,25 @@ impl Translation {
             headers.insert(VERSION, HeaderValue::from_static(ANTHROPIC_VERSION));
         }
         ask_for_plain_text(headers);
-        Ok(Self { back, left_out })
+        Ok(Self {
+            back,
+            left_out,
+            model: None,
+        })
     }
 
     /// Where the time of an answer comes from whose own dialect does not say it.
     #[must_use]
     pub fn clock(mut self, clock: WallClock) -> Self {
         self.back = self.back.clock(clock);
+        self
+    }
+
+    /// The model that the target is asked for in the end, which layers further out hear of by
+    /// [`AskedModel`].
+    #[must_use]
+    pub fn asked(mut self, model: &str) -> Self {
+        self.model = Some(AskedModel::new(model));
         self
     }
 
@@ -96,6 +110,10 @@ impl Translation {
 
     pub(crate) const fn back(&self) -> &Back {
         &self.back
+    }
+
+    pub(crate) const fn model(&self) -> Option<&AskedModel> {
+        self.model.as_ref()
     }
 
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {

@@ -4,7 +4,7 @@ use crate::common::*;
 use fallback_layer::{Chain, FallbackLayer, Served, Skipped, Target, Why};
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::Full;
-use llm_exchange::{Dialect, Meter, Refusal};
+use llm_exchange::{AskedModel, Dialect, Meter, Refusal};
 use serde_json::{Value, json};
 
 const MESSAGE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5",
@@ -68,6 +68,8 @@ async fn a_call_goes_on_to_another_dialect_and_comes_back_in_its_own() {
     assert_eq!(header(&response, "x-llm-model"), Some("claude-sonnet-4-5"));
     assert_eq!(header(&response, "x-llm-left-out"), Some("store"));
     assert!(Meter::of(&response).is_none(), "it is of other bytes");
+    let asked = response.extensions().get::<AskedModel>();
+    assert_eq!(asked, Some(&AskedModel::new("claude-sonnet-4-5")));
     let answer: Value = serde_json::from_str(&text(response).await).unwrap();
     assert_eq!(answer["object"], "chat.completion");
     assert_eq!(answer["choices"][0]["message"]["content"], "Yellow");
@@ -234,6 +236,27 @@ async fn a_target_of_the_callers_own_dialect_passes_byte_for_byte() {
         .unwrap();
     assert_eq!(sent(&script, 1)["frobnicate"], 1);
     assert_eq!(text(response).await, [ROLE, HELLO, STOP, DONE].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_speaks_besides_is_not_translated() {
+    let target = || {
+        Target::model("b")
+            .dialects(&[Dialect::OpenAiChat, Dialect::OpenAiResponses])
+            .dialect(Dialect::OpenAiChat)
+    };
+    let script = script().then_always(|| Answer::json(200, "{}"));
+    let layer = FallbackLayer::new(Chain::for_model("a").then(target())).unwrap();
+    let responses = r#"{"model":"a","input":"hi","frobnicate":1}"#;
+    let request = post("https://api.example/v1/responses", responses);
+    layer.layer(script.clone()).oneshot(request).await.unwrap();
+    assert_eq!(script.seen()[0].uri, "https://api.example/v1/responses");
+    let request = anthropic("a");
+    layer.layer(script.clone()).oneshot(request).await.unwrap();
+    assert_eq!(
+        script.seen()[1].uri,
+        "https://api.example/v1/chat/completions"
+    );
 }
 
 #[tokio::test(start_paused = true)]

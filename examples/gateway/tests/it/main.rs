@@ -15,3 +15,4 @@ mod passing;
 mod program;
 mod routes;
 mod sse;
+mod translated;
