@@ -12,3 +12,4 @@ mod support;
 mod there_and_back;
 #[path = "../../../llm-exchange/tests/common/transcripts.rs"]
 mod transcripts;
+mod transcripts_all;
