@@ -3,11 +3,13 @@
 mod answer;
 mod read;
 mod stream;
+mod turns;
 mod write;
 
 pub(crate) use self::{
     answer::answer,
-    read::{function, image, read, schema, word_of_choice},
+    read::{HARMLESS, function, read, schema, word_of_choice},
     stream::Writer,
+    turns::image,
     write::write,
 };

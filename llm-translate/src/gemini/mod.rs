@@ -1,6 +1,7 @@
 //! Gemini's `generateContent`.
 
 mod answer;
+mod contents;
 mod read;
 mod schema;
 mod stream;

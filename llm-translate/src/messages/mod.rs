@@ -1,6 +1,7 @@
 //! Anthropic messages.
 
 mod answer;
+mod blocks;
 mod read;
 mod stream;
 mod write;

@@ -10,16 +10,6 @@ use crate::{
     json::{Fields, Raw, is_empty, items, text},
 };
 
-/// Fields that change nothing of what the answer means (`left_out`).
-const HARMLESS: [&str; 6] = [
-    "metadata",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "service_tier",
-    "store",
-];
-
 pub(crate) fn read(body: &[u8]) -> Result<Conversation<'_>, NotTranslated> {
     let mut fields = Fields::parse(body)?;
     let mut to = Conversation::new(&RESPONSES);
@@ -46,7 +36,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Conversation<'_>, NotTranslated> {
     fields.read("reasoning", |raw| reasoning(raw, &mut to))?;
     let older = fields.text("user")?;
     to.user = fields.text("safety_identifier")?.or(older);
-    for name in HARMLESS {
+    for name in chat::HARMLESS {
         if fields.drop(name) {
             to.leave_out(name);
         }
