@@ -37,7 +37,8 @@ impl NotTranslated {
     pub(crate) fn new(field: &str, why: Why) -> Self {
         let end = (0..=LONGEST_NAME.min(field.len())).rfind(|end| field.is_char_boundary(*end));
         Self {
-            field: field[..end.unwrap_or(0)].to_owned(),
+            // it may come to stand in a line of a log
+            field: field[..end.unwrap_or(0)].replace(char::is_control, "\u{fffd}"),
             why,
         }
     }

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Request};
 use http_body_util::Full;
 use llm_exchange::{AskedModel, Dialect, Meter, Refusal};
 use serde_json::{Value, json};
+use testkit::{DroppedAt, Point, drop_everywhere};
 
 const MESSAGE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5",
     "content":[{"type":"text","text":"Yellow"}],"stop_reason":"end_turn","stop_sequence":null,
@@ -292,6 +293,34 @@ async fn a_chain_of_other_dialects_is_not_for_what_is_not_translated() {
     let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
     assert!(Served::of(&response).is_none());
     assert_eq!(script.seen()[0].uri, "https://api.example/v1/embeddings");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wherever_the_caller_goes_away_the_target_is_let_go() {
+    let points = drop_everywhere(
+        async || {
+            let (begin, end) = MESSAGE.split_at(60);
+            let body = ScriptedBody::new()
+                .data(begin)
+                .wait(SECOND)
+                .data(end)
+                .wait(SECOND);
+            let answer = Answer::stream(body).header("content-type", "application/json");
+            let script = Script::new().then(Answer::status(500)).then(answer);
+            let call = then(claude())
+                .layer(script.clone())
+                .oneshot(chat(&json!({})));
+            (script, call)
+        },
+        async |script, at| {
+            let alive = script.seen().iter().any(|call| call.answer.is_alive());
+            assert!(!alive, "{at:?}");
+        },
+    )
+    .await;
+    let pending = |at: &&DroppedAt| matches!(at.point, Point::CallPending(_));
+    assert!(points.iter().filter(pending).count() >= 2, "{points:?}");
+    assert_eq!(points.last().unwrap().point, Point::Ended);
 }
 
 #[test]

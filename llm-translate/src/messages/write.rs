@@ -148,7 +148,7 @@ fn tool<'c>(tool: &'c Tool<'_>) -> Result<Node<'c>, NotTranslated> {
         .with("name", &*tool.name)
         .maybe("description", tool.description.as_deref())
         .with("input_schema", schema)
-        .maybe("strict", tool.strict);
+        .maybe("strict", tool.strict.filter(|strict| *strict));
     Ok(tool.into())
 }
 

@@ -359,6 +359,8 @@ fn no_value_is_told_with_an_error() {
     let asked = with(smallest(Chat), canary);
     let error = translated(Chat, Messages, &asked).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"));
+    let asked = with(smallest(Chat), json!({"a\nb": 1}));
+    assert!(!refused(Chat, Messages, &asked).contains('\n'));
     let asked = with(smallest(Chat), json!({"user": "canary"}));
     let translated = translated(Chat, Messages, &asked).unwrap();
     assert!(!format!("{translated:?}").contains("canary"));
