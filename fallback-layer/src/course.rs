@@ -22,6 +22,7 @@ use crate::{
     rewrite,
     routes::{ChainId, Stop, TargetId},
     served::Label,
+    target::Spec,
     translate::{self, Translation},
     walk::{Cause, Walk},
 };
@@ -200,26 +201,32 @@ impl Course {
                 .next(routes, self.call.model(), cause, &mut prospect)?;
             self.keep(request, settings);
             let stop = routes.stop(target);
-            match translate::begin(request, &stop.spec) {
-                Ok(translation) => self.translation = translation,
-                Err(what) => {
-                    let (why, what) = (Skipped::Untranslatable, Some(what.into()));
-                    skip(stop, &self.call, why, what, &mut self.left);
-                    *request = self.as_asked()?;
-                    cause = Cause::Any;
-                    continue;
-                }
-            }
-            match rewrite::rewrite(request, self.call.model(), &stop.spec) {
+            match self.make(request, &stop.spec) {
                 Ok(()) => return Some(target),
-                Err(why) => {
-                    let why = Skipped::NotRewritten(why);
-                    skip(stop, &self.call, why, None, &mut self.left);
-                }
+                Err((why, what)) => skip(stop, &self.call, why, what, &mut self.left),
             }
             *request = self.as_asked()?;
             cause = Cause::Any;
         }
+    }
+
+    /// Makes of the request as the caller made it the one to this target.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be, and what of the call cannot be carried over, if it is that.
+    fn make(
+        &mut self,
+        request: &mut Request<Payload>,
+        spec: &Spec,
+    ) -> Result<(), (Skipped, Option<Box<str>>)> {
+        let translation = translate::begin(request, spec)
+            .map_err(|what| (Skipped::Untranslatable, Some(what.into())))?;
+        rewrite::rewrite(request, self.call.model(), spec)
+            .map_err(|why| (Skipped::NotRewritten(why), None))?;
+        // where no further target can be made one, the current one's answer still needs its own
+        self.translation = translation;
+        Ok(())
     }
 
     /// Keeps the request for as long as a further target may be sent it.
