@@ -19,6 +19,19 @@ use crate::{Inner, Join, Target};
 pub struct Chain<O = Inner> {
     pub(crate) asked: Option<Arc<str>>,
     pub(crate) targets: Vec<Target<O>>,
+    pub(crate) way: Way,
+}
+
+/// How a chain is walked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) fails_over: bool,
+}
+
+impl Way {
+    const fn new() -> Self {
+        Self { fails_over: true }
+    }
 }
 
 impl Chain {
@@ -29,6 +42,7 @@ impl Chain {
         Self {
             asked: None,
             targets: Vec::new(),
+            way: Way::new(),
         }
     }
 
@@ -38,6 +52,7 @@ impl Chain {
         Self {
             asked: Some(model.into()),
             targets: Vec::new(),
+            way: Way::new(),
         }
     }
 
@@ -48,6 +63,7 @@ impl Chain {
         Chain {
             asked: first.spec.model.clone(),
             targets: vec![first],
+            way: Way::new(),
         }
     }
 }
@@ -70,9 +86,18 @@ impl<O> Chain<O> {
         chain
     }
 
+    /// Does not go on with a stream of this chain that breaks, though the layer does
+    /// ([`FallbackLayer::failover`](crate::FallbackLayer::failover)).
+    #[must_use]
+    pub const fn no_failover(mut self) -> Self {
+        self.way.fails_over = false;
+        self
+    }
+
     fn map<U>(self, own: impl Fn(O) -> U) -> Chain<U> {
         Chain {
             asked: self.asked,
+            way: self.way,
             targets: self
                 .targets
                 .into_iter()

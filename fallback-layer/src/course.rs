@@ -1,6 +1,7 @@
 //! The course of one call: which targets were left, which comes next, what the caller gets.
 
 mod answer;
+mod onward;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -11,7 +12,9 @@ use llm_exchange::{
 use tokio::time::Instant;
 
 use crate::{
-    Leaving, Left, OnFallback, Skipped, Why, hook,
+    Leaving, Left, OnFallback, Skipped, Why,
+    failover::{Beginning, Prefill},
+    hook,
     keys::{Keys, Origin, host_key},
     layer::Settings,
     leave::Outcome,
@@ -19,7 +22,8 @@ use crate::{
     prospect::{Prospect, skip},
     rewrite,
     routes::{ChainId, Stop, TargetId},
-    served::Label,
+    served::{Label, WentOn},
+    target::Spec,
     walk::{Cause, Walk},
 };
 
@@ -44,6 +48,14 @@ pub(crate) struct Course {
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
     asked_until: Option<Instant>,
+    /// What further attempts go on from.
+    beginning: Option<Box<Beginning>>,
+    /// How the current target is asked to go on from it.
+    prefill: Option<Prefill>,
+    /// Who went on, once the answer may be.
+    went_on: Option<WentOn>,
+    /// Whether the current target's answer is handed on.
+    served: bool,
 }
 
 /// What is kept of the call as the caller made it.
@@ -69,6 +81,10 @@ impl Course {
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
+            beginning: None,
+            prefill: None,
+            went_on: None,
+            served: false,
         }
     }
 
@@ -126,7 +142,7 @@ impl Course {
         hook: &impl OnFallback,
     ) -> Option<Request<Payload>> {
         let attempts = self.call.attempts();
-        if !attempts.may_go_on() {
+        if !attempts.may_go_on() || self.stays(settings) {
             return None;
         }
         let attempt = attempts.count().saturating_add(self.sent_once.into());
@@ -186,21 +202,27 @@ impl Course {
                 .next(routes, self.call.model(), cause, &mut prospect)?;
             self.keep(request, settings);
             let stop = routes.stop(target);
-            match rewrite::rewrite(request, self.call.model(), &stop.spec) {
+            match self.make(request, &stop.spec) {
                 Ok(()) => return Some(target),
-                Err(why) => {
-                    let why = Skipped::NotRewritten(why);
-                    skip(stop, &self.call, why, &mut self.left);
-                }
+                Err(why) => skip(stop, &self.call, why, &mut self.left),
             }
             *request = self.as_asked()?;
             cause = Cause::Any;
         }
     }
 
+    /// Makes of the request as the caller made it the one to this target.
+    fn make(&mut self, request: &mut Request<Payload>, spec: &Spec) -> Result<(), Skipped> {
+        rewrite::rewrite(request, self.call.model(), spec).map_err(Skipped::NotRewritten)?;
+        if let Some(beginning) = &self.beginning {
+            self.prefill = Some(beginning.go_on(request, spec)?);
+        }
+        Ok(())
+    }
+
     /// Keeps the request for as long as a further target may be sent it.
     fn keep<O>(&mut self, request: &mut Request<Payload>, settings: &Settings<O>) {
-        let goes_on = self.walk.may_go_on(&settings.routes);
+        let goes_on = self.walk.may_go_on(&settings.routes) || self.may_fail_over(settings);
         let mut names_encoding = true;
         if let (Kept::Nothing, true) = (&self.kept, goes_on) {
             names_encoding = false;
@@ -274,7 +296,7 @@ impl Course {
     }
 
     /// Keeps what the current target used, for whoever keeps books further out.
-    fn leave_behind(&self, verdict: Verdict, meter: Option<Meter>) {
+    pub(crate) fn leave_behind(&self, verdict: Verdict, meter: Option<Meter>) {
         // one that was never ready, or refused further in, spent nothing
         if self.sent_now && verdict != Verdict::Refused {
             let attempts = self.call.attempts();

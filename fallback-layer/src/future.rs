@@ -1,3 +1,5 @@
+mod onward;
+
 use std::{
     fmt,
     future::Future,
@@ -10,7 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Classify, Cut, ErrorAnswer, Payload, Peek, ReadPayload, Refusal, Watch,
+    AnswerBody, BoxError, Classify, Cut, ErrorAnswer, Payload, Peek, ReadPayload, Refusal, Verdict,
     peek,
 };
 use pin_project_lite::pin_project;
@@ -18,11 +20,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::{
-    FallbackBody, OnFallback, Own,
+    FallbackBody, GoesOn, OnFallback, Own,
     came::{Answer, Came},
     course::Course,
     layer::Settings,
     shared::Shared,
+    walk::Cause,
 };
 
 type Sent<S> = <S as Service<Request<Payload>>>::Future;
@@ -31,7 +34,7 @@ pin_project! {
     #[project = Projected]
     /// The future of [`Fallback`](crate::Fallback).
     #[must_use = "futures do nothing unless polled"]
-    pub struct FallbackFuture<S, R, O, C, H>
+    pub struct FallbackFuture<S, R, O, C, H, F = ()>
     where
         S: Service<Request<Payload>>,
         O: Own<S>,
@@ -48,6 +51,7 @@ pin_project! {
         shared: Shared<O, C, H>,
         // none before the request was read, and for what is passed through
         course: Option<Course>,
+        failover: F,
     }
 }
 
@@ -73,7 +77,7 @@ pin_project! {
 /// Boxed, as most calls need none and every call's future is moved.
 type Timer = Option<Pin<Box<Sleep>>>;
 
-impl<S, R, O, C, H> FallbackFuture<S, R, O, C, H>
+impl<S, R, O, C, H, F> FallbackFuture<S, R, O, C, H, F>
 where
     S: Service<Request<Payload>>,
     O: Own<S>,
@@ -84,6 +88,7 @@ where
         settings: Arc<Settings<O>>,
         classify: C,
         hook: H,
+        failover: F,
     ) -> Self {
         let shared = Shared {
             settings,
@@ -100,6 +105,7 @@ where
             own: None,
             shared,
             course: None,
+            failover,
         };
         match read.now() {
             Ok(request) => {
@@ -130,7 +136,7 @@ impl<F, G, R> State<F, G, R> {
 /// What the caller gets.
 type Answered<R, E> = Result<Response<FallbackBody<R>>, E>;
 
-impl<S, R, O, C, H> Projected<'_, S, R, O, C, H>
+impl<S, R, O, C, H, F> Projected<'_, S, R, O, C, H, F>
 where
     S: Service<Request<Payload>, Response = Response<R>> + Clone,
     R: Body<Data = Bytes> + Unpin,
@@ -164,12 +170,12 @@ where
                 }
                 StateProj::Sending { sent } => {
                     let response = ready!(sent.poll(cx))?;
-                    let body = |body| Watch::new(AnswerBody::inner(body), None);
+                    let body = |body| FallbackBody::new(AnswerBody::inner(body), None);
                     self.state.set(State::Done);
                     return Poll::Ready(Some(Ok(response.map(body))));
                 }
                 StateProj::Answered { answer } => {
-                    let answer = taken(answer).map(|body| Watch::new(body, None));
+                    let answer = taken(answer).map(|body| FallbackBody::new(body, None));
                     self.state.set(State::Done);
                     return Poll::Ready(Some(Ok(answer)));
                 }
@@ -275,14 +281,15 @@ where
     }
 }
 
-impl<S, R, O, C, H> Future for FallbackFuture<S, R, O, C, H>
+impl<S, R, O, C, H, F> Future for FallbackFuture<S, R, O, C, H, F>
 where
     S: Service<Request<Payload>, Response = Response<R>> + Clone,
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
     O: Own<S>,
-    C: Classify<S::Error>,
-    H: OnFallback,
+    C: Classify<S::Error> + Clone,
+    H: OnFallback + Clone,
+    F: GoesOn<S, R, O, C, H>,
 {
     type Output = Result<Response<FallbackBody<R>>, S::Error>;
 
@@ -302,7 +309,11 @@ where
                 continue;
             };
             let Shared { settings, hook, .. } = &*this.shared;
-            let cause = settings.rules.cause(&outcome);
+            let mut cause = settings.rules.cause(&outcome);
+            if course.is_onward() && outcome.verdict != Verdict::Ok {
+                // what is wrong with the call now is our own doing
+                cause = Some(Cause::Any);
+            }
             let next = cause.and_then(|cause| {
                 let meter = answer.meter().cloned();
                 course.leave(&outcome, meter, cause, settings, hook)
@@ -329,7 +340,17 @@ where
             this.state.set(State::Done);
             return Poll::Ready(match (answer, cause) {
                 (answer, Some(_)) => course.give_up(answer, &outcome, settings),
-                (Ok(response), None) => Ok(course.hand_on(response, &outcome, settings)),
+                (Ok(response), None) => {
+                    let response = course.hand_on(response, &outcome, settings);
+                    if !course.may_be_joined(settings) {
+                        return Poll::Ready(Ok(response));
+                    }
+                    let sent = Arc::clone(course.sent());
+                    Ok(this.failover.join(response, sent, || {
+                        let (inner, shared) = (this.inner.clone(), this.shared.clone());
+                        FallbackFuture::onward(inner, shared, taken(this.course))
+                    }))
+                }
                 (Err(error), None) => Err(error),
             });
         }
@@ -355,7 +376,7 @@ fn run_out(timer: &mut Timer, at: Option<Instant>, cx: &mut Context<'_>) -> Poll
     timer.as_mut().poll(cx)
 }
 
-impl<S, R, O, C, H> fmt::Debug for FallbackFuture<S, R, O, C, H>
+impl<S, R, O, C, H, F> fmt::Debug for FallbackFuture<S, R, O, C, H, F>
 where
     S: Service<Request<Payload>>,
     O: Own<S>,

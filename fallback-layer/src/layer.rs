@@ -4,7 +4,7 @@ use llm_exchange::{Payload, PeekLimits, Standard, WallClock};
 use tower_layer::Layer;
 
 use crate::{
-    Chains, Fallback, FallbackHandle, Inner, InvalidChain, Leaving, Memory, OnFallback,
+    Chains, Failover, Fallback, FallbackHandle, Inner, InvalidChain, Leaving, Memory, OnFallback,
     handle::Counters, leave::Rules, memory::Memories, routes::Routes,
 };
 
@@ -14,10 +14,11 @@ use crate::{
 /// failures within 5 s, 10 s for a target to become ready. Memory and statistics are shared by every
 /// service made from one layer and its clones.
 #[derive(Clone)]
-pub struct FallbackLayer<O = Inner, C = Standard, H = ()> {
+pub struct FallbackLayer<O = Inner, C = Standard, H = (), F = ()> {
     settings: Settings<O>,
     classify: C,
     hook: H,
+    failover: F,
 }
 
 /// What the services of one layer share.
@@ -33,6 +34,7 @@ pub(crate) struct Settings<O> {
     pub(crate) clock: WallClock,
     pub(crate) memories: Option<Arc<Memories>>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) failover: Option<Failover>,
 }
 
 impl<O> Clone for Settings<O> {
@@ -72,14 +74,16 @@ impl<O> FallbackLayer<O> {
                 clock: WallClock::default(),
                 memories: Some(Arc::new(Memories::new(Memory::new()))),
                 counters: Arc::default(),
+                failover: None,
             },
             classify: Standard,
             hook: (),
+            failover: (),
         })
     }
 }
 
-impl<O, C, H> FallbackLayer<O, C, H> {
+impl<O, C, H, F> FallbackLayer<O, C, H, F> {
     /// How long after its begin a call may still be sent to a further target. Default 120 s. No
     /// attempt starts after it, a retry's beneath included; a running attempt is never cut by it.
     ///
@@ -177,28 +181,56 @@ impl<O, C, H> FallbackLayer<O, C, H> {
 
     /// Decides what outcomes mean. Default [`Standard`].
     #[must_use]
-    pub fn classify<T>(self, classify: T) -> FallbackLayer<O, T, H> {
-        let Self { settings, hook, .. } = self;
-        FallbackLayer {
-            settings,
-            classify,
-            hook,
-        }
-    }
-
-    /// Calls the app before each further target. See [`OnFallback`].
-    #[must_use]
-    pub fn on_fallback<T>(self, hook: T) -> FallbackLayer<O, C, T>
-    where
-        T: Fn(&Leaving<'_>),
-    {
+    pub fn classify<T>(self, classify: T) -> FallbackLayer<O, T, H, F> {
         let Self {
-            settings, classify, ..
+            settings,
+            hook,
+            failover,
+            ..
         } = self;
         FallbackLayer {
             settings,
             classify,
             hook,
+            failover,
+        }
+    }
+
+    /// Calls the app before each further target. See [`OnFallback`].
+    #[must_use]
+    pub fn on_fallback<T>(self, hook: T) -> FallbackLayer<O, C, T, F>
+    where
+        T: Fn(&Leaving<'_>),
+    {
+        let Self {
+            settings,
+            classify,
+            failover,
+            ..
+        } = self;
+        FallbackLayer {
+            settings,
+            classify,
+            hook,
+            failover,
+        }
+    }
+
+    /// Goes on with a stream that breaks after its first content: the call is sent again with what
+    /// the caller has as the beginning of the answer, to the same target or the next, and the caller
+    /// reads one stream. Default: it ends with an error, as text of two attempts is never mixed unasked.
+    ///
+    /// Only for plain text of models that are known to go on from a beginning, or that the app says so
+    /// of ([`Target::prefill`](crate::Target::prefill)); the [crate] docs have what is left out.
+    #[must_use]
+    pub fn failover(self, failover: Failover) -> FallbackLayer<O, C, H, Failover> {
+        let mut settings = self.settings;
+        settings.failover = Some(failover);
+        FallbackLayer {
+            settings,
+            classify: self.classify,
+            hook: self.hook,
+            failover,
         }
     }
 
@@ -212,8 +244,8 @@ impl<O, C, H> FallbackLayer<O, C, H> {
     }
 }
 
-impl<S, O, C: Clone, H: OnFallback + Clone> Layer<S> for FallbackLayer<O, C, H> {
-    type Service = Fallback<S, O, C, H>;
+impl<S, O, C: Clone, H: OnFallback + Clone, F: Copy> Layer<S> for FallbackLayer<O, C, H, F> {
+    type Service = Fallback<S, O, C, H, F>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Fallback::new(
@@ -221,6 +253,7 @@ impl<S, O, C: Clone, H: OnFallback + Clone> Layer<S> for FallbackLayer<O, C, H> 
             Arc::new(self.settings.clone()),
             self.classify.clone(),
             self.hook.clone(),
+            self.failover,
         )
     }
 }
@@ -233,11 +266,12 @@ impl<O> fmt::Debug for Settings<O> {
             .field("max_attempts", &self.max_attempts)
             .field("ready_timeout", &self.ready_timeout)
             .field("memories", &self.memories)
+            .field("failover", &self.failover)
             .finish_non_exhaustive()
     }
 }
 
-impl<O, C: fmt::Debug, H> fmt::Debug for FallbackLayer<O, C, H> {
+impl<O, C: fmt::Debug, H, F> fmt::Debug for FallbackLayer<O, C, H, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FallbackLayer")
             .field("settings", &self.settings)

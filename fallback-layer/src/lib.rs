@@ -5,6 +5,7 @@ mod body;
 mod came;
 mod chain;
 mod course;
+mod failover;
 mod future;
 mod handle;
 mod hook;
@@ -26,6 +27,7 @@ mod walk;
 pub use self::{
     body::{FallbackBody, Remember},
     chain::{Chain, Chains},
+    failover::{Failover, GoesOn, Prefill},
     future::FallbackFuture,
     handle::{FallbackHandle, FallbackStats},
     hook::{Leaving, OnFallback},

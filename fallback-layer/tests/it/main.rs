@@ -6,6 +6,7 @@ mod books;
 mod chains;
 mod common;
 mod drops;
+mod failover;
 mod leaving;
 mod limits;
 mod memory;

@@ -50,15 +50,23 @@ impl Meter {
 
     /// From the next byte on, the answer to this call goes on in the same stream, another attempt's
     /// at the same answer. The one before is
-    /// [left behind](crate::Attempts::leave_behind) with a meter of its own.
+    /// [left behind](crate::Attempts::leave_behind) with a meter of its own. `None`: it was left
+    /// behind, and no other answers yet.
     ///
     /// From then on [`tokens`](Self::tokens), [`usage`](Self::usage) and [`spent`](Self::spent) are
     /// of this attempt alone, so that each is booked once and at its own model's price; progress,
     /// places in the body and [`output_tokens`](Self::output_tokens) go on. Only for a meter made with
     /// [`anew`](Self::anew).
-    pub fn goes_on(&self, call: &Call) {
+    pub fn goes_on(&self, call: Option<&Call>) {
         self.reading().goes_on();
-        let _ = self.0.asked.last().then.set(Box::new(Asked::of(call)));
+        let last = self.0.asked.last();
+        let nobody = || Asked {
+            model: last.model.clone(),
+            estimated_input: 0,
+            then: OnceLock::new(),
+        };
+        let asked = call.map_or_else(nobody, Asked::of);
+        let _ = last.then.set(Box::new(asked));
     }
 }
 
@@ -112,7 +120,9 @@ mod tests {
         body.frame().await.unwrap().unwrap();
         let before = meter.tokens();
         assert!(before.output > 0 && meter.reached(6).is_none());
-        meter.goes_on(&second);
+        meter.goes_on(None);
+        assert_eq!(meter.spent().0.total(), 0);
+        meter.goes_on(Some(&second));
         assert_eq!(
             (meter.tokens().output, meter.output_tokens()),
             (0, before.output)

@@ -1,0 +1,270 @@
+//! The stream that goes on, as a part of the one that the caller reads.
+
+use std::mem;
+
+use bytes::Bytes;
+use llm_exchange::{
+    Dialect,
+    sse::Event,
+    stream::{DeltaKind, DeltaReader},
+};
+
+use super::{
+    heard::Names,
+    members::{Members, elements, text as json_text},
+    seam::Seam,
+};
+
+/// Makes of the events of a further attempt a continuation of the first one's: what opens a stream is
+/// left out, what names it is changed, and text that the caller has is left out.
+pub(super) struct Graft {
+    dialect: Dialect,
+    reader: DeltaReader,
+    /// As long as it is not clear where the new text begins.
+    seam: Option<Seam>,
+    held: Vec<(Event, String)>,
+    /// Anthropic tells the prompt's tokens in the event that opens a stream.
+    usage: Option<String>,
+    /// The content block that the first attempt opened.
+    block_is_open: bool,
+}
+
+/// The further attempt says something that is no continuation of a text.
+#[derive(Debug)]
+pub(super) struct Unsuited;
+
+impl Graft {
+    pub(super) fn new(dialect: Dialect, seam: Seam) -> Self {
+        Self {
+            dialect,
+            reader: DeltaReader::new(dialect),
+            seam: Some(seam),
+            held: Vec::new(),
+            usage: None,
+            block_is_open: true,
+        }
+    }
+
+    /// What the caller is given for the next event.
+    pub(super) fn event(
+        &mut self,
+        event: Event,
+        names: &Names,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Unsuited> {
+        let Some(data) = event.data() else {
+            out.push(event);
+            return Ok(());
+        };
+        if self.reader.push_data(&data).is_err() {
+            self.release(names, out);
+            out.push(event);
+            return Ok(());
+        }
+        let mut text = String::new();
+        while let Some(delta) = self.reader.next_delta() {
+            match delta.kind {
+                DeltaKind::Text => text.push_str(&delta.text),
+                DeltaKind::Reasoning => {}
+                _ => return Err(Unsuited),
+            }
+        }
+        let opens = self.opens(&data)?;
+        let Some(seam) = &mut self.seam else {
+            self.pass(&event, None, names, out);
+            return Ok(());
+        };
+        if !text.is_empty() {
+            let decided = seam.push(&text);
+            self.held.push((event, text));
+            if let Some(left_out) = decided {
+                self.leave_out(left_out, names, out);
+            }
+        } else if is_ping(&event) {
+            out.push(event);
+        } else if !opens {
+            self.release(names, out);
+            self.pass(&event, None, names, out);
+        }
+        Ok(())
+    }
+
+    /// No more comes: what is still held goes out.
+    pub(super) fn release(&mut self, names: &Names, out: &mut Vec<Event>) {
+        if let Some(seam) = &self.seam {
+            self.leave_out(seam.end(), names, out);
+        }
+    }
+
+    fn leave_out(&mut self, mut bytes: usize, names: &Names, out: &mut Vec<Event>) {
+        self.seam = None;
+        for (event, text) in mem::take(&mut self.held) {
+            let rest = &text[bytes.min(text.len())..];
+            let changed = (rest.len() < text.len()).then_some(rest);
+            bytes = bytes.saturating_sub(text.len());
+            self.pass(&event, changed, names, out);
+        }
+    }
+
+    /// Whether the event only opens a stream, or says nothing.
+    fn opens(&mut self, data: &[u8]) -> Result<bool, Unsuited> {
+        let Some(event) = Members::of(data) else {
+            return Ok(false);
+        };
+        Ok(match self.dialect {
+            Dialect::AnthropicMessages => match event.read::<String>("type").as_deref() {
+                Some("message_start") => {
+                    let message = event
+                        .get("message")
+                        .and_then(|json| Members::of(json.as_bytes()));
+                    self.usage =
+                        message.and_then(|message| message.get("usage").map(str::to_owned));
+                    true
+                }
+                Some("content_block_start") if self.seam.is_some() => {
+                    let block = event
+                        .get("content_block")
+                        .and_then(|json| Members::of(json.as_bytes()));
+                    let kind = block.and_then(|block| block.read::<String>("type"));
+                    if event.get("index") != Some("0") || kind.as_deref() != Some("text") {
+                        return Err(Unsuited);
+                    }
+                    true
+                }
+                _ => false,
+            },
+            // what ends it, or counts, is no opening
+            _ => self.reader.finish_reasons().next().is_none() && event.get("usage").is_none(),
+        })
+    }
+
+    fn pass(&mut self, event: &Event, text: Option<&str>, names: &Names, out: &mut Vec<Event>) {
+        let changed = event.data().and_then(|data| match self.dialect {
+            Dialect::OpenAiChat => chat(&data, text, names),
+            Dialect::AnthropicMessages => self.message(&data, text, out),
+            Dialect::Gemini => gemini(&data, text, names),
+            _ => None,
+        });
+        out.push(match changed {
+            None => event.clone(),
+            Some(json) => match &*event.name() {
+                "message" => Event::new(json),
+                name => Event::named(name, json),
+            },
+        });
+    }
+
+    fn message(&mut self, data: &[u8], text: Option<&str>, out: &mut Vec<Event>) -> Option<String> {
+        let mut event = Members::of(data)?;
+        match (&*event.read::<String>("type")?, text) {
+            ("content_block_delta", Some(text)) => {
+                let mut delta = Members::of(event.get("delta")?.as_bytes())?;
+                delta.set("text", json_text(text));
+                let delta = delta.to_json();
+                event.set("delta", delta);
+            }
+            ("content_block_stop", _) => {
+                self.block_is_open = false;
+                return None;
+            }
+            ("message_delta", _) => {
+                if mem::take(&mut self.block_is_open) {
+                    let stop = r#"{"type":"content_block_stop","index":0}"#;
+                    out.push(Event::named("content_block_stop", stop));
+                }
+                let opening = self.usage.take()?;
+                let opening = Members::of(opening.as_bytes())?;
+                let mut usage = Members::of(event.get("usage")?.as_bytes())?;
+                for name in PROMPT_TOKENS {
+                    if let (Some(json), None) = (opening.get(name), usage.get(name)) {
+                        usage.set(name, json.to_owned());
+                    }
+                }
+                let usage = usage.to_json();
+                event.set("usage", usage);
+            }
+            _ => return None,
+        }
+        Some(event.to_json())
+    }
+}
+
+/// What Anthropic counts of a prompt.
+const PROMPT_TOKENS: [&str; 4] = [
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation",
+];
+
+fn is_ping(event: &Event) -> bool {
+    event.name() == "ping"
+}
+
+/// A chunk under the first stream's names. No second role: SDKs would put the two together.
+fn chat(data: &[u8], text: Option<&str>, names: &Names) -> Option<String> {
+    let mut chunk = Members::of(data)?;
+    rename(&mut chunk, "id", names.id.as_ref());
+    rename(&mut chunk, "created", names.created.as_ref());
+    let choices = chunk.get("choices").and_then(elements).unwrap_or_default();
+    let choices = choices.into_iter().map(|choice| {
+        let mut choice = Members::of(choice.get().as_bytes())?;
+        if let Some(delta) = choice.get("delta") {
+            let mut delta = Members::of(delta.as_bytes())?;
+            delta.remove("role");
+            if let Some(text) = text {
+                delta.set("content", json_text(text));
+            }
+            let delta = delta.to_json();
+            choice.set("delta", delta);
+        }
+        Some(choice.to_json())
+    });
+    let choices = choices.collect::<Option<Vec<_>>>()?.join(",");
+    chunk.set("choices", format!("[{choices}]"));
+    Some(chunk.to_json())
+}
+
+fn rename(event: &mut Members<'_>, name: &'static str, to: Option<&String>) {
+    if let Some(to) = to
+        && event.get(name).is_some()
+    {
+        event.set(name, to.clone());
+    }
+}
+
+fn gemini(data: &[u8], text: Option<&str>, names: &Names) -> Option<String> {
+    let mut chunk = Members::of(data)?;
+    rename(&mut chunk, "responseId", names.id.as_ref());
+    if let Some(text) = text {
+        let candidates = elements(chunk.get("candidates")?)?;
+        let mut candidate = Members::of(candidates.first()?.get().as_bytes())?;
+        let mut content = Members::of(candidate.get("content")?.as_bytes())?;
+        let mut text = Some(text);
+        let parts = elements(content.get("parts")?)?.into_iter().map(|part| {
+            let mut part = Members::of(part.get().as_bytes())?;
+            if part.get("text").is_some() && part.get("thought") != Some("true") {
+                part.set("text", json_text(text.take().unwrap_or_default()));
+            }
+            Some(part.to_json())
+        });
+        let parts = parts.collect::<Option<Vec<_>>>()?.join(",");
+        content.set("parts", format!("[{parts}]"));
+        let content = content.to_json();
+        candidate.set("content", content);
+        let candidate = candidate.to_json();
+        chunk.set("candidates", format!("[{candidate}]"));
+    }
+    Some(chunk.to_json())
+}
+
+/// Events one after the other, as bytes of a body.
+pub(super) fn joined(events: &[Event]) -> Bytes {
+    match events {
+        [only] => only.raw().clone(),
+        events => {
+            let parts: Vec<_> = events.iter().map(|event| event.raw().as_ref()).collect();
+            parts.concat().into()
+        }
+    }
+}
