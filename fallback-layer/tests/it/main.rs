@@ -7,6 +7,7 @@ mod chains;
 mod common;
 mod drops;
 mod failover;
+mod failover_dialects;
 mod leaving;
 mod limits;
 mod memory;
