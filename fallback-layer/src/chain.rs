@@ -1,8 +1,8 @@
 //! Targets in the order in which they are tried, and which calls they are for.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{Inner, Join, Target};
+use crate::{Inner, Join, Target, hedge::When};
 
 /// Targets in the order in which they are tried.
 ///
@@ -26,11 +26,16 @@ pub struct Chain<O = Inner> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way {
     pub(crate) fails_over: bool,
+    /// `None`: as the layer says.
+    pub(crate) hedge: Option<Option<When>>,
 }
 
 impl Way {
     const fn new() -> Self {
-        Self { fails_over: true }
+        Self {
+            fails_over: true,
+            hedge: None,
+        }
     }
 }
 
@@ -84,6 +89,21 @@ impl<O> Chain<O> {
         let mut chain = self.map(O::this);
         chain.targets.push(target.into().map(O::that));
         chain
+    }
+
+    /// For calls of this chain, what
+    /// [`FallbackLayer::hedge_after`](crate::FallbackLayer::hedge_after) is for all.
+    #[must_use]
+    pub const fn hedge_after(mut self, silence: Duration) -> Self {
+        self.way.hedge = Some(Some(When::After(silence)));
+        self
+    }
+
+    /// Asks one target at a time for calls of this chain, whatever the layer does for others.
+    #[must_use]
+    pub const fn no_hedge(mut self) -> Self {
+        self.way.hedge = Some(None);
+        self
     }
 
     /// Does not go on with a stream of this chain that breaks, though the layer does

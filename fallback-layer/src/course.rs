@@ -1,10 +1,12 @@
 //! The course of one call: which targets were left, which comes next, what the caller gets.
 
 mod answer;
+mod hedge;
 mod onward;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+use self::hedge::Other;
 use http::{HeaderName, Request, header};
 use llm_exchange::{
     Call, KeptRequest, Meter, NoMoreAttempts, Payload, Verdict, ask_for_plain_text,
@@ -44,6 +46,10 @@ pub(crate) struct Course {
     /// Whether any target was sent the call, and whether the current one was.
     sent_once: bool,
     sent_now: bool,
+    /// What its pace is remembered by.
+    pace: Option<u64>,
+    /// The target that is asked beside it.
+    other: Option<Box<Other>>,
     kept: Kept,
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
@@ -78,6 +84,8 @@ impl Course {
             place: 0,
             sent_once: false,
             sent_now: false,
+            pace: None,
+            other: None,
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
@@ -253,6 +261,7 @@ impl Course {
         self.target = to;
         self.place = self.left.len();
         self.sent_now = false;
+        self.pace = self.pace(request, settings);
         let changes = self.stop(settings).spec.changes(self.call.model());
         self.rewritten = if changes {
             Call::of(request).cloned()
@@ -327,6 +336,17 @@ impl Course {
             why: Why::Outcome(outcome.verdict),
             status: outcome.status,
         };
+        self.insert(left);
+    }
+
+    fn insert(&mut self, left: Left) {
+        if let Some(other) = self
+            .other
+            .as_mut()
+            .filter(|other| other.place >= self.place)
+        {
+            other.place += 1;
+        }
         self.left.insert(self.place, left);
     }
 }

@@ -1,3 +1,5 @@
+mod attempt;
+mod hedging;
 mod onward;
 
 use std::{
@@ -12,13 +14,15 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Classify, Cut, ErrorAnswer, Payload, Peek, ReadPayload, Refusal, Verdict,
-    peek,
+    AnswerBody, BoxError, Classify, Cut, ErrorAnswer, Payload, ReadPayload, Verdict,
 };
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
+use self::{
+    attempt::{Attempt, State, StateProj, taken},
+    hedging::Hedge,
+};
 use crate::{
     FallbackBody, GoesOn, OnFallback, Own,
     came::{Answer, Came},
@@ -27,8 +31,6 @@ use crate::{
     shared::Shared,
     walk::Cause,
 };
-
-type Sent<S> = <S as Service<Request<Payload>>>::Future;
 
 pin_project! {
     #[project = Projected]
@@ -40,42 +42,14 @@ pin_project! {
         O: Own<S>,
     {
         #[pin]
-        state: State<Sent<S>, Sent<O::Service>, R>,
-        // what is sent once the current target is ready
-        request: Option<Request<Payload>>,
-        // when the current target's time is up
-        timer: Timer,
-        inner: S,
-        // the current target's own service, if it has one
-        own: Option<O::Service>,
+        attempt: Attempt<S, R, O>,
+        hedge: Hedge<S, R, O>,
         shared: Shared<O, C, H>,
         // none before the request was read, and for what is passed through
         course: Option<Course>,
         failover: F,
     }
 }
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F, G, R> {
-        // the caller's body; boxed, as most calls were read before
-        Reading { read: Box<ReadPayload> },
-        // poll_ready before the call
-        Readying,
-        // the answer of the inner service
-        Sending { #[pin] sent: F },
-        // the answer of a target's own
-        SendingOwn { #[pin] sent: G },
-        // what the answer is
-        Peeking { peek: Box<Peek<R>> },
-        // no target can be tried
-        Answered { answer: Option<Box<Response<AnswerBody<R>>>> },
-        Done,
-    }
-}
-
-/// Boxed, as most calls need none and every call's future is moved.
-type Timer = Option<Pin<Box<Sleep>>>;
 
 impl<S, R, O, C, H, F> FallbackFuture<S, R, O, C, H, F>
 where
@@ -90,46 +64,36 @@ where
         hook: H,
         failover: F,
     ) -> Self {
+        let attempt = Attempt::new(State::Readying, inner);
         let shared = Shared {
             settings,
             classify,
             hook,
-            turn: Instant::now(),
-            patient: false,
+            began: attempt.turn.at,
         };
         let mut this = Self {
-            state: State::Readying,
-            request: None,
-            timer: None,
-            inner,
-            own: None,
+            attempt,
+            hedge: Hedge::Off,
             shared,
             course: None,
             failover,
         };
         match read.now() {
             Ok(request) => {
-                let request = this.request.insert(request);
+                let request = this.attempt.request.insert(request);
                 if let Err(answer) = this.shared.set_out(request, &mut this.course) {
-                    this.state = State::answered(answer);
+                    this.attempt.state = State::answered(answer);
                 }
-                this.own = this.shared.own(this.course.as_ref());
+                this.attempt.own = this.shared.own(this.course.as_ref());
+                this.hedge = this.shared.hedge(this.course.as_ref());
             }
             Err(read) => {
-                this.state = State::Reading {
+                this.attempt.state = State::Reading {
                     read: Box::new(read),
                 };
             }
         }
         this
-    }
-}
-
-impl<F, G, R> State<F, G, R> {
-    const fn answered(answer: Box<Response<AnswerBody<R>>>) -> Self {
-        Self::Answered {
-            answer: Some(answer),
-        }
     }
 }
 
@@ -148,35 +112,37 @@ where
     /// What has no course: the body that is still read, and what is passed through or answered at
     /// once. `None`: the call has set out on its course.
     fn poll_without_course(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answered<R, S::Error>>> {
+        let mut attempt = self.attempt.as_mut().project();
         loop {
-            match self.state.as_mut().project() {
+            match attempt.state.as_mut().project() {
                 StateProj::Reading { read } => {
                     let request = ready!(Pin::new(read).poll(cx));
-                    let request = self.request.insert(request);
-                    self.state.set(State::Readying);
+                    let request = attempt.request.insert(request);
+                    attempt.state.set(State::Readying);
                     match self.shared.set_out(request, self.course) {
                         Ok(()) if self.course.is_some() => {
-                            *self.own = self.shared.own(self.course.as_ref());
+                            *attempt.own = self.shared.own(self.course.as_ref());
+                            *self.hedge = self.shared.hedge(self.course.as_ref());
                             return Poll::Ready(None);
                         }
                         Ok(()) => {}
-                        Err(answer) => self.state.set(State::answered(answer)),
+                        Err(answer) => attempt.state.set(State::answered(answer)),
                     }
                 }
                 StateProj::Readying => {
-                    ready!(self.inner.poll_ready(cx))?;
-                    let sent = self.inner.call(taken(self.request));
-                    self.state.set(State::Sending { sent });
+                    ready!(attempt.inner.poll_ready(cx))?;
+                    let sent = attempt.inner.call(taken(attempt.request));
+                    attempt.state.set(State::Sending { sent });
                 }
                 StateProj::Sending { sent } => {
                     let response = ready!(sent.poll(cx))?;
                     let body = |body| FallbackBody::new(AnswerBody::inner(body), None);
-                    self.state.set(State::Done);
+                    attempt.state.set(State::Done);
                     return Poll::Ready(Some(Ok(response.map(body))));
                 }
                 StateProj::Answered { answer } => {
                     let answer = taken(answer).map(|body| FallbackBody::new(body, None));
-                    self.state.set(State::Done);
+                    attempt.state.set(State::Done);
                     return Poll::Ready(Some(Ok(answer)));
                 }
                 _ => panic!("a future is not polled after it was ready"),
@@ -184,100 +150,11 @@ where
         }
     }
 
-    /// Drives the current target to its commit point or its failure.
-    fn poll_target(&mut self, cx: &mut Context<'_>) -> Poll<Came<R, S::Error>> {
-        let Some(course) = self.course.as_mut() else {
-            return Poll::Pending;
-        };
-        let shared = &*self.shared;
-        let settings = &*shared.settings;
-        loop {
-            let sent = match self.state.as_mut().project() {
-                StateProj::Readying => {
-                    let ready = match self.own.as_mut() {
-                        Some(own) => own.poll_ready(cx),
-                        None => self.inner.poll_ready(cx),
-                    };
-                    match ready {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(error)) => {
-                            // an instance that could not become ready is not used again
-                            *self.inner = self.inner.clone();
-                            return Poll::Ready(Came::failed(error, &shared.classify));
-                        }
-                        Poll::Pending => {
-                            ready!(run_out(self.timer, shared.ready_by(course), cx));
-                            return Poll::Ready(Came::late(None));
-                        }
-                    }
-                    *self.timer = None;
-                    if let Some(request) = self.request
-                        && course.take_attempt(request).is_err()
-                    {
-                        return Poll::Ready(Came::late(None));
-                    }
-                    let request = taken(self.request);
-                    let state = match self.own.as_mut() {
-                        Some(own) => State::SendingOwn {
-                            sent: own.call(request),
-                        },
-                        None => State::Sending {
-                            sent: self.inner.call(request),
-                        },
-                    };
-                    self.state.set(state);
-                    continue;
-                }
-                StateProj::Sending { sent } => sent.poll(cx),
-                StateProj::SendingOwn { sent } => sent.poll(cx),
-                StateProj::Peeking { peek } => {
-                    let Poll::Ready((peeked, response)) = Pin::new(&mut *peek).poll(cx) else {
-                        ready!(run_out(self.timer, shared.content_by(course), cx));
-                        return Poll::Ready(Came::late(peek.meter().cloned()));
-                    };
-                    let spec = &course.stop(settings).spec;
-                    return Poll::Ready(Came::answered(&peeked, response, spec, &shared.classify));
-                }
-                _ => panic!("a future is not polled after it was ready"),
-            };
-            let response = match sent {
-                Poll::Ready(Ok(response)) => response,
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Came::failed(error, &shared.classify));
-                }
-                Poll::Pending => {
-                    ready!(run_out(self.timer, shared.content_by(course), cx));
-                    return Poll::Ready(Came::late(None));
-                }
-            };
-            if let Some(refusal) = Refusal::of(&response) {
-                let asked = refusal.retry_after();
-                return Poll::Ready(Came::refused(response, asked));
-            }
-            let limits = shared.peek_limits(course);
-            let mut peek = peek(response, course.sent(), limits, &settings.clock);
-            // what is there already is known without storing the future
-            match Pin::new(&mut peek).poll(cx) {
-                Poll::Ready((peeked, response)) => {
-                    let spec = &course.stop(settings).spec;
-                    return Poll::Ready(Came::answered(&peeked, response, spec, &shared.classify));
-                }
-                Poll::Pending => self.state.set(State::Peeking {
-                    peek: Box::new(peek),
-                }),
-            }
-        }
-    }
-
     /// The turn of the current target has come.
     fn begin_turn(&mut self, request: Request<Payload>) {
-        // the attempt that was left is dropped here, if it still runs
-        self.state.set(State::Readying);
-        *self.request = Some(request);
-        *self.timer = None;
-        *self.own = self.shared.own(self.course.as_ref());
-        self.shared.turn = Instant::now();
-        self.shared.patient = false;
+        let own = self.shared.own(self.course.as_ref());
+        self.attempt.as_mut().begin(request, own);
+        *self.hedge = Hedge::Off;
     }
 }
 
@@ -304,7 +181,8 @@ where
             {
                 return Poll::Ready(answer);
             }
-            let Came { outcome, answer } = ready!(this.poll_target(cx));
+            let Came { outcome, answer } = ready!(this.poll_targets(cx));
+            let began = this.began();
             let Some(course) = this.course.as_mut() else {
                 continue;
             };
@@ -330,24 +208,26 @@ where
             let answer = match answer {
                 Answer::Is(answer) => answer,
                 // it is waited for, as nothing else can be tried
-                Answer::Late(_) if !this.shared.patient => {
-                    this.shared.patient = true;
-                    *this.timer = None;
-                    continue;
-                }
-                Answer::Late(_) => Ok(not_ready(course)),
+                Answer::Late(_) if this.wait() => continue,
+                Answer::Late(_) => Ok(not_ready(this.course.as_ref())),
             };
-            this.state.set(State::Done);
+            let Some(course) = this.course.as_mut() else {
+                continue;
+            };
+            let settings = &*this.shared.settings;
+            this.attempt.as_mut().project().state.set(State::Done);
+            *this.hedge = Hedge::Off;
             return Poll::Ready(match (answer, cause) {
                 (answer, Some(_)) => course.give_up(answer, &outcome, settings),
                 (Ok(response), None) => {
+                    course.learn(&outcome, began, settings);
                     let response = course.hand_on(response, &outcome, settings);
                     if !course.may_be_joined(settings) {
                         return Poll::Ready(Ok(response));
                     }
                     let sent = Arc::clone(course.sent());
                     Ok(this.failover.join(response, sent, || {
-                        let (inner, shared) = (this.inner.clone(), this.shared.clone());
+                        let (inner, shared) = (this.attempt.inner.clone(), this.shared.clone());
                         FallbackFuture::onward(inner, shared, taken(this.course))
                     }))
                 }
@@ -357,23 +237,10 @@ where
     }
 }
 
-fn not_ready<R>(course: &Course) -> Response<AnswerBody<R>> {
+fn not_ready<R>(course: Option<&Course>) -> Response<AnswerBody<R>> {
     let message = "no target was ready to take the call in time";
     ErrorAnswer::new(StatusCode::GATEWAY_TIMEOUT, "target_not_ready", message)
-        .into_response(Some(course.call().dialect()))
-}
-
-/// What is taken once.
-fn taken<T>(of: &mut Option<T>) -> T {
-    of.take()
-        .expect("a future is not polled after it was ready")
-}
-
-/// Ready when this moment has come; without one, never.
-fn run_out(timer: &mut Timer, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-    let Some(at) = at else { return Poll::Pending };
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-    timer.as_mut().poll(cx)
+        .into_response(course.map(|course| course.call().dialect()))
 }
 
 impl<S, R, O, C, H, F> fmt::Debug for FallbackFuture<S, R, O, C, H, F>

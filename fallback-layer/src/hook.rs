@@ -63,6 +63,12 @@ pub(crate) fn failing_over(hook: &impl OnFallback, leaving: &Leaving<'_>) {
     hook.leaving(leaving);
 }
 
+pub(crate) fn hedged(silent: &str, next: &str) {
+    tracing::debug!(silent, next, "another target is asked as well");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("llm_fallback_hedged").increment(1);
+}
+
 pub(crate) fn skipped(target: &str, why: Skipped) {
     tracing::debug!(target_skipped = target, %why, "a target is skipped");
 }

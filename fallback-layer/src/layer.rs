@@ -5,7 +5,11 @@ use tower_layer::Layer;
 
 use crate::{
     Chains, Failover, Fallback, FallbackHandle, Inner, InvalidChain, Leaving, Memory, OnFallback,
-    handle::Counters, leave::Rules, memory::Memories, routes::Routes,
+    handle::Counters,
+    hedge::{Hedges, When},
+    leave::Rules,
+    memory::Memories,
+    routes::Routes,
 };
 
 /// Sends LLM calls to another target when one fails; see the [crate](crate) for what it does.
@@ -35,6 +39,10 @@ pub(crate) struct Settings<O> {
     pub(crate) memories: Option<Arc<Memories>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) failover: Option<Failover>,
+    pub(crate) hedge: Option<When>,
+    /// Of a hundred calls.
+    pub(crate) hedge_share: u8,
+    pub(crate) hedges: Arc<Hedges>,
 }
 
 impl<O> Clone for Settings<O> {
@@ -44,6 +52,7 @@ impl<O> Clone for Settings<O> {
             clock: self.clock.clone(),
             memories: self.memories.clone(),
             counters: Arc::clone(&self.counters),
+            hedges: Arc::clone(&self.hedges),
             ..*self
         }
     }
@@ -75,6 +84,9 @@ impl<O> FallbackLayer<O> {
                 memories: Some(Arc::new(Memories::new(Memory::new()))),
                 counters: Arc::default(),
                 failover: None,
+                hedge: None,
+                hedge_share: 5,
+                hedges: Arc::new(Hedges::new()),
             },
             classify: Standard,
             hook: (),
@@ -145,6 +157,33 @@ impl<O, C, H, F> FallbackLayer<O, C, H, F> {
     #[must_use]
     pub fn no_memory(mut self) -> Self {
         self.settings.memories = None;
+        self
+    }
+
+    /// Asks the next target as well when the first one of a call has given no content for so long, takes
+    /// whose content comes first, and drops the other. Default: one target at a time.
+    ///
+    /// Of an answer that is not streamed, the first bytes of a good one count. The further attempt is
+    /// asked for from the call's [`Attempts`](llm_exchange::Attempts) before it is sent. Not for calls
+    /// with tools that run at the provider or with what it keeps; see the [crate] docs.
+    #[must_use]
+    pub fn hedge_after(mut self, silence: Duration) -> Self {
+        self.settings.hedge = Some(When::After(silence));
+        self
+    }
+
+    /// As [`hedge_after`](Self::hedge_after), after the time in which 19 of 20 of the target's last 64
+    /// answers began, once 20 came. At most 1,024 targets are remembered.
+    #[must_use]
+    pub fn hedge_after_usual(mut self) -> Self {
+        self.settings.hedge = Some(When::Usual);
+        self
+    }
+
+    /// The most calls in a hundred of which a second target is asked, after the first ten. Default 5.
+    #[must_use]
+    pub fn hedge_share(mut self, percent: u8) -> Self {
+        self.settings.hedge_share = percent.min(100);
         self
     }
 

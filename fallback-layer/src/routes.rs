@@ -127,9 +127,9 @@ impl<O> Routes<O> {
         !self.named.is_empty()
     }
 
-    /// Whether a stream from this chain may be gone on with, where the layer does that.
-    pub(crate) fn fails_over(&self, chain: ChainId) -> bool {
-        self.ways[chain.0 as usize].fails_over
+    /// How this chain is walked.
+    pub(crate) fn way(&self, chain: ChainId) -> &Way {
+        &self.ways[chain.0 as usize]
     }
 
     pub(crate) fn stops(&self, chain: ChainId) -> &[Stop<O>] {

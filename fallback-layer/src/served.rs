@@ -140,6 +140,7 @@ impl fmt::Display for Left {
         match self.why {
             Why::Outcome(verdict) => f.write_str(&verdict.as_str().replace('_', " "))?,
             Why::Skipped(why) => write!(f, "skipped, {why}")?,
+            Why::Outrun => f.write_str("another target was faster")?,
         }
         match self.status {
             Some(status) => write!(f, " ({})", status.as_u16()),
@@ -162,6 +163,8 @@ pub enum Why {
     Outcome(Verdict),
     /// It was not tried.
     Skipped(Skipped),
+    /// Another one that was asked at the same time answered first.
+    Outrun,
 }
 
 /// Why a target was not tried.

@@ -23,7 +23,9 @@ impl Course {
     /// Whether a stream of this call may be gone on with, so that its request is kept.
     pub(super) fn may_fail_over<O>(&self, settings: &Settings<O>) -> bool {
         let chain = self.target.chain;
-        settings.failover.is_some() && self.call.is_stream() && settings.routes.fails_over(chain)
+        settings.failover.is_some()
+            && self.call.is_stream()
+            && settings.routes.way(chain).fails_over
     }
 
     /// Notes who goes on; at first, makes room for it.

@@ -9,11 +9,8 @@ use llm_exchange::{
     stream::{DeltaKind, DeltaReader},
 };
 
-use super::{
-    heard::Names,
-    members::{Members, elements, text as json_text},
-    seam::Seam,
-};
+use super::{heard::Names, seam::Seam};
+use crate::members::{Members, elements, text as json_text};
 
 /// Makes of the events of a further attempt a continuation of the first one's: what opens a stream is
 /// left out, what names it is changed, and text that the caller has is left out.

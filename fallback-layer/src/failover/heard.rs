@@ -7,7 +7,7 @@ use llm_exchange::{
 };
 use serde::Deserialize;
 
-use super::members::Members;
+use crate::members::Members;
 
 /// Reads the events of a stream as they are handed on.
 pub(super) struct Heard {

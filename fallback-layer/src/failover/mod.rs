@@ -3,7 +3,6 @@
 mod graft;
 mod heard;
 mod joined;
-mod members;
 mod onward;
 mod prefill;
 pub(crate) mod request;

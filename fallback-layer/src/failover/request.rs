@@ -4,12 +4,12 @@ use http::Request;
 use llm_exchange::{Call, Dialect, Payload};
 use serde_json::value::RawValue;
 
-use super::{
+use super::{prefill::Prefill, seam};
+use crate::{
+    Skipped,
     members::{Members, elements, text},
-    prefill::Prefill,
-    seam,
+    target::Spec,
 };
-use crate::{Skipped, target::Spec};
 
 /// Members of a request whose meaning does not depend on where in the answer the model is. A request
 /// with any other is not gone on with.

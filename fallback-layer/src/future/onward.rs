@@ -8,7 +8,11 @@ use http_body::Body;
 use llm_exchange::{BoxError, Classify, Framing, Meter, Payload, Peeked, ProviderError, Verdict};
 use tower_service::Service;
 
-use super::{FallbackFuture, State};
+use super::{
+    FallbackFuture,
+    attempt::{Attempt, State},
+    hedging::Hedge,
+};
 use crate::{
     FallbackBody, OnFallback, Own,
     course::Course,
@@ -26,11 +30,8 @@ where
     /// At rest until the answer that is handed on breaks off.
     pub(super) fn onward(inner: S, shared: Shared<O, C, H>, course: Course) -> Self {
         Self {
-            state: State::Done,
-            request: None,
-            timer: None,
-            inner,
-            own: None,
+            attempt: Attempt::new(State::Done, inner),
+            hedge: Hedge::Off,
             shared,
             course: Some(course),
             failover: (),
@@ -109,8 +110,7 @@ impl<O, C: Clone, H: Clone> Clone for Shared<O, C, H> {
             settings: Arc::clone(&self.settings),
             classify: self.classify.clone(),
             hook: self.hook.clone(),
-            turn: self.turn,
-            patient: self.patient,
+            began: self.began,
         }
     }
 }

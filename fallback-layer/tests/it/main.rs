@@ -8,6 +8,7 @@ mod common;
 mod drops;
 mod failover;
 mod failover_dialects;
+mod hedging;
 mod leaving;
 mod limits;
 mod memory;

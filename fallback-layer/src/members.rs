@@ -10,20 +10,20 @@ use serde_json::value::RawValue;
 
 /// The members of an object in their order. What is not changed is written as it was read, but for
 /// the blanks between members.
-pub(super) struct Members<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Members<'a> {
     /// `None`: it is no object, or has a member twice.
-    pub(super) fn of(json: &'a [u8]) -> Option<Self> {
+    pub(crate) fn of(json: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| &**name)
     }
 
     /// The JSON of a member; one that is `null` is not there.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let member = self.0.iter().find(|(known, _)| known == name);
         member
             .map(|(_, json)| &**json)
@@ -31,11 +31,11 @@ impl<'a> Members<'a> {
     }
 
     /// A member that has this type.
-    pub(super) fn read<'s, T: Deserialize<'s>>(&'s self, name: &str) -> Option<T> {
+    pub(crate) fn read<'s, T: Deserialize<'s>>(&'s self, name: &str) -> Option<T> {
         serde_json::from_str(self.get(name)?).ok()
     }
 
-    pub(super) fn set(&mut self, name: &'static str, json: String) {
+    pub(crate) fn set(&mut self, name: &'static str, json: String) {
         let member = self.0.iter_mut().find(|(known, _)| known == name);
         match member {
             Some((_, value)) => *value = json.into(),
@@ -43,11 +43,11 @@ impl<'a> Members<'a> {
         }
     }
 
-    pub(super) fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         self.0.retain(|(known, _)| known != name);
     }
 
-    pub(super) fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let members = self.0.iter();
         let members = members.map(|(name, json)| format!("{}:{json}", text(name)));
         format!("{{{}}}", members.collect::<Vec<_>>().join(","))
@@ -55,12 +55,12 @@ impl<'a> Members<'a> {
 }
 
 /// The elements of an array, each as it is written.
-pub(super) fn elements(json: &str) -> Option<Vec<&RawValue>> {
+pub(crate) fn elements(json: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(json).ok()
 }
 
 /// A JSON string.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
