@@ -59,9 +59,11 @@ where
     S: Service<Request<Payload>>,
     O: Own<S>,
 {
-    future: Pin<Box<FallbackFuture<S, R, O, C, H>>>,
+    future: Future<S, R, O, C, H>,
     times: u32,
 }
+
+type Future<S, R, O, C, H> = Pin<Box<FallbackFuture<S, R, O, C, H>>>;
 
 impl<S, R, O, C, H> Going<S, R, O, C, H>
 where

@@ -50,11 +50,9 @@ impl Seam {
         }
         let before = self.came.len() - words.len();
         for repeated in self.candidates() {
-            if words.starts_with(repeated) {
-                let rest = &words[repeated.len()..];
-                return self
-                    .new_in(rest, waits)
-                    .map(|n| before + repeated.len() + n);
+            if let Some(rest) = words.strip_prefix(repeated) {
+                let new = self.new_in(rest, waits);
+                return new.map(|new| before + repeated.len() + new);
             }
             if repeated.starts_with(words) && waits {
                 return None;
