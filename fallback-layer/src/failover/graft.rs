@@ -265,3 +265,95 @@ pub(super) fn joined(events: &[Event]) -> Bytes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const DIALECTS: [Dialect; 3] = [
+        Dialect::OpenAiChat,
+        Dialect::AnthropicMessages,
+        Dialect::Gemini,
+    ];
+
+    fn says(dialect: Dialect, text: &str) -> Event {
+        let data = match dialect {
+            Dialect::OpenAiChat => {
+                json!({"id": "2", "choices": [{"index": 0, "delta": {"role": "assistant", "content": text}}]})
+            }
+            Dialect::AnthropicMessages => {
+                json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+            }
+            _ => json!({"candidates": [{"content": {"parts": [{"text": text}]}}]}),
+        };
+        Event::new(data.to_string())
+    }
+
+    fn text_of(dialect: Dialect, events: &[Event]) -> String {
+        let (mut reader, mut text) = (DeltaReader::new(dialect), String::new());
+        for event in events {
+            reader.push(event).unwrap();
+            while let Some(delta) = reader.next_delta() {
+                text.push_str(&delta.text);
+            }
+        }
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn the_events_that_go_on_say_what_is_new_in_every_dialect(
+            before in "[a-cä \"\n]{1,16}", pieces in prop::collection::vec("[a-cä \"\n]{1,6}", 0..6),
+            echoes: bool,
+        ) {
+            let whole = pieces.concat();
+            let mut seam = Seam::after(&before, echoes);
+            let left_out = seam.push(&whole).unwrap_or_else(|| seam.end());
+            for dialect in DIALECTS {
+                let mut graft = Graft::new(dialect, Seam::after(&before, echoes));
+                let (names, mut out) = (Names::default(), Vec::new());
+                for piece in &pieces {
+                    graft.event(says(dialect, piece), &names, &mut out).unwrap();
+                }
+                graft.release(&names, &mut out);
+                prop_assert_eq!(text_of(dialect, &out), &whole[left_out..]);
+                let raw = joined(&out);
+                prop_assert!(!raw.windows(4).any(|part| part == b"role"));
+            }
+        }
+
+        #[test]
+        fn whatever_an_attempt_says_nothing_panics(
+            events in prop::collection::vec(
+                prop_oneof![
+                    any::<Vec<u8>>(),
+                    "[{}\\[\\]:,\"a-z0-9]{0,40}".prop_map(String::into_bytes),
+                    prop::sample::select(vec![
+                        r#"{"type":"message_delta","usage":[]}"#, r#"{"choices":[{"delta":7}]}"#, "[DONE]",
+                        r#"{"choices":[{"delta":{"content":["x"]}}]}"#, r#"{"candidates":[{"content":{"parts":7}}]}"#,
+                        r#"{"type":"content_block_start"}"#, r#"{"error":{}}"#, r#"{"id":null,"choices":null}"#,
+                    ]).prop_map(|text| text.as_bytes().to_vec()),
+                ],
+                0..8,
+            ),
+        ) {
+            for dialect in DIALECTS {
+                let mut graft = Graft::new(dialect, Seam::after("One two", false));
+                let mut heard = super::super::heard::Heard::new(dialect, 64);
+                let mut out = Vec::new();
+                for data in &events {
+                    if graft.event(Event::new(data), heard.names(), &mut out).is_err() {
+                        break;
+                    }
+                    for event in out.drain(..) {
+                        let _ = heard.event(&event);
+                    }
+                }
+                graft.release(heard.names(), &mut out);
+            }
+        }
+    }
+}

@@ -107,6 +107,7 @@ where
                 None => out.push(event),
                 Some(graft) => {
                     if graft.event(event, self.heard.names(), &mut out).is_err() {
+                        self.say(&out);
                         self.give_up();
                         return;
                     }

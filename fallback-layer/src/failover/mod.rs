@@ -1,5 +1,6 @@
 //! Going on with a stream that broke after its first content.
 
+mod check;
 mod graft;
 mod heard;
 mod joined;
