@@ -6,7 +6,7 @@ mod onward;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use self::hedge::Other;
+use self::{hedge::Other, onward::Onward};
 use http::{HeaderName, Request, header};
 use llm_exchange::{
     Call, KeptRequest, Meter, NoMoreAttempts, Payload, Verdict, ask_for_plain_text,
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     Leaving, Left, OnFallback, Skipped, Why,
-    failover::{Beginning, Prefill},
+    hedge::PaceKey,
     hook,
     keys::{Keys, Origin, host_key},
     layer::Settings,
@@ -24,7 +24,7 @@ use crate::{
     prospect::{Prospect, skip},
     rewrite,
     routes::{ChainId, Stop, TargetId},
-    served::{Label, WentOn},
+    served::Label,
     target::Spec,
     walk::{Cause, Walk},
 };
@@ -47,19 +47,15 @@ pub(crate) struct Course {
     sent_once: bool,
     sent_now: bool,
     /// What its pace is remembered by.
-    pace: Option<u64>,
+    pace: Option<PaceKey>,
     /// The target that is asked beside it.
     other: Option<Box<Other>>,
     kept: Kept,
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
     asked_until: Option<Instant>,
-    /// What further attempts go on from.
-    beginning: Option<Box<Beginning>>,
-    /// How the current target is asked to go on from it.
-    prefill: Option<Prefill>,
-    /// Who went on, once the answer may be.
-    went_on: Option<WentOn>,
+    /// Of an answer that may be gone on with.
+    onward: Option<Box<Onward>>,
     /// Whether the current target's answer is handed on.
     served: bool,
 }
@@ -89,9 +85,7 @@ impl Course {
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
-            beginning: None,
-            prefill: None,
-            went_on: None,
+            onward: None,
             served: false,
         }
     }
@@ -222,10 +216,10 @@ impl Course {
     /// Makes of the request as the caller made it the one to this target.
     fn make(&mut self, request: &mut Request<Payload>, spec: &Spec) -> Result<(), Skipped> {
         rewrite::rewrite(request, self.call.model(), spec).map_err(Skipped::NotRewritten)?;
-        if let Some(beginning) = &self.beginning {
-            self.prefill = Some(beginning.go_on(request, spec)?);
+        match &mut self.onward {
+            Some(onward) => onward.make(request, spec),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Keeps the request for as long as a further target may be sent it.

@@ -69,7 +69,6 @@ where
             settings,
             classify,
             hook,
-            began: attempt.turn.at,
         };
         let mut this = Self {
             attempt,
@@ -80,12 +79,13 @@ where
         };
         match read.now() {
             Ok(request) => {
+                let began = this.attempt.turn.at;
                 let request = this.attempt.request.insert(request);
-                if let Err(answer) = this.shared.set_out(request, &mut this.course) {
+                if let Err(answer) = this.shared.set_out(request, began, &mut this.course) {
                     this.attempt.state = State::answered(answer);
                 }
                 this.attempt.own = this.shared.own(this.course.as_ref());
-                this.hedge = this.shared.hedge(this.course.as_ref());
+                this.hedge = this.shared.hedge(this.course.as_ref(), began);
             }
             Err(read) => {
                 this.attempt.state = State::Reading {
@@ -117,12 +117,13 @@ where
             match attempt.state.as_mut().project() {
                 StateProj::Reading { read } => {
                     let request = ready!(Pin::new(read).poll(cx));
+                    let began = attempt.turn.at;
                     let request = attempt.request.insert(request);
                     attempt.state.set(State::Readying);
-                    match self.shared.set_out(request, self.course) {
+                    match self.shared.set_out(request, began, self.course) {
                         Ok(()) if self.course.is_some() => {
                             *attempt.own = self.shared.own(self.course.as_ref());
-                            *self.hedge = self.shared.hedge(self.course.as_ref());
+                            *self.hedge = self.shared.hedge(self.course.as_ref(), began);
                             return Poll::Ready(None);
                         }
                         Ok(()) => {}

@@ -6,6 +6,7 @@ mod stateless;
 
 use std::{
     hash::{BuildHasher, Hash},
+    num::NonZeroU64,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,6 +15,9 @@ use foldhash::quality::RandomState;
 
 pub(crate) use self::stateless::is_stateless;
 use self::{pace::Paces, share::Credit};
+
+/// What a target's pace is remembered by.
+pub(crate) type PaceKey = NonZeroU64;
 
 /// How long the first target may be silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +44,8 @@ impl Hedges {
     }
 
     /// What a target's pace is remembered by.
-    pub(crate) fn key(&self, of: impl Hash) -> u64 {
-        self.hasher.hash_one(of)
+    pub(crate) fn key(&self, of: impl Hash) -> PaceKey {
+        PaceKey::MIN.saturating_add(self.hasher.hash_one(of))
     }
 
     /// A call of which another target may be asked, if this many of a hundred may.
@@ -60,15 +64,15 @@ impl Hedges {
     }
 
     /// The first content came so long after the target's turn did; or none did in that time.
-    pub(crate) fn learn(&self, key: u64, took: Duration) {
-        lock(&self.paces).learn(key, took);
+    pub(crate) fn learn(&self, key: PaceKey, took: Duration) {
+        lock(&self.paces).learn(key.get(), took);
     }
 
     /// How long the target may be silent. `None`: too little is known of it.
-    pub(crate) fn limit(&self, when: When, key: u64) -> Option<Duration> {
+    pub(crate) fn limit(&self, when: When, key: PaceKey) -> Option<Duration> {
         match when {
             When::After(time) => Some(time),
-            When::Usual => lock(&self.paces).usual(key),
+            When::Usual => lock(&self.paces).usual(key.get()),
         }
     }
 }

@@ -16,8 +16,6 @@ pub(crate) struct Shared<O, C, H> {
     pub(crate) settings: Arc<Settings<O>>,
     pub(crate) classify: C,
     pub(crate) hook: H,
-    /// When the call began.
-    pub(crate) began: Instant,
 }
 
 /// An attempt's own time.
@@ -47,6 +45,7 @@ impl<O, C, H> Shared<O, C, H> {
     pub(crate) fn set_out<R>(
         &self,
         request: &mut Request<Payload>,
+        began: Instant,
         course: &mut Option<Course>,
     ) -> Result<(), Box<Response<AnswerBody<R>>>> {
         let settings = &*self.settings;
@@ -73,7 +72,7 @@ impl<O, C, H> Shared<O, C, H> {
         if has_names {
             request.headers_mut().remove(CHAIN);
         }
-        if begun.set_out(request, self.began, settings) {
+        if begun.set_out(request, began, settings) {
             return Ok(());
         }
         let answer = Box::new(begun.nobody(settings));

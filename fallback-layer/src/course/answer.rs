@@ -136,7 +136,7 @@ impl Course {
             call: Arc::clone(&self.call),
             attempts,
             left: mem::take(&mut self.left),
-            went_on: self.went_on.clone(),
+            went_on: self.went_on(),
         });
         response
     }

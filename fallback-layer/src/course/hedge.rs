@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Course;
 use crate::{
     Leaving, Left, OnFallback, Why,
-    hedge::{When, is_stateless},
+    hedge::{PaceKey, When, is_stateless},
     hook,
     layer::Settings,
     leave::Outcome,
@@ -26,7 +26,7 @@ pub(super) struct Other {
     target: TargetId,
     pub(super) place: usize,
     sent_now: bool,
-    pace: Option<u64>,
+    pace: Option<PaceKey>,
 }
 
 impl Course {
@@ -62,7 +62,7 @@ impl Course {
         &self,
         request: &Request<Payload>,
         settings: &Settings<O>,
-    ) -> Option<u64> {
+    ) -> Option<PaceKey> {
         self.when(settings)?;
         let authority = request
             .uri()

@@ -11,13 +11,38 @@ use tokio::time::Instant;
 
 use super::Course;
 use crate::{
-    Leaving, OnFallback,
+    Leaving, OnFallback, Skipped,
     failover::{Beginning, Prefill},
     hook,
     layer::Settings,
     served::{Label, WentOn},
+    target::Spec,
     walk::Cause,
 };
+
+/// What is known of an answer that may be gone on with.
+#[derive(Default)]
+pub(super) struct Onward {
+    /// What further attempts go on from, once it broke off.
+    beginning: Option<Beginning>,
+    /// How the current target is asked to.
+    prefill: Option<Prefill>,
+    /// Who went on.
+    went_on: WentOn,
+}
+
+impl Onward {
+    pub(super) fn make(
+        &mut self,
+        request: &mut Request<Payload>,
+        spec: &Spec,
+    ) -> Result<(), Skipped> {
+        if let Some(beginning) = &self.beginning {
+            self.prefill = Some(beginning.go_on(request, spec)?);
+        }
+        Ok(())
+    }
+}
 
 impl Course {
     /// Whether a stream of this call may be gone on with, so that its request is kept.
@@ -30,13 +55,26 @@ impl Course {
 
     /// Notes who goes on; at first, makes room for it.
     pub(super) fn note_went_on<O>(&mut self, settings: &Settings<O>) {
-        if !self.is_onward() {
+        if self.onward.is_none() {
             let may = self.may_fail_over(settings);
-            self.went_on = may.then(WentOn::default);
-        } else if let Some(went_on) = &self.went_on {
-            let mut labels = went_on.lock().unwrap_or_else(PoisonError::into_inner);
-            labels.push(self.label(settings));
+            self.onward = may.then(Box::default);
+            return;
         }
+        let target = self.label(settings);
+        if let Some(onward) = &self.onward {
+            let mut labels = onward
+                .went_on
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            labels.push(target);
+        }
+    }
+
+    /// Who went on, as that comes.
+    pub(super) fn went_on(&self) -> Option<WentOn> {
+        self.onward
+            .as_ref()
+            .map(|onward| Arc::clone(&onward.went_on))
     }
 
     /// Whether the answer of the current target, which is handed on, may be gone on with.
@@ -45,8 +83,10 @@ impl Course {
     }
 
     /// Whether further attempts go on from what the caller has.
-    pub(crate) const fn is_onward(&self) -> bool {
-        self.beginning.is_some()
+    pub(crate) fn is_onward(&self) -> bool {
+        self.onward
+            .as_ref()
+            .is_some_and(|onward| onward.beginning.is_some())
     }
 
     /// Whether no other target may go on.
@@ -60,7 +100,10 @@ impl Course {
         &mut self,
         settings: &Settings<O>,
     ) -> Option<(Arc<Call>, Label, bool)> {
-        let echoes = self.prefill == Some(Prefill::PrefixMember);
+        let echoes = self
+            .onward
+            .as_ref()
+            .is_some_and(|onward| onward.prefill == Some(Prefill::PrefixMember));
         mem::take(&mut self.served).then(|| (Arc::clone(self.sent()), self.label(settings), echoes))
     }
 
@@ -84,7 +127,7 @@ impl Course {
             tracing::debug!(why, "a stream is not gone on with");
             return None;
         }
-        self.beginning = Some(Box::new(beginning));
+        self.onward.as_mut()?.beginning = Some(beginning);
         self.served = false;
         self.left.clear();
         // who says that it has no room is asked elsewhere; else the same model is the best one
@@ -106,7 +149,7 @@ impl Course {
                 let others = !failover.same_target_only;
                 let next = others.then(|| self.next(&mut request, Cause::Any, now, settings));
                 let Some(target) = next.flatten() else {
-                    self.beginning = None;
+                    self.onward.as_mut()?.beginning = None;
                     return None;
                 };
                 (target, request)

@@ -32,8 +32,8 @@ where
 {
     /// None is, or none any more.
     Off,
-    /// One is, when this moment comes.
-    At(Instant, Timer),
+    /// One is, when this moment comes. Boxed, as this is moved with every call.
+    At(Box<(Instant, Timer)>),
     /// Both run. Boxed, as few calls come to it.
     Both(Pin<Box<Attempt<S, R, O>>>),
     /// The first one failed: the second runs alone.
@@ -77,7 +77,8 @@ where
             }
             match self.hedge {
                 Hedge::Off => return Poll::Pending,
-                Hedge::At(at, timer) => {
+                Hedge::At(at) => {
+                    let (at, timer) = &mut **at;
                     ready!(run_out(timer, Some(*at), cx));
                     *self.hedge = Hedge::Off;
                     let Some(request) = course.hedge(&self.shared.settings) else {
@@ -160,13 +161,13 @@ where
 
 impl<O, C, H> Shared<O, C, H> {
     /// When another target is asked of a call that sets out.
-    pub(super) fn hedge<S, R>(&self, course: Option<&Course>) -> Hedge<S, R, O>
+    pub(super) fn hedge<S, R>(&self, course: Option<&Course>, began: Instant) -> Hedge<S, R, O>
     where
         S: Service<Request<Payload>>,
         O: Own<S>,
     {
-        let at = course.and_then(|course| course.hedge_at(self.began, &self.settings));
-        at.map_or(Hedge::Off, |at| Hedge::At(at, None))
+        let at = course.and_then(|course| course.hedge_at(began, &self.settings));
+        at.map_or(Hedge::Off, |at| Hedge::At(Box::new((at, None))))
     }
 }
 

@@ -110,7 +110,6 @@ impl<O, C: Clone, H: Clone> Clone for Shared<O, C, H> {
             settings: Arc::clone(&self.settings),
             classify: self.classify.clone(),
             hook: self.hook.clone(),
-            began: self.began,
         }
     }
 }
