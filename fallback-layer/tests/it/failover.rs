@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::common::*;
-use fallback_layer::{Chain, Failover, FallbackLayer, Prefill, Served, Target};
+use fallback_layer::{Chain, Failover, FallbackLayer, Inner, Prefill, Served, Target};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use llm_exchange::{
-    Call, Dialect, End, Meter, Payload, Verdict,
+    Call, Dialect, End, Meter, Payload, Standard, Verdict,
     sse::Decoder,
     stream::{DeltaReader, StreamError},
 };
@@ -19,9 +19,7 @@ fn chain() -> Chain {
     Chain::of(takes("a")).then(takes("b"))
 }
 
-fn over(
-    chain: Chain,
-) -> FallbackLayer<fallback_layer::Inner, llm_exchange::Standard, (), Failover> {
+fn over(chain: Chain) -> FallbackLayer<Inner, Standard, (), Failover> {
     FallbackLayer::new(chain).unwrap().failover(Failover::new())
 }
 
@@ -115,6 +113,14 @@ async fn answered_by(script: &Script, more: Value) -> String {
         .await
         .unwrap();
     text(response).await
+}
+
+/// The caller sees that the stream broke.
+async fn breaks_off(layer: FallbackLayer<Inner, Standard, (), Failover>, script: &Script) {
+    let service = layer.layer(script.clone());
+    let response = service.oneshot(asks(json!({}))).await.unwrap();
+    let error = response.into_body().collect().await.unwrap_err();
+    assert_eq!(error.to_string(), "reset");
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,12 +311,7 @@ async fn it_is_gone_on_with_as_often_as_the_app_says() {
         .then(breaks("One "))
         .then(again())
         .then(goes_on("three"));
-    let response = over(chain())
-        .layer(script.clone())
-        .oneshot(asks(json!({})))
-        .await
-        .unwrap();
-    assert!(response.into_body().collect().await.is_err());
+    breaks_off(over(chain()), &script).await;
     assert_eq!(script.calls(), 2);
 }
 
@@ -390,12 +391,7 @@ async fn an_allowance_that_is_used_up_is_not_gone_past() {
 
     let script = self::script().then(breaks("One")).then(goes_on("!"));
     let one = over(chain()).max_attempts(1);
-    let response = one
-        .layer(script.clone())
-        .oneshot(asks(json!({})))
-        .await
-        .unwrap();
-    assert!(response.into_body().collect().await.is_err());
+    breaks_off(one, &script).await;
     assert_eq!(script.calls(), 1);
 }
 
@@ -431,9 +427,7 @@ async fn a_healthy_stream_passes_byte_for_byte_however_it_is_cut() {
 #[tokio::test(start_paused = true)]
 async fn a_chain_may_be_left_out() {
     let script = script().then(breaks("One")).then(goes_on("!"));
-    let service = over(chain().no_failover()).layer(script.clone());
-    let response = service.oneshot(asks(json!({}))).await.unwrap();
-    assert!(response.into_body().collect().await.is_err());
+    breaks_off(over(chain().no_failover()), &script).await;
     assert_eq!(script.calls(), 1);
 }
 
@@ -446,12 +440,7 @@ async fn text_of_two_models_is_not_mixed_where_the_app_says_so() {
         .then(breaks("One"))
         .then(Answer::status(500))
         .then(goes_on("!"));
-    let response = same
-        .layer(script.clone())
-        .oneshot(asks(json!({})))
-        .await
-        .unwrap();
-    assert!(response.into_body().collect().await.is_err());
+    breaks_off(same, &script).await;
     assert_eq!(asked(&script), ["a", "a"]);
 }
 
@@ -461,11 +450,6 @@ async fn a_longer_text_than_is_kept_is_not_gone_on_with() {
         .unwrap()
         .failover(Failover::new().max_text_bytes(8));
     let script = script().then(breaks("nine bytes")).then(goes_on("!"));
-    let response = small
-        .layer(script.clone())
-        .oneshot(asks(json!({})))
-        .await
-        .unwrap();
-    assert!(response.into_body().collect().await.is_err());
+    breaks_off(small, &script).await;
     assert_eq!(script.calls(), 1);
 }

@@ -199,6 +199,7 @@ async fn what_another_model_answered_is_not_kept_as_the_answer_of_the_one_asked_
 
 const ONWARD: &str = r#"
     [cost]
+    ledger = "memory"
     [sse]
     [[route]]
     model = "gpt-4o"
