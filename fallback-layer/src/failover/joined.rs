@@ -20,7 +20,7 @@ use super::{
     Failover,
     graft::{Graft, joined},
     heard::Heard,
-    onward::{Died, Next, Onward},
+    onward::{Died, Ending, Next, Onward},
     request::Beginning,
     seam::Seam,
 };
@@ -113,15 +113,18 @@ where
                     }
                 }
             }
-            let failed = (before..out.len()).find(|at| self.heard.event(&out[*at]).is_err());
-            if let Some(at) = failed {
+            let mut failed = (before..out.len()).filter_map(|at| {
+                let error = self.heard.event(&out[at]).err()?;
+                Some((at, Ending::of(&error)))
+            });
+            if let Some((at, ending)) = failed.next() {
                 let error = out.split_off(at);
                 self.say(&out);
                 let rest = self.decoder.finish();
                 self.withheld = vec![Ok(Frame::data(
                     [joined(&error), rest.raw().clone()].concat().into(),
                 ))];
-                if !self.go_on(None) {
+                if !self.go_on(ending) {
                     // it ends as it would have
                     self.passes = true;
                     self.queue.extend(mem::take(&mut self.withheld));
@@ -145,6 +148,7 @@ where
 
     /// The part is over, in order or by an error.
     fn over(&mut self, error: Option<BoxError>) {
+        let mut said = None;
         if !self.passes {
             let mut out = Vec::new();
             if let Some(graft) = &mut self.graft {
@@ -155,23 +159,23 @@ where
             }
             self.say(&out);
             let rest = self.decoder.finish().raw().clone();
-            self.last_event(&rest);
+            said = self.last_event(&rest);
             self.withheld = Vec::new();
             if !rest.is_empty() {
                 self.withheld.push(Ok(Frame::data(rest)));
             }
         }
-        let verdict = error.as_ref().map(|error| Standard.error(error));
+        let broke = error.as_ref().map(|error| Standard.error(error));
         self.withheld.extend(error.map(Err));
-        let verdict = verdict.unwrap_or(Verdict::Failed);
-        if self.passes || !self.go_on(Some(verdict)) {
+        let ending = said.unwrap_or(Ending::Broke(broke.unwrap_or(Verdict::Failed)));
+        if self.passes || !self.go_on(ending) {
             self.part = None;
             self.queue.extend(mem::take(&mut self.withheld));
         }
     }
 
     /// An event may lack its blank line at the end of a body, and be the end of the answer.
-    fn last_event(&mut self, rest: &Bytes) {
+    fn last_event(&mut self, rest: &Bytes) -> Option<Ending> {
         let mut decoder = new_decoder();
         decoder.push(rest.clone());
         decoder.push(Bytes::from_static(b"\n\n"));
@@ -180,14 +184,15 @@ where
                 data.starts_with(b"[DONE]")
                     || serde_json::from_slice::<serde::de::IgnoredAny>(&data).is_ok()
             });
-            if is_whole {
-                let _ = self.heard.event(&event);
+            if is_whole && let Err(error) = self.heard.event(&event) {
+                return Some(Ending::of(&error));
             }
         }
+        None
     }
 
-    /// Sends the call on from here, if it can be. `None`: the provider said that it failed.
-    fn go_on(&mut self, verdict: Option<Verdict>) -> bool {
+    /// Sends the call on from here, if it can be.
+    fn go_on(&mut self, ending: Ending) -> bool {
         let text = match self.heard.text() {
             Ok(text) => text.to_owned(),
             Err(why) => {
@@ -197,8 +202,7 @@ where
         };
         let tokens = self.meter.get().map_or(0, Meter::output_tokens);
         let died = Died {
-            verdict,
-            error: self.inner.error(),
+            ending,
             meter: self.inner.clone(),
             beginning: Beginning { text, tokens },
         };

@@ -21,7 +21,7 @@ use self::onward::Going;
 pub use self::prefill::Prefill;
 pub(crate) use self::{
     joined::Joined,
-    onward::{Died, Next},
+    onward::{Died, Ending, Next},
     request::Beginning,
 };
 use crate::{FallbackBody, FallbackFuture, OnFallback, Own};

@@ -11,6 +11,7 @@ use http::Request;
 use http_body::Body;
 use llm_exchange::{
     AnswerBody, BoxError, Call, Classify, Meter, Payload, ProviderError, Verdict, Watch,
+    stream::StreamError,
 };
 use tower_service::Service;
 
@@ -19,11 +20,26 @@ use crate::{FallbackFuture, OnFallback, Own, body::Remember};
 
 /// How an answer broke off.
 pub(crate) struct Died {
-    /// `None`: as its provider said.
-    pub(crate) verdict: Option<Verdict>,
-    pub(crate) error: Option<Arc<ProviderError>>,
+    pub(crate) ending: Ending,
     pub(crate) meter: Meter,
     pub(crate) beginning: Beginning,
+}
+
+/// What ended it.
+pub(crate) enum Ending {
+    /// An error that its provider, or a layer further in, wrote into it.
+    Said(ProviderError),
+    /// The body, and what that means.
+    Broke(Verdict),
+}
+
+impl Ending {
+    pub(super) fn of(error: &StreamError) -> Self {
+        match error.provider_error() {
+            Some(error) => Self::Said(error.clone()),
+            None => Self::Broke(Verdict::Failed),
+        }
+    }
 }
 
 /// The answer that goes on.

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
-use llm_exchange::{BoxError, Classify, Framing, Meter, Payload, Peeked, ProviderError, Verdict};
+use llm_exchange::{BoxError, Classify, Framing, Meter, Payload, Peeked, Verdict};
 use tower_service::Service;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     FallbackBody, OnFallback, Own,
     course::Course,
-    failover::{Died, Next},
+    failover::{Died, Ending, Next},
     leave::Outcome,
     shared::Shared,
     walk::Cause,
@@ -60,13 +60,10 @@ where
             hook,
             ..
         } = &*this.shared;
-        let verdict = died.verdict.unwrap_or_else(|| {
-            let mut peeked = Peeked::new(StatusCode::OK);
-            if let Some(error) = died.error {
-                peeked = peeked.with_error(ProviderError::clone(&error));
-            }
-            classify.answer(&peeked)
-        });
+        let verdict = match died.ending {
+            Ending::Said(error) => classify.answer(&Peeked::new(StatusCode::OK).with_error(error)),
+            Ending::Broke(verdict) => verdict,
+        };
         if settings.rules.cause(&Outcome::of(verdict)) != Some(Cause::Any) {
             return false;
         }

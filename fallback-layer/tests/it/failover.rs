@@ -251,13 +251,16 @@ async fn a_model_that_is_not_known_to_go_on_is_not_asked_to() {
 
 #[tokio::test(start_paused = true)]
 async fn filtered_content_is_sent_nowhere_else() {
-    let filtered = format!("data: {FILTERED}\n\n");
-    let events = [role("a-1"), says("a-1", "One"), filtered];
-    let script = script()
-        .then(Answer::sse(events.clone()))
-        .then(goes_on("!"));
-    assert_eq!(answered_by(&script, json!({})).await, events.concat());
-    assert_eq!(script.calls(), 1);
+    // also where the last event lacks its blank line
+    for end in ["\n\n", ""] {
+        let filtered = format!("data: {FILTERED}{end}");
+        let events = [role("a-1"), says("a-1", "One"), filtered];
+        let script = script()
+            .then(Answer::sse(events.clone()))
+            .then(goes_on("!"));
+        assert_eq!(answered_by(&script, json!({})).await, events.concat());
+        assert_eq!(script.calls(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

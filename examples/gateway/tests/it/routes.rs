@@ -239,6 +239,29 @@ async fn a_stream_that_breaks_after_its_content_goes_on_where_the_route_says_so(
 }
 
 #[tokio::test]
+async fn a_stream_that_a_clock_further_in_ends_goes_on_too() {
+    let Two {
+        house,
+        other: _other,
+    } = two(&ONWARD.replace("[sse]", "[sse]\nidle_timeout = \"200ms\"")).await;
+    house.fake.on(
+        "gpt-4o",
+        fake_provider::Script::new()
+            .times(1, Behaviour::ok().stall_at(3))
+            .then_ok(),
+    );
+    let answer = house.ask(CHAT, &streamed("gpt-4o")).await;
+    assert!(
+        answer.text.contains("continued by openai/gpt-4o"),
+        "{answer:?}"
+    );
+    assert!(
+        answer.text.trim_end().ends_with("data: [DONE]"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_route_asks_its_second_target_as_well_when_the_first_is_silent() {
     let Two { house, other } = two(ONWARD).await;
     house.fake.on("slow", Behaviour::ok().stall_at(At::First));
