@@ -1,11 +1,14 @@
 //! The course of one call: which targets were left, which comes next, what the caller gets.
 
 mod answer;
+mod hedge;
+mod onward;
 
 pub(crate) use self::answer::OfTarget;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
+use self::{hedge::Other, onward::Onward};
 use http::{HeaderName, Request, header};
 use llm_exchange::{
     Call, KeptRequest, Meter, NoMoreAttempts, Payload, Verdict, ask_for_plain_text,
@@ -13,7 +16,9 @@ use llm_exchange::{
 use tokio::time::Instant;
 
 use crate::{
-    Leaving, Left, OnFallback, Skipped, Why, hook,
+    Leaving, Left, OnFallback, Skipped, Why,
+    hedge::PaceKey,
+    hook,
     keys::{Keys, Origin, host_key},
     layer::Settings,
     leave::Outcome,
@@ -44,6 +49,10 @@ pub(crate) struct Course {
     /// Whether any target was sent the call, and whether the current one was.
     sent_once: bool,
     sent_now: bool,
+    /// What its pace is remembered by.
+    pace: Option<PaceKey>,
+    /// The target that is asked beside it.
+    other: Option<Box<Other>>,
     kept: Kept,
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
@@ -51,6 +60,10 @@ pub(crate) struct Course {
     /// What makes the current target's answer the caller's, where it speaks another dialect. Boxed, as
     /// few do and all courses are moved.
     translation: Option<Box<Translation>>,
+    /// Of an answer that may be gone on with.
+    onward: Option<Box<Onward>>,
+    /// Whether the current target's answer is handed on.
+    served: bool,
 }
 
 /// What is kept of the call as the caller made it.
@@ -73,10 +86,14 @@ impl Course {
             place: 0,
             sent_once: false,
             sent_now: false,
+            pace: None,
+            other: None,
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
             translation: None,
+            onward: None,
+            served: false,
         }
     }
 
@@ -141,7 +158,7 @@ impl Course {
         hook: &impl OnFallback,
     ) -> Option<Request<Payload>> {
         let attempts = self.call.attempts();
-        if !attempts.may_go_on() {
+        if !attempts.may_go_on() || self.stays(settings) {
             return None;
         }
         let attempt = attempts.count().saturating_add(self.sent_once.into());
@@ -224,6 +241,13 @@ impl Course {
             .map_err(|what| (Skipped::Untranslatable, Some(what.into())))?;
         rewrite::rewrite(request, self.call.model(), spec)
             .map_err(|why| (Skipped::NotRewritten(why), None))?;
+        if let Some(onward) = &mut self.onward {
+            // what the caller has is of one dialect, and so is what goes on from it
+            if onward.is_begun() && translation.is_some() {
+                return Err((Skipped::NotGoneOn, None));
+            }
+            onward.make(request, spec).map_err(|why| (why, None))?;
+        }
         // where no further target can be made one, the current one's answer still needs its own
         self.translation = translation;
         Ok(())
@@ -231,7 +255,7 @@ impl Course {
 
     /// Keeps the request for as long as a further target may be sent it.
     fn keep<O>(&mut self, request: &mut Request<Payload>, settings: &Settings<O>) {
-        let goes_on = self.walk.may_go_on(&settings.routes);
+        let goes_on = self.walk.may_go_on(&settings.routes) || self.may_fail_over(settings);
         let mut names_encoding = true;
         if let (Kept::Nothing, true) = (&self.kept, goes_on) {
             names_encoding = false;
@@ -262,6 +286,7 @@ impl Course {
         self.target = to;
         self.place = self.left.len();
         self.sent_now = false;
+        self.pace = self.pace(request, settings);
         let changes = self.stop(settings).spec.changes(self.call.model());
         self.rewritten = if changes {
             Call::of(request).cloned()
@@ -305,7 +330,7 @@ impl Course {
     }
 
     /// Keeps what the current target used, for whoever keeps books further out.
-    fn leave_behind(&self, verdict: Verdict, meter: Option<Meter>) {
+    pub(crate) fn leave_behind(&self, verdict: Verdict, meter: Option<Meter>) {
         // one that was never ready, or refused further in, spent nothing
         if self.sent_now && verdict != Verdict::Refused {
             let attempts = self.call.attempts();
@@ -337,6 +362,17 @@ impl Course {
             status: outcome.status,
             untranslatable: None,
         };
+        self.insert(left);
+    }
+
+    fn insert(&mut self, left: Left) {
+        if let Some(other) = self
+            .other
+            .as_mut()
+            .filter(|other| other.place >= self.place)
+        {
+            other.place += 1;
+        }
         self.left.insert(self.place, left);
     }
 }

@@ -1,9 +1,9 @@
 //! Targets of another dialect than their callers'.
 
 use crate::common::*;
-use fallback_layer::{Chain, FallbackLayer, Served, Skipped, Target, Why};
+use fallback_layer::{Chain, Failover, FallbackLayer, Prefill, Served, Skipped, Target, Why};
 use http::{HeaderName, HeaderValue, Request};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use llm_exchange::{AskedModel, Dialect, Meter, Refusal};
 use serde_json::{Value, json};
 use testkit::{DroppedAt, Point, drop_everywhere};
@@ -332,4 +332,82 @@ fn a_dialect_that_nothing_can_be_translated_into_is_refused() {
             .to_string()
             .ends_with("calls cannot be translated into its dialect")
     );
+}
+
+/// A chain of the caller's dialect and another one, both slow by turns, and a hedge after a second.
+fn hedged() -> FallbackLayer {
+    let chain = Chain::for_model("a").then("b").then(claude());
+    FallbackLayer::new(chain).unwrap().hedge_after(SECOND)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_may_speak_another_dialect() {
+    let script = script().then_always({
+        let mut calls = 0;
+        move || {
+            calls += 1;
+            match calls {
+                1 => Answer::json(200, "{}").after(SECOND * 9),
+                _ => Answer::json(200, MESSAGE),
+            }
+        }
+    });
+    let response = hedged()
+        .layer(script)
+        .oneshot(chat(&json!({})))
+        .await
+        .unwrap();
+    assert_eq!(by(&response), Some("claude-sonnet-4-5"));
+    let answer: Value = serde_json::from_str(&text(response).await).unwrap();
+    assert_eq!(answer["object"], "chat.completion");
+    // and the first one's answer is not translated for its sake
+    let script = Script::new()
+        .collect_bodies()
+        .then(answered().after(SECOND * 2))
+        .then(Answer::hang());
+    let response = hedged()
+        .layer(script)
+        .oneshot(chat(&json!({})))
+        .await
+        .unwrap();
+    assert_eq!(by(&response), Some("b"));
+    assert!(text(response).await.starts_with("{\"id\":\"chatcmpl-1\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_on_at_no_target_of_another_dialect() {
+    let same = || Target::model("b").prefill(Prefill::LastMessage);
+    let chain = Chain::for_model("a").then(same()).then(claude());
+    let layer = FallbackLayer::new(chain).unwrap().failover(Failover::new());
+    let broken = || Answer::stream(ScriptedBody::new().data(ROLE).data(HELLO).error("reset"));
+    let script = script()
+        .then(broken().header("content-type", "text/event-stream"))
+        .then(Answer::status(500));
+    let request = chat(&json!({"stream": true}));
+    let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
+    let _ = response.into_body().collect().await;
+    let hosts: Vec<_> = script
+        .seen()
+        .iter()
+        .map(|seen| seen.uri.host().map(str::to_owned))
+        .collect();
+    assert!(
+        hosts
+            .iter()
+            .all(|host| host.as_deref() == Some("api.example")),
+        "{hosts:?}"
+    );
+    assert_eq!(hosts.len(), 2);
+    // nor does one that was translated
+    let chain = Chain::for_model("a").then(claude()).then(same());
+    let layer = FallbackLayer::new(chain).unwrap().failover(Failover::new());
+    let body = ScriptedBody::new().data(BEGIN).data(TEXT).error("reset");
+    let script = Script::new()
+        .collect_bodies()
+        .then(Answer::stream(body).header("content-type", "text/event-stream"));
+    let request = chat(&json!({"stream": true}));
+    let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
+    let error = response.into_body().collect().await.unwrap_err();
+    assert_eq!(error.to_string(), "reset");
+    assert_eq!(script.calls(), 1);
 }

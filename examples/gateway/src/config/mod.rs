@@ -19,7 +19,6 @@ use std::net::SocketAddr;
 
 use breaker_layer::BreakerLayer;
 use cost_layer::Prices;
-use fallback_layer::FallbackLayer;
 use retry_layer::RetryLayer;
 use serde::Deserialize;
 use toml::Spanned;
@@ -34,7 +33,7 @@ use self::{
     listen::{LISTEN, address},
     provider::{ProviderSection, providers},
     retry::RetrySection,
-    route::{RouteSection, routes},
+    route::{Fallback, RouteSection, routes},
     sse::SseSection,
 };
 pub(crate) use self::{
@@ -52,7 +51,7 @@ pub struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) auth: Option<Auth>,
     pub(crate) providers: Vec<Provider>,
-    pub(crate) fallback: Option<FallbackLayer>,
+    pub(crate) fallback: Option<Fallback>,
     pub(crate) routes: Routes,
     pub(crate) retry: Option<RetryLayer>,
     pub(crate) sse: Option<SseConfig>,
