@@ -73,7 +73,7 @@ semver:
 	$(CARGO) semver-checks $(addprefix --package ,$(CRATES)) --baseline-rev $(BASE)
 
 bench:
-	$(CARGO) bench -p llm-exchange -p retry-layer -p sse-layer -p fallback-layer -p cost-layer --benches
+	$(CARGO) bench -p llm-exchange -p llm-translate -p retry-layer -p sse-layer -p fallback-layer -p cost-layer --benches
 	$(CARGO) run -q -p testkit --bin bench-table
 
 # One target for a minute: make fuzz TARGET=sse SECONDS=60 (sse, meter, grpc, ndjson, elements, event_stream, paths,
