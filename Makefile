@@ -3,7 +3,7 @@
 CARGO ?= cargo
 VENV := .venv
 # those that are published, in the order of their dependencies
-CRATES := llm-exchange retry-layer sse-layer breaker-layer fallback-layer cache-layer cost-layer
+CRATES := llm-exchange llm-translate retry-layer sse-layer breaker-layer fallback-layer cache-layer cost-layer
 
 # A test whose server is not there is skipped, and says so; here it fails.
 .PHONY: test servers test-rust test-allocations test-sdk test-dashboard lint doc alone package msrv deny semver bench fuzz clean
@@ -81,15 +81,16 @@ semver:
 	$(CARGO) semver-checks $(addprefix --package ,$(CRATES)) --baseline-rev $(BASE)
 
 bench:
-	$(CARGO) bench -p llm-exchange -p retry-layer -p sse-layer -p fallback-layer -p cost-layer -p cache-layer --benches
+	$(CARGO) bench -p llm-exchange -p llm-translate -p retry-layer -p sse-layer -p fallback-layer -p cost-layer -p cache-layer --benches
 	$(CARGO) run -q -p testkit --bin bench-table
 
 # One target for a minute: make fuzz TARGET=sse SECONDS=60 (sse, meter, grpc, ndjson, elements, event_stream, paths,
-# errors, streams). What it finds goes into corpus/, seeds/ stays.
+# errors, streams; make fuzz FUZZED=llm-translate TARGET=translate). What it finds goes into corpus/, seeds/ stays.
+FUZZED ?= llm-exchange
 TARGET ?= sse
 SECONDS ?= 60
 fuzz:
-	cd llm-exchange && mkdir -p fuzz/corpus/$(TARGET) && $(CARGO) +nightly fuzz run $(TARGET) \
+	cd $(FUZZED) && mkdir -p fuzz/corpus/$(TARGET) && $(CARGO) +nightly fuzz run $(TARGET) \
 		fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET) -- -max_total_time=$(SECONDS)
 
 clean:

@@ -7,6 +7,7 @@ Exit code 0 if all passed.
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import signal
@@ -234,6 +235,236 @@ def callers_with_a_key_are_let_in_and_others_raise_authentication_errors(gateway
                 assert "sk-of-nobody" not in str(refused), refused
             else:
                 raise AssertionError("a key of nobody was taken")
+
+
+OPENAI_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "lookup",
+        "description": "Looks a word up.",
+        "parameters": {
+            "type": "object",
+            "properties": {"q": {"type": "string"}},
+            "required": ["q"],
+            "additionalProperties": False,
+        },
+    },
+}
+ANTHROPIC_TOOL = {
+    "name": "lookup",
+    "description": "Looks a word up.",
+    "input_schema": OPENAI_TOOL["function"]["parameters"],
+}
+CALLS_A_TOOL = {"x-fake": "tool"}
+
+
+@contextlib.contextmanager
+def translating(behind):
+    """A gateway whose models are served by providers of other dialects: the one in front of which it stands."""
+    providers = "".join(
+        f"""
+        [[provider]]
+        name = "{name}"
+        base_url = "{behind.url}"
+        dialect = "{name}"
+        api_key_env = "UPSTREAM_KEY"
+        """
+        for name in ("openai", "anthropic", "gemini")
+    )
+    routes = "".join(
+        f"""
+        [[route]]
+        model = "{asked}"
+        chain = [{{ provider = "{provider}", model = "{model}" }}]
+        """
+        for asked, provider, model in [
+            ("by-anthropic", "anthropic", "claude-sonnet-5-5"),
+            ("by-gemini", "gemini", "gemini-3.8-flash"),
+            ("by-openai", "openai", "gpt-6-sol"),
+        ]
+    )
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(providers + routes)
+        file.flush()
+        gateway = Gateway(behind.binary, ["--config", file.name], {"UPSTREAM_KEY": "sk-upstream"})
+        try:
+            yield gateway
+        finally:
+            gateway.stop()
+
+
+@check
+def the_openai_client_is_answered_by_anthropic_and_gemini(gateway):
+    with translating(gateway) as gateway:
+        for model in ("by-anthropic", "by-gemini"):
+            raw = gateway.openai.chat.completions.with_raw_response.create(
+                model=model,
+                messages=[{"role": "system", "content": "Be exact."}, *PROMPT],
+                max_tokens=99,
+                temperature=0.5,
+                stop=["###"],
+                user="u",
+                store=False,
+            )
+            assert raw.headers["x-llm-model"] != model, raw.headers
+            assert "store" in raw.headers["x-llm-left-out"], raw.headers
+            answer = raw.parse()
+            assert answer.object == "chat.completion" and answer.created > 0, answer
+            assert "lemon" in answer.choices[0].message.content, answer
+            assert answer.choices[0].finish_reason == "stop"
+            assert answer.usage.total_tokens > 0
+            with gateway.openai.chat.completions.stream(
+                model=model, messages=PROMPT, stream_options={"include_usage": True}
+            ) as stream:
+                list(stream)
+                final = stream.get_final_completion()
+            assert "lemon" in final.choices[0].message.content, final
+            assert final.usage.completion_tokens > 0
+
+
+@check
+def the_openai_client_calls_tools_of_anthropic_and_gemini(gateway):
+    with translating(gateway) as gateway:
+        for model in ("by-anthropic", "by-gemini"):
+            create = gateway.openai.chat.completions.create
+            answer = create(
+                model=model, messages=PROMPT, tools=[OPENAI_TOOL], extra_headers=CALLS_A_TOOL
+            )
+            choice = answer.choices[0]
+            assert choice.finish_reason == "tool_calls", answer
+            call = choice.message.tool_calls[0]
+            assert call.function.name == "lookup" and json.loads(call.function.arguments), answer
+            with gateway.openai.chat.completions.stream(
+                model=model, messages=PROMPT, tools=[OPENAI_TOOL], extra_headers=CALLS_A_TOOL
+            ) as stream:
+                list(stream)
+                streamed = stream.get_final_completion().choices[0].message.tool_calls[0]
+            assert json.loads(streamed.function.arguments), streamed
+            # what the client has of the answer, sent back as it is, with the tool's result
+            result = {"role": "tool", "tool_call_id": call.id, "content": "a fruit"}
+            turns = [*PROMPT, choice.message.model_dump(), result]
+            again = create(model=model, messages=turns, tools=[OPENAI_TOOL])
+            assert again.choices[0].message.content, again
+
+
+@check
+def the_openai_client_reads_images_schemas_and_responses_through_a_translation(gateway):
+    pixel = "data:image/png;base64,iVBORw0KGgo="
+    image = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": pixel}}]
+    schema = {"type": "json_schema", "json_schema": {"name": "w", "schema": {"type": "object"}}}
+    with translating(gateway) as gateway:
+        for model in ("by-anthropic", "by-gemini"):
+            gateway.openai.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": image}],
+                response_format=schema,
+            )
+        for model in ("by-anthropic", "by-gemini"):
+            answer = gateway.openai.responses.create(model=model, input="Colour of a ripe lemon?")
+            assert "lemon" in answer.output_text and answer.usage.total_tokens > 0, answer
+            with gateway.openai.responses.stream(model=model, input="Colour of a ripe lemon?") as stream:
+                kinds = [event.type for event in stream]
+                final = stream.get_final_response()
+            assert kinds[0] == "response.created" and kinds[-1] == "response.completed", kinds
+            assert "lemon" in final.output_text, final
+
+
+@check
+def the_openai_client_hears_what_cannot_be_carried_over(gateway):
+    with translating(gateway) as gateway:
+        try:
+            gateway.openai.chat.completions.create(model="by-anthropic", messages=PROMPT, seed=7)
+        except openai.BadRequestError as error:
+            assert error.code == "not_translated" and "`seed`" in str(error), error
+        else:
+            raise AssertionError("a seed was dropped")
+        try:
+            list(
+                gateway.openai.chat.completions.create(
+                    model="by-anthropic",
+                    messages=PROMPT,
+                    stream=True,
+                    extra_headers={"x-fake": "err-at=2"},
+                )
+            )
+        except openai.APIError:
+            pass
+        else:
+            raise AssertionError("no error reached the client")
+
+
+@check
+def the_anthropic_client_is_answered_by_openai_and_gemini(gateway):
+    with translating(gateway) as gateway:
+        for model in ("by-openai", "by-gemini"):
+            answer = gateway.anthropic.messages.create(
+                model=model,
+                max_tokens=64,
+                system="Be exact.",
+                messages=PROMPT,
+                stop_sequences=["###"],
+            )
+            assert "lemon" in answer.content[0].text, answer
+            assert answer.stop_reason == "end_turn" and answer.usage.output_tokens > 0
+            with gateway.anthropic.messages.stream(
+                model=model, max_tokens=64, messages=PROMPT
+            ) as stream:
+                text = "".join(stream.text_stream)
+                final = stream.get_final_message()
+            assert "lemon" in text and final.stop_reason == "end_turn", final
+            assert final.usage.input_tokens > 0 and final.usage.output_tokens > 0, final
+
+
+@check
+def the_anthropic_client_calls_tools_of_openai_and_gemini(gateway):
+    with translating(gateway) as gateway:
+        for model in ("by-openai", "by-gemini"):
+            ask = dict(model=model, max_tokens=64, tools=[ANTHROPIC_TOOL])
+            answer = gateway.anthropic.messages.create(
+                messages=PROMPT, extra_headers=CALLS_A_TOOL, **ask
+            )
+            assert answer.stop_reason == "tool_use", answer
+            call = next(block for block in answer.content if block.type == "tool_use")
+            assert call.name == "lookup" and call.input, answer
+            with gateway.anthropic.messages.stream(
+                messages=PROMPT, extra_headers=CALLS_A_TOOL, **ask
+            ) as stream:
+                final = stream.get_final_message()
+            assert final.content[-1].input == call.input, final
+            result = {"type": "tool_result", "tool_use_id": call.id, "content": "a fruit"}
+            turns = [
+                *PROMPT,
+                {"role": "assistant", "content": answer.content},
+                {"role": "user", "content": [result]},
+            ]
+            again = gateway.anthropic.messages.create(messages=turns, **ask)
+            assert again.content[0].text, again
+
+
+@check
+def the_anthropic_client_hears_what_cannot_be_carried_over(gateway):
+    with translating(gateway) as gateway:
+        try:
+            gateway.anthropic.messages.create(
+                model="by-openai", max_tokens=64, messages=PROMPT, extra_body={"top_k": 5}
+            )
+        except anthropic.BadRequestError as error:
+            assert error.body["error"]["type"] == "invalid_request_error", error.body
+            assert "`top_k`" in error.body["error"]["message"], error.body
+        else:
+            raise AssertionError("top_k was dropped")
+        try:
+            with gateway.anthropic.messages.stream(
+                model="by-openai",
+                max_tokens=64,
+                messages=PROMPT,
+                extra_headers={"x-fake": "err-at=2"},
+            ) as stream:
+                "".join(stream.text_stream)
+        except anthropic.APIError:
+            pass
+        else:
+            raise AssertionError("no error reached the client")
 
 
 @contextlib.contextmanager

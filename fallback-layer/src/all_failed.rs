@@ -51,7 +51,7 @@ const fn rank(why: Why) -> u8 {
         Why::Outcome(Verdict::QuotaExhausted) => 5,
         Why::Outcome(Verdict::PromptTooLong) | Why::Skipped(Skipped::ContextWindow) => 6,
         Why::Outcome(Verdict::Filtered) => 7,
-        Why::Skipped(Skipped::TooExpensive | Skipped::UnknownPrice) => 8,
+        Why::Skipped(Skipped::TooExpensive | Skipped::UnknownPrice | Skipped::Untranslatable) => 8,
         // an app's own doing: its key, its model, its settings
         _ => 9,
     }
@@ -76,6 +76,7 @@ const fn of_skipped(why: Skipped) -> (StatusCode, &'static str) {
         Skipped::ContextWindow => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
         Skipped::TooExpensive => (StatusCode::BAD_REQUEST, "max_cost_exceeded"),
         Skipped::UnknownPrice => (StatusCode::BAD_REQUEST, "price_unknown"),
+        Skipped::Untranslatable => (StatusCode::BAD_REQUEST, "not_translated"),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "no_target"),
     }
 }

@@ -4,6 +4,8 @@ mod answer;
 mod hedge;
 mod onward;
 
+pub(crate) use self::answer::OfTarget;
+
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use self::{hedge::Other, onward::Onward};
@@ -26,6 +28,7 @@ use crate::{
     routes::{ChainId, Stop, TargetId},
     served::Label,
     target::Spec,
+    translate::{self, Translation},
     walk::{Cause, Walk},
 };
 
@@ -54,6 +57,9 @@ pub(crate) struct Course {
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
     asked_until: Option<Instant>,
+    /// What makes the current target's answer the caller's, where it speaks another dialect. Boxed, as
+    /// few do and all courses are moved.
+    translation: Option<Box<Translation>>,
     /// Of an answer that may be gone on with.
     onward: Option<Box<Onward>>,
     /// Whether the current target's answer is handed on.
@@ -85,6 +91,7 @@ impl Course {
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
+            translation: None,
             onward: None,
             served: false,
         }
@@ -121,6 +128,13 @@ impl Course {
     /// The call as the current target is sent it.
     pub(crate) fn sent(&self) -> &Arc<Call> {
         self.rewritten.as_ref().unwrap_or(&self.call)
+    }
+
+    /// What makes the current target's answer the caller's, if it needs that and is handed on: for this
+    /// cause it is only if no target was left before.
+    pub(crate) fn translation(&mut self, cause: Option<Cause>) -> Option<Box<Translation>> {
+        let is_handed_on = cause.is_none() || self.left.is_empty();
+        is_handed_on.then(|| self.translation.take()).flatten()
     }
 
     /// The current target.
@@ -206,7 +220,7 @@ impl Course {
             let stop = routes.stop(target);
             match self.make(request, &stop.spec) {
                 Ok(()) => return Some(target),
-                Err(why) => skip(stop, &self.call, why, &mut self.left),
+                Err((why, what)) => skip(stop, &self.call, why, what, &mut self.left),
             }
             *request = self.as_asked()?;
             cause = Cause::Any;
@@ -214,12 +228,29 @@ impl Course {
     }
 
     /// Makes of the request as the caller made it the one to this target.
-    fn make(&mut self, request: &mut Request<Payload>, spec: &Spec) -> Result<(), Skipped> {
-        rewrite::rewrite(request, self.call.model(), spec).map_err(Skipped::NotRewritten)?;
-        match &mut self.onward {
-            Some(onward) => onward.make(request, spec),
-            None => Ok(()),
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be, and what of the call cannot be carried over, if it is that.
+    fn make(
+        &mut self,
+        request: &mut Request<Payload>,
+        spec: &Spec,
+    ) -> Result<(), (Skipped, Option<Box<str>>)> {
+        let translation = translate::begin(request, spec)
+            .map_err(|what| (Skipped::Untranslatable, Some(what.into())))?;
+        rewrite::rewrite(request, self.call.model(), spec)
+            .map_err(|why| (Skipped::NotRewritten(why), None))?;
+        if let Some(onward) = &mut self.onward {
+            // what the caller has is of one dialect, and so is what goes on from it
+            if onward.is_begun() && translation.is_some() {
+                return Err((Skipped::NotGoneOn, None));
+            }
+            onward.make(request, spec).map_err(|why| (why, None))?;
         }
+        // where no further target can be made one, the current one's answer still needs its own
+        self.translation = translation;
+        Ok(())
     }
 
     /// Keeps the request for as long as a further target may be sent it.
@@ -329,6 +360,7 @@ impl Course {
             target,
             why: Why::Outcome(outcome.verdict),
             status: outcome.status,
+            untranslatable: None,
         };
         self.insert(left);
     }

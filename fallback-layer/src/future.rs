@@ -14,20 +14,21 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Classify, Cut, ErrorAnswer, Payload, ReadPayload, Verdict,
+    AnswerBody, BoxError, Classify, Cut, ErrorAnswer, Meter, Payload, ReadPayload, Verdict,
 };
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use self::{
-    attempt::{Attempt, State, StateProj, taken},
+    attempt::{Attempt, State, StateProj, Translating, taken},
     hedging::Hedge,
 };
 use crate::{
     FallbackBody, GoesOn, OnFallback, Own,
     came::{Answer, Came},
-    course::Course,
+    course::{Course, OfTarget},
     layer::Settings,
+    leave::Outcome,
     shared::Shared,
     walk::Cause,
 };
@@ -182,6 +183,26 @@ where
             {
                 return Poll::Ready(answer);
             }
+            if let StateProj::Translating { translating } =
+                this.attempt.as_mut().project().state.project()
+                && let Some(course) = this.course.as_mut()
+            {
+                let mut response = ready!(Pin::new(&mut translating.answer).poll(cx));
+                let Translating {
+                    meter,
+                    outcome,
+                    cause,
+                    ..
+                } = &mut **translating;
+                if let Some(meter) = meter.take() {
+                    response.extensions_mut().insert(OfTarget(meter));
+                }
+                let settings = &*this.shared.settings;
+                // in another dialect than its own it is not gone on with
+                let answer = finish(course, Ok(response), outcome, *cause, settings);
+                this.attempt.as_mut().project().state.set(State::Done);
+                return Poll::Ready(answer);
+            }
             let Came { outcome, answer } = ready!(this.poll_targets(cx));
             let began = this.began();
             let Some(course) = this.course.as_mut() else {
@@ -218,23 +239,58 @@ where
             let settings = &*this.shared.settings;
             this.attempt.as_mut().project().state.set(State::Done);
             *this.hedge = Hedge::Off;
-            return Poll::Ready(match (answer, cause) {
-                (answer, Some(_)) => course.give_up(answer, &outcome, settings),
-                (Ok(response), None) => {
-                    course.learn(&outcome, began, settings);
-                    let response = course.hand_on(response, &outcome, settings);
-                    if !course.may_be_joined(settings) {
-                        return Poll::Ready(Ok(response));
+            if cause.is_none() {
+                course.learn(&outcome, began, settings);
+            }
+            let (translation, answer) = match answer {
+                Ok(response) => (course.translation(cause), Ok(response)),
+                Err(error) => (None, Err(error)),
+            };
+            let response = match (answer, translation) {
+                (Ok(response), Some(mut translation)) => {
+                    if let Some(model) = course.sent().model() {
+                        *translation = translation.asked(model);
                     }
-                    let sent = Arc::clone(course.sent());
-                    Ok(this.failover.join(response, sent, || {
-                        let (inner, shared) = (this.attempt.inner.clone(), this.shared.clone());
-                        FallbackFuture::onward(inner, shared, taken(this.course))
-                    }))
+                    let translating = Box::new(Translating {
+                        meter: Meter::of(&response).cloned(),
+                        answer: translation.answer(response),
+                        outcome,
+                        cause,
+                    });
+                    let state = State::Translating { translating };
+                    this.attempt.as_mut().project().state.set(state);
+                    continue;
                 }
-                (Err(error), None) => Err(error),
-            });
+                (answer, _) => finish(course, answer, &outcome, cause, settings)?,
+            };
+            if cause.is_some() || !course.may_be_joined(settings) {
+                return Poll::Ready(Ok(response));
+            }
+            let sent = Arc::clone(course.sent());
+            return Poll::Ready(Ok(this.failover.join(response, sent, || {
+                let (inner, shared) = (this.attempt.inner.clone(), this.shared.clone());
+                FallbackFuture::onward(inner, shared, taken(this.course))
+            })));
         }
+    }
+}
+
+/// What the caller gets of the current target's answer.
+fn finish<O, R, E>(
+    course: &mut Course,
+    answer: Result<Response<AnswerBody<R>>, E>,
+    outcome: &Outcome,
+    cause: Option<Cause>,
+    settings: &Settings<O>,
+) -> Answered<R, E>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    match (answer, cause) {
+        (answer, Some(_)) => course.give_up(answer, outcome, settings),
+        (Ok(response), None) => Ok(course.hand_on(response, outcome, settings)),
+        (Err(error), None) => Err(error),
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Credential(InvalidCredential),
     Parameter(Box<str>),
     MaxLatency,
+    #[cfg(feature = "translate")]
+    Dialect,
 }
 
 impl InvalidChain {
@@ -92,6 +94,8 @@ impl fmt::Display for Fault {
                 return write!(f, "the parameter {name} can't be set so");
             }
             Self::MaxLatency => "its longest latency is zero",
+            #[cfg(feature = "translate")]
+            Self::Dialect => "calls cannot be translated into its dialect",
         })
     }
 }

@@ -36,7 +36,7 @@ impl Keys {
     /// Of the target, when it serves a call from there.
     pub(crate) fn of<O>(memories: &Memories, stop: &Stop<O>, call: &Call, origin: Origin) -> Self {
         let account = match &stop.spec.credential {
-            Whose::Callers => origin.account,
+            Whose::Callers | Whose::CallersThere => origin.account,
             Whose::Own(credential) => memories.hash(credential),
             Whose::Nobodys => 0,
         };

@@ -49,8 +49,9 @@ impl Outcome {
 /// A 401, 403 or 404 that is about the credential, the model or the host of the target and not
 /// about the caller's.
 fn is_ours(peeked: &Peeked, spec: &Spec) -> bool {
-    let own_credential = spec.credential != Whose::Callers;
-    let own_place = spec.model.is_some() || spec.host.is_some();
+    let callers = matches!(spec.credential, Whose::Callers | Whose::CallersThere);
+    let own_credential = !callers;
+    let own_place = spec.model.is_some() || (spec.host.is_some() && own_credential);
     let kind = peeked.error().and_then(|error| error.kind());
     match peeked.status().as_u16() {
         401 => own_credential,

@@ -24,6 +24,8 @@ mod served;
 mod service;
 mod shared;
 mod target;
+#[cfg_attr(not(feature = "translate"), path = "no_translate.rs")]
+mod translate;
 mod walk;
 
 pub use self::{

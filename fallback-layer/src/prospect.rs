@@ -62,7 +62,7 @@ impl<O> Facts<O> for Prospect<'_, O> {
     }
 
     fn skipped(&mut self, stop: &Stop<O>, why: Skipped) {
-        skip(stop, self.call, why, self.left);
+        skip(stop, self.call, why, None, self.left);
     }
 }
 
@@ -94,13 +94,20 @@ fn is_surely_longer(call: &Call, tokens: u64) -> bool {
     call.estimated_input() / 5 * 4 > tokens
 }
 
-/// Notes that the target is skipped.
-pub(crate) fn skip<O>(stop: &Stop<O>, call: &Arc<Call>, why: Skipped, left: &mut Vec<Left>) {
+/// Notes that the target is skipped, and what of the call cannot be carried over, if it is for that.
+pub(crate) fn skip<O>(
+    stop: &Stop<O>,
+    call: &Arc<Call>,
+    why: Skipped,
+    untranslatable: Option<Box<str>>,
+    left: &mut Vec<Left>,
+) {
     let target = stop.label(call);
     hook::skipped(target.as_str(), why);
     left.push(Left {
         target,
         why: Why::Skipped(why),
         status: None,
+        untranslatable,
     });
 }

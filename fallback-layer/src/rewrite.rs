@@ -26,7 +26,8 @@ pub(crate) fn rewrite(
         host.redirect(request).map_err(|_| NotRewritten::NotRead)?;
     }
     match &spec.credential {
-        Whose::Callers => {}
+        // on the way to another host it was removed
+        Whose::Callers | Whose::CallersThere => {}
         Whose::Own(credential) => credential.put(request),
         Whose::Nobodys => remove_credentials(request),
     }

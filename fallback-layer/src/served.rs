@@ -111,6 +111,7 @@ pub struct Left {
     pub(crate) target: Label,
     pub(crate) why: Why,
     pub(crate) status: Option<StatusCode>,
+    pub(crate) untranslatable: Option<Box<str>>,
 }
 
 impl Left {
@@ -131,6 +132,13 @@ impl Left {
     pub const fn status(&self) -> Option<StatusCode> {
         self.status
     }
+
+    /// What of the call cannot be carried over to the target's dialect, in a sentence that names the
+    /// field, where it was skipped for that.
+    #[must_use]
+    pub fn untranslatable(&self) -> Option<&str> {
+        self.untranslatable.as_deref()
+    }
 }
 
 /// `gpt-4o: throttled (429)`, `llama3: skipped, disabled`.
@@ -139,7 +147,10 @@ impl fmt::Display for Left {
         write!(f, "{}: ", self.target())?;
         match self.why {
             Why::Outcome(verdict) => f.write_str(&verdict.as_str().replace('_', " "))?,
-            Why::Skipped(why) => write!(f, "skipped, {why}")?,
+            Why::Skipped(why) => match &self.untranslatable {
+                Some(what) => write!(f, "skipped, {what}")?,
+                None => write!(f, "skipped, {why}")?,
+            },
             Why::Outrun => f.write_str("another target was faster")?,
         }
         match self.status {
@@ -185,6 +196,8 @@ pub enum Skipped {
     UnknownPrice,
     /// The call cannot be changed into what the target needs.
     NotRewritten(NotRewritten),
+    /// Something in the call cannot be carried over to its dialect.
+    Untranslatable,
     /// It does not go on from an answer that was begun, or is not known to.
     NotGoneOn,
 }
@@ -199,6 +212,7 @@ impl fmt::Display for Skipped {
             Self::TooExpensive => "too expensive",
             Self::UnknownPrice => "its price is not known",
             Self::NotRewritten(why) => return why.fmt(f),
+            Self::Untranslatable => "the call cannot be carried over to its dialect",
             Self::NotGoneOn => "it does not go on from a beginning",
         })
     }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use llm_exchange::{Credential, Dialect, Host, InvalidCredential, Money, Price};
 use serde::Serialize;
 
-use crate::{Inner, Prefill, Via, invalid::Fault};
+use crate::{Inner, Prefill, Via, invalid::Fault, translate::translates};
 
 /// One place where a call can be served: a model, and where it differs from where the call was
 /// going anyway, the host, the credential, parameters, limits.
@@ -45,6 +45,8 @@ pub(crate) struct Spec {
     pub(crate) host: Option<Host>,
     pub(crate) credential: Whose,
     pub(crate) headers: HeaderMap,
+    /// `None`: the call's.
+    pub(crate) dialect: Option<Dialect>,
     /// `None`: whatever the call speaks.
     pub(crate) dialects: Option<Box<[Dialect]>>,
     /// The JSON, or `None` to take it out.
@@ -62,6 +64,8 @@ pub(crate) struct Spec {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Whose {
     Callers,
+    /// Where the call was going to the target's host anyway, else nobody's.
+    CallersThere,
     Own(Credential),
     Nobodys,
 }
@@ -93,6 +97,7 @@ impl Target {
                 host: None,
                 credential: Whose::Callers,
                 headers: HeaderMap::new(),
+                dialect: None,
                 dialects: None,
                 parameters: Vec::new(),
                 disabled: false,
@@ -181,6 +186,14 @@ impl<O> Target<O> {
         self
     }
 
+    /// With the caller's credential where the call was going to the same host anyway, and else without
+    /// any.
+    #[must_use]
+    pub fn callers_credential_there(mut self) -> Self {
+        self.spec.credential = Whose::CallersThere;
+        self
+    }
+
     fn set(&mut self, name: &str, json: Option<Box<str>>) {
         if matches!(name, "model" | "stream") {
             self.fault(Fault::Parameter(name.into()));
@@ -190,11 +203,33 @@ impl<O> Target<O> {
         self.spec.parameters.push((name.into(), json));
     }
 
-    /// The dialects that it speaks. It is skipped for calls of others, and a chain none of whose
-    /// targets speaks a call's dialect is not taken. Default: whatever the call speaks.
+    /// The dialects that it speaks. It is skipped for calls of others, unless they can be translated to its
+    /// `dialect`, and a chain none of whose targets speaks a call's dialect is not taken. Default:
+    /// whatever the call speaks, or its `dialect` alone.
     #[must_use]
     pub fn dialects(mut self, dialects: &[Dialect]) -> Self {
         self.spec.dialects = Some(dialects.into());
+        self
+    }
+
+    /// The dialect that it speaks: a call of another (of none of [`dialects`](Self::dialects), where those
+    /// are given) is translated into it, and its answer back. It is skipped for
+    /// calls with something in them that cannot be carried over, and
+    /// [`Left::untranslatable`](crate::Left::untranslatable) says what. OpenAI chat completions,
+    /// Anthropic messages and Gemini; see llm-translate for what becomes of what. Its parameters are
+    /// those of its dialect. Default: the call's.
+    #[cfg(feature = "translate")]
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        let known = [
+            Dialect::OpenAiChat,
+            Dialect::AnthropicMessages,
+            Dialect::Gemini,
+        ];
+        if !known.contains(&dialect) {
+            self.fault(Fault::Dialect);
+        }
+        self.spec.dialect = Some(dialect);
         self
     }
 
@@ -287,6 +322,7 @@ impl Spec {
     pub(crate) fn is_same(&self, other: &Self, asked: Option<&str>) -> bool {
         self.model_for(asked) == other.model_for(asked)
             && self.host == other.host
+            && self.dialect == other.dialect
             && self.credential == other.credential
             && self.headers == other.headers
             && self.parameters == other.parameters
@@ -294,8 +330,17 @@ impl Spec {
 
     /// Whether it can be sent calls of this dialect.
     pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
-        let dialects = self.dialects.as_ref();
-        dialects.is_none_or(|dialects| dialects.contains(&dialect))
+        let translated = |own| translates(dialect, own);
+        self.speaks_natively(dialect) || self.dialect.is_some_and(translated)
+    }
+
+    /// The same without a translation.
+    pub(crate) fn speaks_natively(&self, dialect: Dialect) -> bool {
+        match (&self.dialects, self.dialect) {
+            (Some(dialects), _) => dialects.contains(&dialect),
+            (None, Some(own)) => own == dialect,
+            (None, None) => true,
+        }
     }
 
     /// The model that it is asked for when the call asks for this one.
@@ -307,6 +352,7 @@ impl Spec {
     pub(crate) fn changes(&self, asked: Option<&str>) -> bool {
         self.model_for(asked) != asked
             || self.host.is_some()
+            || self.dialect.is_some()
             || self.credential != Whose::Callers
             || !self.headers.is_empty()
             || !self.parameters.is_empty()

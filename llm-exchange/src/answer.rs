@@ -195,7 +195,9 @@ impl Refusal {
         response.extensions().get()
     }
 
-    pub(crate) const fn answer(&self) -> &ErrorAnswer {
+    /// The answer that it is given, for another dialect.
+    #[must_use]
+    pub const fn answer(&self) -> &ErrorAnswer {
         &self.answer
     }
 

@@ -22,9 +22,33 @@ use crate::{BoxError, meter::Scan, payload::add};
 pub struct AnswerBody<R> {
     front: Front,
     rest: Option<R>,
-    /// Reads what comes from `rest`. Boxed: most bodies pass unread, and are moved often.
-    scan: Option<Box<Scan>>,
+    /// Boxed: most bodies pass as they are, and are moved often.
+    beside: Option<Box<Beside>>,
 }
+
+/// What looks at a body, or changes it.
+#[derive(Default)]
+struct Beside {
+    /// Reads what comes from `rest`.
+    scan: Option<Scan>,
+    /// Makes other bytes of all that is handed on.
+    reshape: Option<Box<dyn Reshape>>,
+}
+
+/// Makes other bytes of a body's as they pass: see [`AnswerBody::reshaped`].
+pub trait Reshape: Send + Sync {
+    /// The next bytes came: what is handed on for them, which may be nothing.
+    fn data(&mut self, data: Bytes) -> Bytes;
+
+    /// The body ended in order: what is handed on at last.
+    fn end(&mut self) -> Bytes;
+
+    /// Whether all was handed on that there is to be, though bytes may still come.
+    fn is_over(&self) -> bool;
+}
+
+/// Frames that are let go after the end, so that the connection can be used again.
+const MOST_AFTER: usize = 16;
 
 /// What was read ahead. One frame of data is the usual case.
 #[derive(Default)]
@@ -137,7 +161,7 @@ impl<R> AnswerBody<R> {
         Self {
             front: Front::default(),
             rest: Some(body),
-            scan: None,
+            beside: None,
         }
     }
 
@@ -148,17 +172,47 @@ impl<R> AnswerBody<R> {
         if !bytes.is_empty() {
             front.push(Frame::data(bytes));
         }
+        Self::of_front(front)
+    }
+
+    /// A body of which nothing comes but this error.
+    #[must_use]
+    pub fn broken(error: BoxError) -> Self {
+        let mut front = Front::default();
+        front.fail(error);
+        Self::of_front(front)
+    }
+
+    const fn of_front(front: Front) -> Self {
         Self {
             front,
             rest: None,
-            scan: None,
+            beside: None,
         }
     }
 
+    /// The same body in another form: all that is handed on of it, what was read ahead too, passes
+    /// `reshape`. A [`Meter`](crate::Meter) that reads it goes on reading the bytes as they came.
+    /// Trailers are left out, and an error ends it.
+    #[must_use]
+    pub fn reshaped(mut self, reshape: impl Reshape + 'static) -> Self {
+        self.beside.get_or_insert_default().reshape = Some(Box::new(reshape));
+        self
+    }
+
+    fn is_reshaped(&self) -> bool {
+        let beside = self.beside.as_ref();
+        beside.is_some_and(|beside| beside.reshape.is_some())
+    }
+
     /// The inner service's body, read by a scan as it passes.
-    pub(crate) fn scanned(body: R, scan: Box<Scan>) -> Self {
-        Self {
+    pub(crate) fn scanned(body: R, scan: Scan) -> Self {
+        let beside = Beside {
             scan: Some(scan),
+            reshape: None,
+        };
+        Self {
+            beside: Some(Box::new(beside)),
             ..Self::inner(body)
         }
     }
@@ -184,7 +238,9 @@ impl<R> AnswerBody<R> {
     where
         R: Body,
     {
-        !self.front.is_broken() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        !self.is_reshaped()
+            && !self.front.is_broken()
+            && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 }
 
@@ -219,10 +275,76 @@ where
         };
         let frame =
             ready!(Pin::new(&mut *rest).poll_frame(cx)).map(|frame| frame.map_err(Into::into));
-        if let Some(scan) = &mut self.scan {
+        if let Some(scan) = self.beside.as_mut().and_then(|beside| beside.scan.as_mut()) {
             scan.passed(&frame, rest);
         }
         Poll::Ready(frame)
+    }
+
+    /// The next frame as it came.
+    fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.front.is_empty() {
+            return self.poll_rest(cx);
+        }
+        Poll::Ready(self.front.pop())
+    }
+
+    fn poll_reshaped(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            let frame = ready!(self.poll_plain(cx));
+            let reshape = self
+                .beside
+                .as_mut()
+                .and_then(|beside| beside.reshape.as_mut());
+            let Some(reshape) = reshape else {
+                return Poll::Ready(None);
+            };
+            let said = match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => reshape.data(data),
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => {
+                    self.finish();
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => {
+                    let last = reshape.end();
+                    self.finish();
+                    let last = Some(last).filter(|last| !last.is_empty());
+                    return Poll::Ready(last.map(|last| Ok(Frame::data(last))));
+                }
+            };
+            if reshape.is_over() {
+                self.let_go(cx);
+                self.finish();
+                let last = Some(said).filter(|said| !said.is_empty());
+                return Poll::Ready(last.map(|last| Ok(Frame::data(last))));
+            }
+            if !said.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(said))));
+            }
+        }
+    }
+
+    /// Reads what is there after the end, and waits for nothing.
+    fn let_go(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..MOST_AFTER {
+            match self.poll_plain(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Nothing is handed on any more.
+    fn finish(&mut self) {
+        self.front = Front::default();
+        self.rest = None;
+        self.beside = None;
     }
 }
 
@@ -238,17 +360,22 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.front.is_empty() {
-            return self.poll_rest(cx);
+        if self.is_reshaped() {
+            return self.poll_reshaped(cx);
         }
-        Poll::Ready(self.front.pop())
+        self.poll_plain(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.front.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        !self.is_reshaped()
+            && self.front.is_empty()
+            && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.is_reshaped() {
+            return SizeHint::default();
+        }
         let rest = match &self.rest {
             Some(rest) => rest.size_hint(),
             None if self.front.is_broken() => SizeHint::default(),

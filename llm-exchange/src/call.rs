@@ -203,6 +203,13 @@ impl Call {
         self.facts.model.as_deref()
     }
 
+    /// The same call, had it asked for this model.
+    pub(crate) fn asking(&self, model: &Arc<str>) -> Self {
+        let mut call = self.clone();
+        call.facts.model = Some(Arc::clone(model));
+        call
+    }
+
     pub(crate) fn shared_model(&self) -> Option<Arc<str>> {
         self.facts.model.clone()
     }

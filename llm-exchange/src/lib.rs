@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod asked_model;
 mod attempts;
 mod body;
 mod call;
@@ -38,8 +39,9 @@ mod watch;
 
 pub use self::{
     answer::{ErrorAnswer, Refusal},
+    asked_model::AskedModel,
     attempts::{Attempts, Extend, LeftBehind, NoMoreAttempts},
-    body::{Ahead, AnswerBody},
+    body::{Ahead, AnswerBody, Reshape},
     call::{Call, NotRewritten, Prompt, Unreadable},
     classify::{Classify, Standard},
     clock::WallClock,

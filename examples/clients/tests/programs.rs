@@ -23,6 +23,9 @@ mod retry;
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
 #[path = "../../../sse-layer/examples/one_layer.rs"]
 mod sse;
+#[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
+#[path = "../../../llm-translate/examples/one_layer.rs"]
+mod translate;
 
 #[tokio::test]
 async fn one_layer_of_retry_sends_a_throttled_call_again() {
@@ -70,6 +73,15 @@ async fn one_layer_of_cost_knows_what_a_stream_cost() {
     let fake = FakeProvider::start().await.unwrap();
     let told = cost::call(&fake.url()).await.unwrap();
     assert!(told.starts_with("gpt-4o: $0."), "{told}");
+}
+
+#[tokio::test]
+async fn one_layer_of_translation_has_another_api_answer() {
+    let fake = FakeProvider::start().await.unwrap();
+    let told = translate::call(&fake.url()).await.unwrap();
+    assert!(told.starts_with("without store: {"), "{told}");
+    assert!(told.contains("\"object\":\"chat.completion\""), "{told}");
+    assert_eq!(fake.log()[0].path, "/v1/messages");
 }
 
 /// What a program of this package prints.

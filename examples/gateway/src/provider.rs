@@ -122,6 +122,16 @@ impl ProviderDialect {
         }
     }
 
+    /// What calls of other dialects can be translated into.
+    pub(crate) const fn translated(self) -> Option<Dialect> {
+        match self {
+            Self::OpenAi => Some(Dialect::OpenAiChat),
+            Self::Anthropic => Some(Dialect::AnthropicMessages),
+            Self::Gemini => Some(Dialect::Gemini),
+            Self::Ollama => None,
+        }
+    }
+
     /// The dialects that its calls are written in.
     pub(crate) const fn dialects(self) -> &'static [Dialect] {
         match self {

@@ -24,6 +24,17 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-attempts");
 /// On the answer when the outermost layer gave up; OpenAI's and Anthropic's SDKs obey it.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
+/// The meter of an answer that was translated: what layers further out read is of other bytes.
+#[derive(Clone)]
+pub(crate) struct OfTarget(pub(crate) Meter);
+
+impl OfTarget {
+    fn meter<B>(response: &Response<B>) -> Option<Meter> {
+        let translated = response.extensions().get().map(|Self(meter)| meter);
+        translated.or_else(|| Meter::of(response)).cloned()
+    }
+}
+
 impl Course {
     /// The answer of the current target, as the caller gets it.
     pub(crate) fn hand_on<O, R>(
@@ -54,7 +65,7 @@ impl Course {
                         memories: Arc::clone(memories),
                         key: self.host_key(memories, settings),
                         target: self.label(settings),
-                        meter: Meter::of(&response).cloned(),
+                        meter: OfTarget::meter(&response),
                     });
                 }
             }

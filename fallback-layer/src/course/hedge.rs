@@ -17,6 +17,7 @@ use crate::{
     layer::Settings,
     leave::Outcome,
     routes::TargetId,
+    translate::Translation,
     walk::Cause,
 };
 
@@ -27,6 +28,7 @@ pub(super) struct Other {
     pub(super) place: usize,
     sent_now: bool,
     pace: Option<PaceKey>,
+    translation: Option<Box<Translation>>,
 }
 
 impl Course {
@@ -38,6 +40,7 @@ impl Course {
             mem::swap(&mut other.place, &mut self.place);
             mem::swap(&mut other.sent_now, &mut self.sent_now);
             mem::swap(&mut other.pace, &mut self.pace);
+            mem::swap(&mut other.translation, &mut self.translation);
         }
     }
 
@@ -81,7 +84,10 @@ impl Course {
         if !self.call.attempts().may_go_on() || !is_stateless(&request) || !settings.hedges.take() {
             return None;
         }
-        let Some(target) = self.next(&mut request, Cause::Any, Instant::now(), settings) else {
+        let current = self.translation.take();
+        let target = self.next(&mut request, Cause::Any, Instant::now(), settings);
+        let translation = mem::replace(&mut self.translation, current);
+        let Some(target) = target else {
             settings.hedges.give_back();
             return None;
         };
@@ -91,6 +97,7 @@ impl Course {
             place: self.left.len(),
             sent_now: false,
             pace: None,
+            translation,
         }));
         self.swap();
         self.turn_to(target, &request, settings);
@@ -146,6 +153,7 @@ impl Course {
             target: self.label(settings),
             why: Why::Outrun,
             status: None,
+            untranslatable: None,
         };
         self.insert(left);
     }

@@ -32,6 +32,10 @@ pub(super) struct Onward {
 }
 
 impl Onward {
+    pub(super) const fn is_begun(&self) -> bool {
+        self.beginning.is_some()
+    }
+
     pub(super) fn make(
         &mut self,
         request: &mut Request<Payload>,
@@ -84,9 +88,7 @@ impl Course {
 
     /// Whether further attempts go on from what the caller has.
     pub(crate) fn is_onward(&self) -> bool {
-        self.onward
-            .as_ref()
-            .is_some_and(|onward| onward.beginning.is_some())
+        self.onward.as_ref().is_some_and(|onward| onward.is_begun())
     }
 
     /// Whether no other target may go on.

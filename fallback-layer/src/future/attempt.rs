@@ -20,7 +20,10 @@ use crate::{
     Own,
     came::Came,
     course::Course,
+    leave::Outcome,
     shared::{Shared, Turn},
+    translate::TranslatedAnswer,
+    walk::Cause,
 };
 
 type Sent<S> = <S as Service<Request<Payload>>>::Future;
@@ -59,10 +62,21 @@ pin_project! {
         SendingOwn { #[pin] sent: G },
         // what the answer is
         Peeking { peek: Box<Peek<R>> },
+        // the answer of a target of another dialect, made the caller's; boxed, as few are
+        Translating { translating: Box<Translating<R>> },
         // no target can be tried
         Answered { answer: Option<Box<Response<AnswerBody<R>>>> },
         Done,
     }
+}
+
+/// An answer that is made the caller's, and what came of its attempt.
+pub(super) struct Translating<R> {
+    pub(super) answer: TranslatedAnswer<R>,
+    /// As its target said it.
+    pub(super) meter: Option<Meter>,
+    pub(super) outcome: Outcome,
+    pub(super) cause: Option<Cause>,
 }
 
 /// Boxed, as most calls need none and every call's future is moved.

@@ -16,3 +16,5 @@ mod readiness;
 mod rewriting;
 mod secrets;
 mod stacked;
+#[cfg(feature = "translate")]
+mod translated;

@@ -40,6 +40,20 @@ async fn only_the_model_changes_where_only_the_model_differs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_callers_credential_stays_where_it_was_going() {
+    for (url, credential) in [
+        ("https://api.example", Some("Bearer sk-callers")),
+        ("https://b.example", None),
+    ] {
+        let target = Target::model("b").at(url).callers_credential_there();
+        let seen = second(target, openai("a")).await;
+        assert_eq!(seen.uri, format!("{url}/v1/chat/completions").as_str());
+        let there = seen.headers.get("authorization");
+        assert_eq!(there.map(|value| value.to_str().unwrap()), credential);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_credential_of_the_caller_reaches_another_host() {
     let request = || {
         let mut request = post(

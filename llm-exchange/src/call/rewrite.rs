@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    Request, header,
+    HeaderValue, Request, header,
     uri::{PathAndQuery, Uri},
 };
 
@@ -88,6 +88,48 @@ impl Call {
         })
     }
 }
+
+impl Call {
+    /// Makes of the request another call, of any dialect: with this path, query and JSON, at the host
+    /// where it was going. Its facts are read anew; its [`Attempts`](crate::Attempts) stay the same
+    /// ones. `content-type` and `content-length` follow; what else the headers say is the caller's
+    /// care.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRewritten`], also where path and body are not those of a call that can be read; the request
+    /// is unchanged then.
+    pub fn replace(
+        request: &mut Request<Payload>,
+        path: PathAndQuery,
+        body: Bytes,
+    ) -> Result<(), NotRewritten> {
+        readable(request)?;
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = Some(path);
+        let uri = Uri::from_parts(parts).map_err(|_| NotRewritten::NotRead)?;
+        let route = Route::of_request(request.method(), &uri).ok_or(NotRewritten::NotRead)?;
+        let attempts = Self::of(request)
+            .ok_or(NotRewritten::NotRead)?
+            .attempts
+            .clone();
+        let call = Self::read(&route, uri.path(), &body, attempts);
+        if call.unreadable.is_some() {
+            return Err(NotRewritten::NotRead);
+        }
+        let length = body.len();
+        *request.uri_mut() = uri;
+        request.body_mut().replace(body, call);
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, JSON);
+        if let Some(value) = headers.get_mut(header::CONTENT_LENGTH) {
+            *value = length.into();
+        }
+        Ok(())
+    }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Hosts that take no `max_completion_tokens`.
 fn is_old_fashioned(uri: &Uri) -> bool {

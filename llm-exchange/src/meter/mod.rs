@@ -158,7 +158,7 @@ impl Meter {
         let scan = Scan::new(&parts, call, began);
         let meter = scan.meter().clone();
         parts.extensions.insert(meter.clone());
-        let body = AnswerBody::scanned(body, Box::new(scan));
+        let body = AnswerBody::scanned(body, scan);
         (meter, Response::from_parts(parts, body))
     }
 

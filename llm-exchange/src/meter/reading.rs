@@ -183,9 +183,12 @@ impl Reading {
     }
 
     pub(crate) fn finishes(&self) -> impl Iterator<Item = &str> {
-        self.choices
-            .iter()
-            .filter_map(|choice| choice.finish.as_deref())
+        self.numbered_finishes().map(|(_, reason)| reason)
+    }
+
+    pub(crate) fn numbered_finishes(&self) -> impl Iterator<Item = (u64, &str)> {
+        let numbered = (0..).zip(&self.choices);
+        numbered.filter_map(|(number, choice)| Some((number, choice.finish.as_deref()?)))
     }
 
     /// Whether every choice that was seen has ended.

@@ -6,7 +6,7 @@ use http_body::{Body, Frame};
 use tokio::time::Instant;
 
 use super::{Meter, Reading, answer_scan::AnswerScan, stream_scan::StreamScan};
-use crate::{BodyEnd, BoxError, Call, Dialect, ProviderError, dialect::Framing};
+use crate::{AskedModel, BodyEnd, BoxError, Call, Dialect, ProviderError, dialect::Framing};
 
 /// Reads a body as it passes and tells its meter.
 pub(crate) struct Scan {
@@ -27,6 +27,9 @@ enum Kind {
 
 impl Scan {
     pub(crate) fn new(parts: &response::Parts, call: &Call, began: Instant) -> Self {
+        let asked = parts.extensions.get::<AskedModel>();
+        let of_another = asked.map(|model| call.asking(&model.0));
+        let call = of_another.as_ref().unwrap_or(call);
         let format = Format::of(parts.status, &parts.headers, call);
         let kind = match format {
             Format::Events(framing) => Kind::Stream(StreamScan::new(call, framing)),

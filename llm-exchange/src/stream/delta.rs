@@ -180,6 +180,29 @@ impl DeltaReader {
         self.reading.finishes()
     }
 
+    /// The same, each with the number of its choice.
+    pub fn finishes(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.reading.numbered_finishes()
+    }
+
+    /// The provider's id of the answer, once it said it.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.reading.id.as_deref()
+    }
+
+    /// The model as the answer names it, once it does.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.reading.model.as_deref()
+    }
+
+    /// When the answer was made, in seconds of Unix time, where the dialect says so (OpenAI's).
+    #[must_use]
+    pub const fn created(&self) -> Option<u64> {
+        self.reading.created
+    }
+
     /// The body ended in order.
     ///
     /// # Errors

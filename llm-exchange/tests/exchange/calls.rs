@@ -335,3 +335,44 @@ async fn debug_shows_no_prompt_and_no_user() {
         "{shown}"
     );
 }
+
+#[tokio::test]
+async fn a_call_can_become_one_of_another_dialect() {
+    let mut request = read(
+        "http://api.example/v1/chat/completions",
+        r#"{"model":"a","messages":[]}"#,
+    )
+    .await;
+    let attempts = Call::of(&request).unwrap().attempts().clone();
+    attempts.limit_to(3);
+    let body = r#"{"contents":[],"generationConfig":{"maxOutputTokens":7}}"#;
+    let path = "/v1beta/models/g:streamGenerateContent?alt=sse";
+    Call::replace(&mut request, path.parse().unwrap(), body.into()).unwrap();
+    assert_eq!(request.uri(), &*format!("http://api.example{path}"));
+    assert_eq!(
+        request.headers()["content-length"],
+        body.len().to_string().as_str()
+    );
+    let call = Call::of(&request).unwrap();
+    assert_eq!(call.dialect(), Dialect::Gemini);
+    assert_eq!(call.model(), Some("g"));
+    assert_eq!(call.output_cap(), Some(7));
+    assert!(call.is_stream());
+    // one allowance, whatever the call has become
+    attempts.again().unwrap();
+    assert_eq!(call.attempts().count(), attempts.count());
+}
+
+#[tokio::test]
+async fn a_signed_call_and_a_path_of_no_api_are_not_replaced() {
+    let mut request = read(OPENAI, r#"{"model":"a","messages":[]}"#).await;
+    let nowhere = "/nowhere".parse().unwrap();
+    let refused = Call::replace(&mut request, nowhere, "{}".into());
+    assert_eq!(refused, Err(NotRewritten::NotRead));
+    assert_eq!(request.uri().path(), OPENAI);
+    let signature = "AWS4-HMAC-SHA256 …".parse().unwrap();
+    request.headers_mut().insert("authorization", signature);
+    let refused = Call::replace(&mut request, ANTHROPIC.parse().unwrap(), "{}".into());
+    assert_eq!(refused, Err(NotRewritten::Signed));
+    assert_eq!(Call::of(&request).unwrap().model(), Some("a"));
+}

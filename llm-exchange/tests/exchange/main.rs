@@ -9,6 +9,7 @@ mod meters;
 mod payloads;
 mod peeks;
 mod reached;
+mod reshaped;
 #[path = "../common/transcripts.rs"]
 mod transcripts;
 mod usages;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use llm_exchange::{AnswerBody, Dialect, End, FinishReason, Meter, PeekLimits, WallClock, peek};
 use serde_json::{Value, json};
 use testkit::{BoxError, ScriptedBody};
@@ -134,6 +134,17 @@ fn check(name: &str, meter: &Meter) {
     if expected["usage_missing"] == true {
         assert!(meter.usage().is_none() && meter.tokens().is_estimated());
     }
+}
+
+#[tokio::test]
+async fn an_answer_may_have_been_asked_of_another_model() {
+    let mut response = Response::new(Full::<Bytes>::from("{}"));
+    let asked = llm_exchange::AskedModel::new("other");
+    response.extensions_mut().insert(asked);
+    let call = call(Dialect::OpenAiChat);
+    let (meter, _) = Meter::attach(response, &call);
+    assert_eq!(meter.asked_model(), Some("other"));
+    assert_eq!(call.model(), Some("m"));
 }
 
 #[tokio::test]

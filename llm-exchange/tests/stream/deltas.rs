@@ -132,3 +132,16 @@ fn debug_shows_nothing_that_was_said() {
     let shown = format!("{delta:?} {reader:?}");
     assert!(!shown.contains("canary"), "{shown}");
 }
+
+#[test]
+fn a_reader_tells_whose_answer_it_is_and_why_each_choice_ended() {
+    let mut reader = DeltaReader::new(OpenAiChat);
+    for event in events("03-openai-chat-stream-usage.sse") {
+        reader.push(&event).unwrap();
+    }
+    assert_eq!(reader.id(), Some("chatcmpl-x03"));
+    assert_eq!(reader.model(), Some("gpt-6-sol-2026-09-22"));
+    assert_eq!(reader.created(), Some(1_795_400_001));
+    let finishes: Vec<_> = reader.finishes().collect();
+    assert_eq!(finishes, [(0, "stop"), (1, "length")]);
+}

@@ -78,10 +78,12 @@ pub(super) fn routes(
             })?;
             way.push(provider.clone());
         }
+        // a default route of one dialect is none for callers of others, who have a provider of their own
+        let translates = model.is_some() || is_mixed(&way);
         let empty = model.map_or_else(Chain::new, Chain::for_model);
         let targets = section.chain.into_iter().zip(&way);
         let chain = targets.fold(empty, |chain, (target, provider)| {
-            chain.then(target.target(provider, &way, prices.clone()))
+            chain.then(target.target(provider, &way, translates, prices.clone()))
         });
         let chain = if section.failover {
             chain
@@ -96,15 +98,25 @@ pub(super) fn routes(
             Some(_) => chains.chain(chain),
             None => chains.default_chain(chain),
         };
-        routes.add(model, way);
+        routes.add(model, way, translates);
     }
     let layer = FallbackLayer::new(chains);
     let layer = layer.map_err(|error| ConfigError(format!("[[route]] {error}")))?;
     Ok(Some((layer.failover(Failover::new()), routes)))
 }
 
+fn is_mixed(way: &[Provider]) -> bool {
+    way.windows(2).any(|two| two[0].dialect != two[1].dialect)
+}
+
 impl TargetSection {
-    fn target(self, provider: &Provider, way: &[Provider], prices: impl Price + 'static) -> Target {
+    fn target(
+        self,
+        provider: &Provider,
+        way: &[Provider],
+        translates: bool,
+        prices: impl Price + 'static,
+    ) -> Target {
         let model = self.model.as_deref();
         let target = model.map_or_else(Target::as_asked, Target::model);
         let label = format!("{}/{}", provider.name, model.unwrap_or("as asked"));
@@ -112,12 +124,16 @@ impl TargetSection {
             .label(label)
             .dialects(provider.dialect.dialects())
             .disabled(self.disabled);
-        // calls of its dialect set out at the first one
-        let first = way.iter().find(|one| one.dialect == provider.dialect);
-        if first.is_none_or(|first| first.name != provider.name) {
+        if translates && let Some(dialect) = provider.dialect.translated() {
+            target = target.dialect(dialect);
+        }
+        // where all speak the same, every call sets out at the first one
+        let is_mixed = is_mixed(way);
+        if is_mixed || way[0].name != provider.name {
             target = target.at(&provider.host.to_string());
             target = match &provider.credential {
                 Some(credential) => target.own_credential(credential.clone()),
+                None if is_mixed => target.callers_credential_there(),
                 None => target.without_credential(),
             };
         }

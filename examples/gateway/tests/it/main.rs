@@ -16,3 +16,4 @@ mod passing;
 mod program;
 mod routes;
 mod sse;
+mod translated;

@@ -1,0 +1,14 @@
+//! Anthropic messages.
+
+mod answer;
+mod blocks;
+mod read;
+mod stream;
+mod write;
+
+pub(crate) use self::{
+    answer::answer,
+    read::read,
+    stream::{Writer, ping},
+    write::{Version, write},
+};

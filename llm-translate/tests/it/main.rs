@@ -1,0 +1,15 @@
+//! Requests, answers and streams between dialects.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod answers;
+mod auto_traits;
+mod chat_and_messages;
+mod gemini;
+mod layer;
+mod responses;
+mod streams;
+mod support;
+mod there_and_back;
+#[path = "../../../llm-exchange/tests/common/transcripts.rs"]
+mod transcripts;
+mod transcripts_all;
