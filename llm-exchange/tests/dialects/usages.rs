@@ -180,7 +180,8 @@ proptest! {
 
     #[test]
     fn details_that_exceed_their_totals_are_cut_down_to_them(
-        prompt in 0u64..100, output in 0u64..100, details in 0u64..500, more in 0u64..500,
+        // a total of nothing at all is taken for one that was not given
+        prompt in 0u64..100, output in 1u64..100, details in 0u64..500, more in 0u64..500,
     ) {
         for usage in [
             usage_of(Dialect::OpenAiChat, &json!({"usage": {
