@@ -1,0 +1,7 @@
+mod account;
+mod admission;
+mod store;
+mod sync;
+mod window;
+pub use store::{*, memory::*};
+pub use window::*;
