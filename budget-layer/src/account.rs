@@ -87,11 +87,11 @@ impl Account {
             }
             Used::Parts { parts, .. } => {
                 let mut parts: Vec<_> = parts.iter().copied().collect();
-                if self.reserved > 0
-                    && let Some(length) = window_part
-                {
-                    let last = parts.last().map_or(0, |part| part.0);
-                    parts.push(((now / length).max(last), self.reserved));
+                let part = now / window_part.unwrap_or(1).max(1);
+                match parts.last_mut() {
+                    _ if self.reserved == 0 => {}
+                    Some((last, sum)) if *last >= part => *sum = add(*sum, self.reserved),
+                    _ => parts.push((part, self.reserved)),
                 }
                 saved.parts = Some(parts);
             }

@@ -1,7 +1,6 @@
 mod account;
 mod admission;
-mod store;
+pub mod store;
 mod sync;
 mod window;
-pub use store::{*, memory::*};
-pub use window::*;
+pub use window::{Window, Zone, UnknownZone, Period};

@@ -14,6 +14,11 @@ use std::{
 
 use crate::{admission, window::Window};
 
+pub use self::memory::{MemoryReservation, MemoryStore, SnapshotError};
+#[cfg(feature = "redis")]
+pub use self::redis::{InvalidAddress, RedisReservation, RedisStore};
+pub use crate::window::Period;
+
 /// What a limit counts for: one user's tokens of a day, all money of a month. A limit's name and whose
 /// account it is.
 ///
@@ -61,9 +66,6 @@ impl Scope {
         self.owner_hash
     }
 
-    pub(crate) const fn hash(&self) -> u64 {
-        self.hash
-    }
 }
 
 impl PartialEq for Scope {
@@ -164,6 +166,7 @@ impl Standing {
 }
 
 /// Whether a reservation was made.
+#[non_exhaustive]
 #[derive(Debug)]
 pub enum Reserved<T> {
     /// In every scope, or as much of it in each.

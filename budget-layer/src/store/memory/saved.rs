@@ -98,8 +98,9 @@ fn account(line: &str) -> Option<(Scope, Window, Account)> {
                 Some((part.parse().ok()?, amount.parse().ok()?))
             });
             let parts: Vec<_> = parts.collect::<Option<_>>()?;
-            // one more than a window has, and what was reserved
-            if parts.len() > PARTS as usize + 2 || !parts.is_sorted() {
+            // one more than a window has, and one for what was reserved
+            let ordered = parts.is_sorted_by(|one: &(u64, u64), other| one.0 < other.0);
+            if parts.len() > PARTS as usize + 2 || !ordered {
                 return None;
             }
             saved.parts = Some(parts);
