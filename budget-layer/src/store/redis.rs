@@ -361,6 +361,8 @@ impl Store for RedisStore {
         let used = claims.iter().map(|claim| claim.least).collect();
         let id = self.shared.id(number);
         self.shared.queue.push(Settlement::new(id, claims.into(), used));
+        // it may be the first that this store hears of; without a runtime it is booked later
+        let _ = self.shared.connection();
     }
 
     fn read(&self, claims: &[Claim]) -> Self::Read {

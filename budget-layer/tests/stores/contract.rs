@@ -197,7 +197,8 @@ pub async fn play<W: World>(world: &mut W, steps: &[Step]) -> Vec<String> {
                 let scope = owner * KINDS + kind;
                 store.edit(&claim_of(scope, 0, 0), Edit::Grant(*more)).await.unwrap();
                 let listed = &mut model.scopes[scope];
-                if listed.grants.last().is_some_and(|grant| model.now >= grant.0 + 10 * DAY) {
+                let lapsed = listed.grants.last().is_some_and(|grant| model.now >= grant.0 + 10 * DAY);
+                if *kind == 2 && lapsed {
                     listed.grants.clear();
                 }
                 listed.grants.push((model.now, *more));

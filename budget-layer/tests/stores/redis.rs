@@ -79,7 +79,11 @@ impl World for OnServer<'_> {
 fn the_redis_store_keeps_the_contract_over_any_history_and_answers_as_the_memory_store_does() {
     let Some(server) = Server::start(false) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(60));
+    let config = ProptestConfig {
+        max_shrink_iters: 20,
+        ..ProptestConfig::with_cases(60)
+    };
+    let mut runner = TestRunner::new(config);
     let number = std::cell::Cell::new(0);
     let result = runner.run(&steps(40), |steps| {
         number.set(number.get() + 1);
@@ -129,11 +133,7 @@ async fn leases_are_renewed_while_the_process_lives_and_charged_after() {
     tokio::time::sleep(lease * 3).await;
     let standing = read(&watching, &claim).await;
     assert_eq!((standing.used, standing.reserved), (0, 70));
-    // a process that dies renews nothing
-    server.pause(true);
-    tokio::time::sleep(lease).await;
-    server.pause(false);
-    let _: () = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    // as if the process had not renewed it
     let keep = grant.reservation;
     let keys: Vec<String> = server.ask(&["KEYS", "*:leases"]).await;
     let _: i64 = server.ask(&["ZADD", &keys[0], "0", &{

@@ -42,10 +42,6 @@ impl Hand {
         self.0.fetch_add(millis, Ordering::Relaxed);
     }
 
-    pub fn set(&self, millis: u64) {
-        self.0.store(millis, Ordering::Relaxed);
-    }
-
     pub fn clock(&self) -> WallClock {
         let now = Arc::clone(&self.0);
         WallClock::from_fn(Arc::new(move || {
