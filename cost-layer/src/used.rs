@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use llm_exchange::{Call, End, LeftBehind, Meter, Purchase, Usage, Verdict};
+use llm_exchange::{Call, LeftBehind, Meter, Purchase, Usage, Verdict};
 
 use crate::{Charge, Pricing};
 
@@ -15,38 +15,11 @@ pub(crate) struct Used {
 
 impl Used {
     /// Of an answer, as far as it came.
-    ///
-    /// The provider's numbers count. Where they are missing, what passed is estimated, as it was
-    /// generated and will be billed; but an error answer, and a stream that failed before its first
-    /// content, cost nothing.
     pub(crate) fn of(meter: &Meter) -> Self {
-        let given = meter.usage();
-        let is_answer = meter.status().is_success();
-        let came = meter.contents() > 0;
-        let waited_for = matches!(
-            meter.end(),
-            Some(End::Dropped | End::TimedOut | End::Broken | End::Cut(_))
-        );
-        if !is_answer || given.is_none() && !came && !waited_for {
-            return Self {
-                usage: given.unwrap_or_default(),
-                is_estimated: false,
-            };
-        }
-        let tokens = meter.tokens();
-        let mut usage = given.unwrap_or_default();
-        if tokens.input_estimated {
-            usage.uncached = tokens.input;
-        }
-        let mut output = tokens.output;
-        if meter.end() == Some(End::Unreadable) && given.is_none() {
-            // compressed, a byte is some four of text, which is a token
-            output = output.max(meter.scanned());
-        }
-        usage.visible += output.saturating_sub(usage.output());
+        let (usage, is_estimated) = meter.spent();
         Self {
             usage,
-            is_estimated: given.is_none() || tokens.is_estimated(),
+            is_estimated,
         }
     }
 

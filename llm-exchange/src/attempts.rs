@@ -30,6 +30,15 @@ struct State {
     claimed: AtomicBool,
     left_behind: Mutex<Vec<LeftBehind>>,
     watched_output: Mutex<Vec<u64>>,
+    extender: Mutex<Option<Arc<dyn Extend>>>,
+}
+
+/// Asked before each further attempt whether it may be sent: who reserved something for the call
+/// reserves for one attempt more.
+pub trait Extend: Send + Sync {
+    /// Whether a further attempt may be sent. Called on the call's own task, once for each that the
+    /// allowance and the deadline would grant.
+    fn extend(&self, attempts: &Attempts) -> bool;
 }
 
 /// An attempt that was given up for another: retried, fallen back from, hedged.
@@ -60,6 +69,7 @@ impl Default for State {
             claimed: AtomicBool::new(false),
             left_behind: Mutex::default(),
             watched_output: Mutex::default(),
+            extender: Mutex::default(),
         }
     }
 }
@@ -84,7 +94,11 @@ impl Attempts {
     ///
     /// [`NoMoreAttempts`]: then nothing may be sent, and nothing was taken.
     pub fn again(&self) -> Result<u32, NoMoreAttempts> {
-        if self.is_late() {
+        if !self.may_go_on() {
+            return Err(NoMoreAttempts(()));
+        }
+        let extender = lock(&self.0.extender).clone();
+        if extender.is_some_and(|extender| !extender.extend(self)) {
             return Err(NoMoreAttempts(()));
         }
         let limit = self.0.limit.load(Ordering::Relaxed);
@@ -97,8 +111,9 @@ impl Attempts {
             .map_err(|_| NoMoreAttempts(()))
     }
 
-    /// Whether [`again`](Self::again) would grant an attempt now. Nothing is taken: ask so before
-    /// a wait, and for the attempt itself after it.
+    /// Whether the allowance and the deadline would grant an attempt now. Nothing is taken: ask so
+    /// before a wait, and for the attempt itself after it. What the attempt would cost is looked at
+    /// only then.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
         !self.is_late() && self.count() < self.0.limit.load(Ordering::Relaxed)
@@ -155,6 +170,15 @@ impl Attempts {
         lock(&self.0.left_behind).clone()
     }
 
+    /// Asks this before each further attempt; a refusal is as if the allowance were used up. The layer
+    /// that reserves for calls sets it; of several the last one is asked.
+    ///
+    /// Who sends a call again says what it [left behind](Self::leave_behind) first, so that the
+    /// extender knows what was spent.
+    pub fn extend_with(&self, extender: Arc<dyn Extend>) {
+        *lock(&self.0.extender) = Some(extender);
+    }
+
     /// Lets the meter of each further answer of this call note where it reaches so many output
     /// tokens, to the event: for whoever ends a stream there
     /// ([`Meter::reached`](crate::Meter::reached)). To be called before the call is sent; at most 16
@@ -205,6 +229,27 @@ mod tests {
         assert_eq!(attempts.again(), Ok(2));
         assert_eq!(attempts.clone().again(), Ok(3));
         assert_eq!(attempts.count(), 3);
+    }
+
+    #[test]
+    fn what_the_extender_refuses_is_not_sent_and_it_is_not_asked_for_what_the_allowance_refuses() {
+        struct Twice(AtomicU32);
+        impl Extend for Twice {
+            fn extend(&self, _: &Attempts) -> bool {
+                self.0.fetch_add(1, Ordering::Relaxed) < 2
+            }
+        }
+        let attempts = Attempts::default();
+        let extender = Arc::new(Twice(AtomicU32::new(0)));
+        attempts.extend_with(extender.clone());
+        assert_eq!(attempts.again(), Ok(2));
+        assert_eq!(attempts.again(), Ok(3));
+        assert!(attempts.may_go_on());
+        assert!(attempts.again().is_err());
+        assert_eq!(attempts.count(), 3);
+        attempts.limit_to(3);
+        assert!(attempts.again().is_err());
+        assert_eq!(extender.0.load(Ordering::Relaxed), 3);
     }
 
     #[test]

@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderName, Method, Request, Uri, header};
 use crate::{Attempts, Dialect, Framing, Payload, route::Route, splice};
 
 mod parameters;
+mod prompt;
 mod rewrite;
+
+pub use self::prompt::Prompt;
 
 /// What the JSON of a request says, in any dialect.
 #[derive(Clone, Default)]

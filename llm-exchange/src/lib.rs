@@ -36,9 +36,9 @@ mod watch;
 
 pub use self::{
     answer::{ErrorAnswer, Refusal},
-    attempts::{Attempts, LeftBehind, NoMoreAttempts},
+    attempts::{Attempts, Extend, LeftBehind, NoMoreAttempts},
     body::{Ahead, AnswerBody},
-    call::{Call, NotRewritten, Unreadable},
+    call::{Call, NotRewritten, Prompt, Unreadable},
     classify::{Classify, Standard},
     clock::WallClock,
     credential::{

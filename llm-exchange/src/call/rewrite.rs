@@ -102,6 +102,14 @@ fn route_of(request: &Request<Payload>) -> Result<Route, NotRewritten> {
     Route::of_request(request.method(), request.uri()).ok_or(NotRewritten::NotRead)
 }
 
+/// The bytes of a call whose facts were read.
+pub(super) fn whole(request: &Request<Payload>) -> Option<&Bytes> {
+    Call::of(request)?
+        .unreadable
+        .is_none()
+        .then(|| request.body().whole())?
+}
+
 pub(super) fn readable(request: &Request<Payload>) -> Result<&Bytes, NotRewritten> {
     let call = Call::of(request).ok_or(NotRewritten::NotRead)?;
     if call.unreadable.is_some() {

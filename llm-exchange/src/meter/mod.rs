@@ -7,6 +7,7 @@ mod reached;
 mod reading;
 mod repeats;
 mod scan;
+mod spent;
 mod sse_scan;
 mod stream_scan;
 mod template;
@@ -206,6 +207,13 @@ impl Meter {
     #[must_use]
     pub fn output_tokens(&self) -> u64 {
         self.0.output.load(Relaxed)
+    }
+
+    /// An estimate of the tokens of the text that passed, whatever the provider says: by the two of
+    /// many answers it is learnt how far estimates of a model's answers are off.
+    #[must_use]
+    pub fn text_tokens(&self) -> u64 {
+        self.reading().text_tokens()
     }
 
     /// The provider's own usage, as far as it gave it. `None`: none so far.

@@ -116,15 +116,26 @@ impl Meter {
         }
         let reading = self.reading();
         let mark = reading.marks.iter().find(|mark| mark.wanted == tokens)?;
-        let mut tokens = mark.tokens;
+        Some(self.reached_at(mark.at, mark.tokens, mark.open.clone()))
+    }
+
+    /// The end of the last whole event that was read, as a place where the answer can be ended: for
+    /// whoever learns only as it passes that it has to.
+    #[must_use]
+    pub fn here(&self) -> Reached {
+        let reading = self.reading();
+        self.reached_at(self.boundary(), reading.tokens(0), reading.open())
+    }
+
+    fn reached_at(&self, at: u64, mut tokens: Tokens, open: Open) -> Reached {
         if tokens.input_estimated {
             tokens.input = self.0.estimated_input;
         }
-        Some(Reached {
-            at: mark.at,
+        Reached {
+            at,
             tokens,
             dialect: self.dialect(),
-            open: mark.open.clone(),
-        })
+            open,
+        }
     }
 }

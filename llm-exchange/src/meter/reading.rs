@@ -198,6 +198,10 @@ impl Reading {
         self.is_finished() || self.error.is_some()
     }
 
+    pub(crate) const fn text_tokens(&self) -> u64 {
+        self.text.tokens()
+    }
+
     pub(crate) const fn usage(&self) -> Option<Usage> {
         self.usage
     }
