@@ -25,9 +25,15 @@ pub(crate) struct Account {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Used {
-    Until { end: u64, used: u64 },
+    Until {
+        end: u64,
+        used: u64,
+    },
     /// Each part by its number, the oldest first; at most one more than a window has.
-    Parts { used: u64, parts: VecDeque<(u64, u64)> },
+    Parts {
+        used: u64,
+        parts: VecDeque<(u64, u64)>,
+    },
 }
 
 impl Account {
@@ -282,9 +288,15 @@ mod tests {
         let mut account = Account::new(&day, 5);
         account.reserve(70);
         account.settle(&day, 20, 30, 10);
-        assert_eq!((account.used(), account.reserved(), account.left(100)), (30, 50, 20));
+        assert_eq!(
+            (account.used(), account.reserved(), account.left(100)),
+            (30, 50, 20)
+        );
         account.roll(&day, DAY);
-        assert_eq!((account.used(), account.reserved(), account.left(100)), (0, 50, 50));
+        assert_eq!(
+            (account.used(), account.reserved(), account.left(100)),
+            (0, 50, 50)
+        );
         account.settle(&day, 50, 60, DAY + 1);
         assert_eq!((account.used(), account.left(100)), (60, 40));
     }

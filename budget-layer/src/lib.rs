@@ -3,4 +3,4 @@ mod admission;
 pub mod store;
 mod sync;
 mod window;
-pub use window::{Window, Zone, UnknownZone, Period};
+pub use window::{Period, UnknownZone, Window, Zone};

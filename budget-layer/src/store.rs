@@ -65,7 +65,6 @@ impl Scope {
     pub(crate) const fn owner_hash(&self) -> u64 {
         self.owner_hash
     }
-
 }
 
 impl PartialEq for Scope {

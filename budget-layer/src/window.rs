@@ -332,15 +332,34 @@ mod tests {
     }
 
     fn day_is(zone: &str, now: &str, start: &str, end: &str) {
-        assert_eq!(day_at(zone, now), (start.into(), end.into()), "{zone} {now}");
+        assert_eq!(
+            day_at(zone, now),
+            (start.into(), end.into()),
+            "{zone} {now}"
+        );
     }
 
     #[test]
     fn a_day_has_23_24_or_25_hours_and_begins_when_its_first_moment_is() {
         let berlin = "Europe/Berlin";
-        day_is(berlin, "2026-11-23T12:00:00Z", "2026-11-22T23:00:00Z", "2026-11-23T23:00:00Z");
-        day_is(berlin, "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z");
-        day_is(berlin, "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z");
+        day_is(
+            berlin,
+            "2026-11-23T12:00:00Z",
+            "2026-11-22T23:00:00Z",
+            "2026-11-23T23:00:00Z",
+        );
+        day_is(
+            berlin,
+            "2026-03-29T12:00:00Z",
+            "2026-03-28T23:00:00Z",
+            "2026-03-29T22:00:00Z",
+        );
+        day_is(
+            berlin,
+            "2026-10-25T12:00:00Z",
+            "2026-10-24T22:00:00Z",
+            "2026-10-25T23:00:00Z",
+        );
         // midnight did not exist
         day_is(
             "America/Sao_Paulo",
@@ -349,8 +368,18 @@ mod tests {
             "2018-11-05T02:00:00Z",
         );
         // nor did all of that day
-        day_is("Pacific/Apia", "2011-12-30T09:59:59Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z");
-        day_is("Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z");
+        day_is(
+            "Pacific/Apia",
+            "2011-12-30T09:59:59Z",
+            "2011-12-29T10:00:00Z",
+            "2011-12-30T10:00:00Z",
+        );
+        day_is(
+            "Pacific/Apia",
+            "2011-12-30T10:00:00Z",
+            "2011-12-30T10:00:00Z",
+            "2011-12-31T10:00:00Z",
+        );
     }
 
     #[test]
@@ -360,13 +389,19 @@ mod tests {
         assert_eq!(days(month("2026-02-10T00:00:00Z")), 28);
         assert_eq!(days(month("2028-02-29T23:59:59Z")), 29);
         assert_eq!(days(month("2026-12-31T23:59:59Z")), 31);
-        assert_eq!(month("2026-12-31T23:59:59Z").end, at("2027-01-01T00:00:00Z"));
+        assert_eq!(
+            month("2026-12-31T23:59:59Z").end,
+            at("2027-01-01T00:00:00Z")
+        );
     }
 
     #[test]
     fn an_hour_of_a_zone_begins_when_its_clock_shows_a_whole_hour() {
         let hour = |zone, now| Window::hour(&Zone::named(zone).unwrap()).period(at(now));
-        assert_eq!(hour("Asia/Kolkata", "2026-11-23T12:10:00Z").start, at("2026-11-23T11:30:00Z"));
+        assert_eq!(
+            hour("Asia/Kolkata", "2026-11-23T12:10:00Z").start,
+            at("2026-11-23T11:30:00Z")
+        );
         // half an hour is left out there when summer begins, within an hour
         let howe = hour("Australia/Lord_Howe", "2026-10-03T15:30:00Z");
         assert_eq!(howe.start, at("2026-10-03T15:30:00Z"));
@@ -377,7 +412,10 @@ mod tests {
     fn a_zone_is_known_by_name_or_not_at_all() {
         assert_eq!(Zone::named("utc"), Ok(Zone::UTC));
         assert!(Zone::named("Mars/Olympus").is_err());
-        assert_eq!(format!("{:?}", Zone::named("Europe/Berlin").unwrap()), "Europe/Berlin");
+        assert_eq!(
+            format!("{:?}", Zone::named("Europe/Berlin").unwrap()),
+            "Europe/Berlin"
+        );
     }
 
     proptest! {

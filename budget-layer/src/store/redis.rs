@@ -214,8 +214,8 @@ impl Shared {
             .set_response_timeout(Some(ANSWER))
             .set_number_of_retries(1)
             .set_max_delay(ANSWER);
-        let new = ConnectionManager::new_lazy_with_config(self.client.clone(), config)
-            .map_err(away)?;
+        let new =
+            ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(away)?;
         runtime.spawn(worker::run(Arc::clone(self), new.clone()));
         *manager = Some(new.clone());
         Ok(new)
@@ -276,7 +276,9 @@ impl Drop for Unheard {
     fn drop(&mut self) {
         if let Some((number, claims)) = self.asked.take() {
             let id = self.shared.id(number);
-            self.shared.queue.push(Settlement::new(id, claims, Vec::new()));
+            self.shared
+                .queue
+                .push(Settlement::new(id, claims, Vec::new()));
         }
     }
 }
@@ -353,14 +355,18 @@ impl Store for RedisStore {
         let RedisReservation { number, claims } = reservation;
         let id = self.shared.id(number);
         self.shared.queue.end(number);
-        self.shared.queue.push(Settlement::new(id, claims, used.into()));
+        self.shared
+            .queue
+            .push(Settlement::new(id, claims, used.into()));
     }
 
     fn charge(&self, claims: &[Claim]) {
         let number = self.shared.reservations.fetch_add(1, Relaxed);
         let used = claims.iter().map(|claim| claim.least).collect();
         let id = self.shared.id(number);
-        self.shared.queue.push(Settlement::new(id, claims.into(), used));
+        self.shared
+            .queue
+            .push(Settlement::new(id, claims.into(), used));
         // it may be the first that this store hears of; without a runtime it is booked later
         let _ = self.shared.connection();
     }
@@ -386,7 +392,9 @@ impl RedisStore {
                 .await?;
             match reply {
                 Reply::Read { mut standings, .. } => {
-                    standings.iter_mut().for_each(|standing| standing.wait = None);
+                    standings
+                        .iter_mut()
+                        .for_each(|standing| standing.wait = None);
                     Ok(standings)
                 }
                 _ => Err(StoreError::new("unexpected answer")),

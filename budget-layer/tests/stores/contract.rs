@@ -70,7 +70,10 @@ struct Call(Vec<(usize, u64)>);
 impl Model {
     fn reserved(&self, scope: usize) -> u64 {
         let parts = self.calls.iter().flat_map(|call| &call.0);
-        parts.filter(|part| part.0 == scope).map(|part| part.1).sum()
+        parts
+            .filter(|part| part.0 == scope)
+            .map(|part| part.1)
+            .sum()
     }
 
     /// The least and the most that may count as used.
@@ -78,14 +81,20 @@ impl Model {
         let window = window(scope % KINDS);
         let since = |start: u64| -> u64 {
             let charges = self.scopes[scope].charges.iter();
-            charges.filter(|charge| charge.0 >= start).map(|charge| charge.1).sum()
+            charges
+                .filter(|charge| charge.0 >= start)
+                .map(|charge| charge.1)
+                .sum()
         };
         match window.part() {
             None => {
                 let used = since(window.period(self.now).start);
                 (used, used)
             }
-            Some(part) => (since(self.now - 10 * DAY + 1), since(self.now - 10 * DAY - part)),
+            Some(part) => (
+                since(self.now - 10 * DAY + 1),
+                since(self.now - 10 * DAY - part),
+            ),
         }
     }
 
@@ -98,11 +107,19 @@ impl Model {
         };
         let listed = &self.scopes[scope];
         let lapsed = window.part().is_some()
-            && listed.grants.last().is_some_and(|grant| self.now >= grant.0 + 10 * DAY);
+            && listed
+                .grants
+                .last()
+                .is_some_and(|grant| self.now >= grant.0 + 10 * DAY);
         let granted: u64 = if lapsed {
             0
         } else {
-            listed.grants.iter().filter(|grant| live(grant.0)).map(|grant| grant.1).sum()
+            listed
+                .grants
+                .iter()
+                .filter(|grant| live(grant.0))
+                .map(|grant| grant.1)
+                .sum()
         };
         listed.own_limit.unwrap_or(LIMITS[scope % KINDS]) + granted
     }
@@ -127,12 +144,15 @@ pub async fn play<W: World>(world: &mut W, steps: &[Step]) -> Vec<String> {
         let store = world.store().clone();
         match step {
             Step::Reserve(kinds, owner, all, least, most) => {
-                let mut scopes: Vec<usize> = kinds.iter().map(|kind| owner * KINDS + kind).collect();
+                let mut scopes: Vec<usize> =
+                    kinds.iter().map(|kind| owner * KINDS + kind).collect();
                 if *all && *owner != 2 {
                     scopes.push(2 * KINDS + kinds[0]);
                 }
-                let claims: Vec<Claim> =
-                    scopes.iter().map(|scope| claim_of(*scope, *least, *most)).collect();
+                let claims: Vec<Claim> = scopes
+                    .iter()
+                    .map(|scope| claim_of(*scope, *least, *most))
+                    .collect();
                 let answer = store.reserve(&claims).await.unwrap();
                 let (share, amounts) = check(&model, &scopes, &claims, &answer);
                 said.push(share);
@@ -144,8 +164,10 @@ pub async fn play<W: World>(world: &mut W, steps: &[Step]) -> Vec<String> {
             Step::Extend(call, least, most) if !running.is_empty() => {
                 let call = call % running.len();
                 let scopes: Vec<usize> = model.calls[call].0.iter().map(|part| part.0).collect();
-                let claims: Vec<Claim> =
-                    scopes.iter().map(|scope| claim_of(*scope, *least, *most)).collect();
+                let claims: Vec<Claim> = scopes
+                    .iter()
+                    .map(|scope| claim_of(*scope, *least, *most))
+                    .collect();
                 let answer = store.extend(&mut running[call], &claims).await.unwrap();
                 let (share, amounts) = check(&model, &scopes, &claims, &answer);
                 said.push(share);
@@ -190,14 +212,23 @@ pub async fn play<W: World>(world: &mut W, steps: &[Step]) -> Vec<String> {
             }
             Step::SetLimit(kind, owner, limit) => {
                 let scope = owner * KINDS + kind;
-                store.edit(&claim_of(scope, 0, 0), Edit::Limit(*limit)).await.unwrap();
+                store
+                    .edit(&claim_of(scope, 0, 0), Edit::Limit(*limit))
+                    .await
+                    .unwrap();
                 model.scopes[scope].own_limit = *limit;
             }
             Step::Grant(kind, owner, more) => {
                 let scope = owner * KINDS + kind;
-                store.edit(&claim_of(scope, 0, 0), Edit::Grant(*more)).await.unwrap();
+                store
+                    .edit(&claim_of(scope, 0, 0), Edit::Grant(*more))
+                    .await
+                    .unwrap();
                 let listed = &mut model.scopes[scope];
-                let lapsed = listed.grants.last().is_some_and(|grant| model.now >= grant.0 + 10 * DAY);
+                let lapsed = listed
+                    .grants
+                    .last()
+                    .is_some_and(|grant| model.now >= grant.0 + 10 * DAY);
                 if *kind == 2 && lapsed {
                     listed.grants.clear();
                 }
@@ -206,7 +237,10 @@ pub async fn play<W: World>(world: &mut W, steps: &[Step]) -> Vec<String> {
             Step::Reset(kind, owner) => {
                 world.settled().await;
                 let scope = owner * KINDS + kind;
-                store.edit(&claim_of(scope, 0, 0), Edit::Reset).await.unwrap();
+                store
+                    .edit(&claim_of(scope, 0, 0), Edit::Reset)
+                    .await
+                    .unwrap();
                 model.scopes[scope].charges.clear();
                 model.scopes[scope].grants.clear();
             }
@@ -221,8 +255,16 @@ pub async fn play<W: World>(world: &mut W, steps: &[Step]) -> Vec<String> {
                 "scope {scope} after {step:?}: used {} is not within {least} and {most}",
                 standing.used
             );
-            assert_eq!(standing.reserved, model.reserved(scope), "scope {scope} after {step:?}");
-            assert_eq!(standing.limit, model.limit(scope), "scope {scope} after {step:?}");
+            assert_eq!(
+                standing.reserved,
+                model.reserved(scope),
+                "scope {scope} after {step:?}"
+            );
+            assert_eq!(
+                standing.limit,
+                model.limit(scope),
+                "scope {scope} after {step:?}"
+            );
         }
     }
     said
@@ -236,7 +278,10 @@ fn check<T>(
     answer: &Reserved<T>,
 ) -> (String, Vec<(usize, u64)>) {
     let left = |scope: usize, used: u64| {
-        model.limit(scope).saturating_sub(used).saturating_sub(model.reserved(scope))
+        model
+            .limit(scope)
+            .saturating_sub(used)
+            .saturating_sub(model.reserved(scope))
     };
     match answer {
         Reserved::Granted(grant) => {
@@ -254,7 +299,10 @@ fn check<T>(
         }
         Reserved::Refused(refused) => {
             let (scope, claim) = (scopes[refused.index], &claims[refused.index]);
-            assert!(left(scope, model.used(scope).1) < claim.least, "refused though it fits");
+            assert!(
+                left(scope, model.used(scope).1) < claim.least,
+                "refused though it fits"
+            );
             assert!(refused.standings[refused.index].is_over);
             (format!("refused by {}", refused.index), Vec::new())
         }

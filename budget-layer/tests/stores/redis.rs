@@ -24,7 +24,9 @@ struct OnServer<'s> {
 
 impl<'s> OnServer<'s> {
     fn new(server: &'s Server, prefix: &str) -> Self {
-        let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let real = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap();
         let skew = START as i64 - real.as_millis() as i64;
         Self {
             store: Self::open(server, prefix, skew),
@@ -61,7 +63,10 @@ impl World for OnServer<'_> {
         self.store.flush().await;
         self.store = Self::open(self.server, &self.prefix, self.skew);
         // the leases of the process that died run out now
-        let keys: Vec<String> = self.server.ask(&["KEYS", &format!("{{{}}}:*:leases", self.prefix)]).await;
+        let keys: Vec<String> = self
+            .server
+            .ask(&["KEYS", &format!("{{{}}}:*:leases", self.prefix)])
+            .await;
         for key in keys {
             let ids: Vec<String> = self.server.ask(&["ZRANGE", &key, "0", "-1"]).await;
             for id in ids.iter().filter(|id| !id.starts_with('x')) {
@@ -77,8 +82,13 @@ impl World for OnServer<'_> {
 
 #[test]
 fn the_redis_store_keeps_the_contract_over_any_history_and_answers_as_the_memory_store_does() {
-    let Some(server) = Server::start(false) else { return };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let Some(server) = Server::start(false) else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let config = ProptestConfig {
         max_shrink_iters: 20,
         ..ProptestConfig::with_cases(60)
@@ -100,7 +110,9 @@ fn the_redis_store_keeps_the_contract_over_any_history_and_answers_as_the_memory
 
 #[tokio::test]
 async fn a_clock_that_steps_back_opens_no_window_again() {
-    let Some(server) = Server::start(false) else { return };
+    let Some(server) = Server::start(false) else {
+        return;
+    };
     let mut world = OnServer::new(&server, "back");
     let claim = claim("day", "alice", window(0), 100, 100);
     let Reserved::Granted(grant) = world.store.reserve(&[claim.clone()]).await.unwrap() else {
@@ -117,12 +129,17 @@ async fn a_clock_that_steps_back_opens_no_window_again() {
     let wait = refused.standings[0].wait.unwrap().as_millis() as u64;
     assert!(wait.abs_diff(3 * DAY + 23 * HOUR) < 60_000, "{wait}");
     world.advance(4 * DAY);
-    assert!(matches!(world.store.reserve(&[claim]).await.unwrap(), Reserved::Granted(_)));
+    assert!(matches!(
+        world.store.reserve(&[claim]).await.unwrap(),
+        Reserved::Granted(_)
+    ));
 }
 
 #[tokio::test]
 async fn leases_are_renewed_while_the_process_lives_and_charged_after() {
-    let Some(server) = Server::start(false) else { return };
+    let Some(server) = Server::start(false) else {
+        return;
+    };
     let lease = Duration::from_millis(300);
     let store = || RedisStore::new(&server.address()).unwrap().lease(lease);
     let (dying, watching) = (store(), store());
@@ -136,10 +153,12 @@ async fn leases_are_renewed_while_the_process_lives_and_charged_after() {
     // as if the process had not renewed it
     let keep = grant.reservation;
     let keys: Vec<String> = server.ask(&["KEYS", "*:leases"]).await;
-    let _: i64 = server.ask(&["ZADD", &keys[0], "0", &{
-        let ids: Vec<String> = server.ask(&["ZRANGE", &keys[0], "0", "-1"]).await;
-        ids[0].clone()
-    }]).await;
+    let _: i64 = server
+        .ask(&["ZADD", &keys[0], "0", &{
+            let ids: Vec<String> = server.ask(&["ZRANGE", &keys[0], "0", "-1"]).await;
+            ids[0].clone()
+        }])
+        .await;
     let standing = read(&watching, &claim).await;
     assert_eq!((standing.used, standing.reserved), (70, 0));
     // the call ends after all: what it used more is booked, what it used less stays charged
@@ -150,7 +169,9 @@ async fn leases_are_renewed_while_the_process_lives_and_charged_after() {
 
 #[tokio::test]
 async fn a_call_makes_two_round_trips_whatever_its_limits() {
-    let Some(server) = Server::start(false) else { return };
+    let Some(server) = Server::start(false) else {
+        return;
+    };
     let store = RedisStore::new(&server.address()).unwrap();
     let claims = [
         claim("a", "u", window(0), 1 << 40, 5),
@@ -167,7 +188,9 @@ async fn a_call_makes_two_round_trips_whatever_its_limits() {
     store.flush().await;
     let stats: String = server.ask(&["INFO", "commandstats"]).await;
     let count = |name: &str| -> u64 {
-        let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:calls=")));
+        let line = stats
+            .lines()
+            .find(|line| line.starts_with(&format!("cmdstat_{name}:calls=")));
         let number = line.and_then(|line| line.split(['=', ',']).nth(1));
         number.map_or(0, |number| number.parse().unwrap())
     };
@@ -180,9 +203,14 @@ async fn a_call_makes_two_round_trips_whatever_its_limits() {
 /// What each of the eight processes does. A test of its own, so that the test's program can run it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_eight_processes() {
-    let Ok(address) = std::env::var("BUDGET_TEST_REDIS") else { return };
+    let Ok(address) = std::env::var("BUDGET_TEST_REDIS") else {
+        return;
+    };
     let store = RedisStore::new(&address).unwrap();
-    let name: u32 = std::env::var("BUDGET_TEST_PROCESS").unwrap().parse().unwrap();
+    let name: u32 = std::env::var("BUDGET_TEST_PROCESS")
+        .unwrap()
+        .parse()
+        .unwrap();
     let tasks: Vec<_> = (0..25)
         .map(|task| {
             let store = store.clone();
@@ -220,7 +248,9 @@ const LIMIT: u64 = 120_000;
 
 #[tokio::test]
 async fn eight_processes_with_ten_thousand_calls_on_one_server_overspend_nothing() {
-    let Some(server) = Server::start(false) else { return };
+    let Some(server) = Server::start(false) else {
+        return;
+    };
     let children: Vec<_> = (0..8)
         .map(|process| {
             Command::new(std::env::current_exe().unwrap())
@@ -236,8 +266,13 @@ async fn eight_processes_with_ten_thousand_calls_on_one_server_overspend_nothing
     for child in children {
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let result = text.split("RESULT ").nth(1).unwrap_or_else(|| panic!("{text}"));
-        let mut numbers = result.split_whitespace().map(|number| number.parse::<u64>());
+        let result = text
+            .split("RESULT ")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{text}"));
+        let mut numbers = result
+            .split_whitespace()
+            .map(|number| number.parse::<u64>());
         admitted += numbers.next().unwrap().unwrap();
         used += numbers.next().unwrap().unwrap();
     }
@@ -245,14 +280,20 @@ async fn eight_processes_with_ten_thousand_calls_on_one_server_overspend_nothing
     let standing = read(&store, &claim("all", "", window(0), LIMIT, 0)).await;
     assert_eq!((standing.used, standing.reserved), (used, 0));
     assert!(used <= LIMIT, "overspent by {}", used - LIMIT);
-    assert!(used + 40 > LIMIT, "{used} used of {LIMIT}: calls were refused that fit");
+    assert!(
+        used + 40 > LIMIT,
+        "{used} used of {LIMIT}: calls were refused that fit"
+    );
     assert!(admitted < 10_000);
     let mut users = 0;
     for user in 0..3 {
         let user = claim("user", &format!("u{user}"), window(1), LIMIT, 0);
         users += read(&store, &user).await.used;
     }
-    assert_eq!(users, used, "what one limit refused was reserved in the other");
+    assert_eq!(
+        users, used,
+        "what one limit refused was reserved in the other"
+    );
     println!("8 processes, 10,000 calls: {admitted} admitted, {used} of {LIMIT} used, overspent 0");
 }
 
@@ -286,7 +327,9 @@ async fn calls_while(
 
 #[tokio::test]
 async fn a_server_that_is_paused_killed_and_started_again_loses_nothing_and_holds_nobody_up() {
-    let Some(mut server) = Server::start(true) else { return };
+    let Some(mut server) = Server::start(true) else {
+        return;
+    };
     let store = RedisStore::new(&server.address()).unwrap();
     let bound = Duration::from_millis(100);
     let second = Duration::from_secs(1);
@@ -302,7 +345,9 @@ async fn a_server_that_is_paused_killed_and_started_again_loses_nothing_and_hold
     })
     .await;
     assert!(longest < bound + Duration::from_millis(150), "{longest:?}");
-    tokio::time::timeout(second * 10, store.flush()).await.expect("booked at last");
+    tokio::time::timeout(second * 10, store.flush())
+        .await
+        .expect("booked at last");
     let standing = read(&store, &claim("total", "alice", window(3), 1, 0)).await;
     assert_eq!(standing.reserved, 0);
     assert_eq!(standing.used, used);
@@ -310,7 +355,9 @@ async fn a_server_that_is_paused_killed_and_started_again_loses_nothing_and_hold
 
 #[tokio::test]
 async fn what_nobody_waits_for_is_not_reserved() {
-    let Some(server) = Server::start(false) else { return };
+    let Some(server) = Server::start(false) else {
+        return;
+    };
     let store = RedisStore::new(&server.address()).unwrap();
     let claims = [claim("total", "alice", window(3), 1_000, 10)];
     // so that there is a connection
@@ -325,4 +372,3 @@ async fn what_nobody_waits_for_is_not_reserved() {
     let standing = read(&store, &claims[0]).await;
     assert_eq!((standing.used, standing.reserved), (0, 0));
 }
-

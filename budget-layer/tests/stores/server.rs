@@ -33,13 +33,17 @@ impl Server {
     pub fn start(durable: bool) -> Option<Self> {
         if program().is_none() {
             assert!(
-                std::env::var_os("TESTS_NEED_SERVERS").is_none(),
-                "there is no redis-server; scripts/test-servers.sh installs it"
+                std::env::var_os("TEST_SERVERS").is_none_or(|value| value != "required"),
+                "there is no redis-server; `make servers` installs it"
             );
             eprintln!("SKIPPED: there is no redis-server on this machine");
             return None;
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut server = Self {
             child: None,
             port,
@@ -55,7 +59,12 @@ impl Server {
     pub fn begin(&mut self) {
         let child = Command::new(program().unwrap())
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", if self.durable { "yes" } else { "no" }])
+            .args([
+                "--save",
+                "",
+                "--appendonly",
+                if self.durable { "yes" } else { "no" },
+            ])
             .args(["--appendfsync", "always", "--dir"])
             .arg(self.folder.path("."))
             .stdout(Stdio::null())
@@ -65,7 +74,10 @@ impl Server {
         self.child = Some(child);
         let start = Instant::now();
         while self.ping().is_none() {
-            assert!(start.elapsed() < Duration::from_secs(10), "the server does not start");
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "the server does not start"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -5,7 +5,8 @@ use budget_layer::store::{MemoryStore, Reserved, SnapshotError, Store};
 use crate::world::*;
 
 #[tokio::test]
-async fn after_a_crash_what_was_settled_a_second_ago_is_there_and_what_was_reserved_counts_as_used() {
+async fn after_a_crash_what_was_settled_a_second_ago_is_there_and_what_was_reserved_counts_as_used()
+{
     let folder = Folder::new();
     let path = folder.path("accounts");
     let claim = claim("day", "alice", window(0), 1_000, 100);
@@ -32,7 +33,12 @@ async fn after_a_crash_what_was_settled_a_second_ago_is_there_and_what_was_reser
 async fn a_file_that_is_no_snapshot_is_not_taken_for_an_empty_one() {
     let folder = Folder::new();
     let path = folder.path("accounts");
-    for text in ["", "{}", "budget-layer accounts 1\n", "budget-layer accounts 2\nend 0\n"] {
+    for text in [
+        "",
+        "{}",
+        "budget-layer accounts 1\n",
+        "budget-layer accounts 2\nend 0\n",
+    ] {
         std::fs::write(&path, text).unwrap();
         let opened = MemoryStore::new().with_snapshot(&path);
         assert!(matches!(opened, Err(SnapshotError::Unreadable)), "{text:?}");

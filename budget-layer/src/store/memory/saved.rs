@@ -47,7 +47,9 @@ impl Writer {
         let _ = match (saved.parts, part) {
             (Some(parts), Some(length)) => {
                 let _ = write!(text, "\trolling\t{length}\t");
-                parts.iter().try_for_each(|(part, amount)| write!(text, "{part}:{amount},"))
+                parts
+                    .iter()
+                    .try_for_each(|(part, amount)| write!(text, "{part}:{amount},"))
             }
             _ => write!(text, "\tuntil\t{end}\t{used}"),
         };

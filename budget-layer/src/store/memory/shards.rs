@@ -72,18 +72,18 @@ impl Shards {
     }
 
     pub(crate) fn len(&self) -> usize {
-        (0..SHARDS).map(|index| self.lock(index).accounts.len()).sum()
+        (0..SHARDS)
+            .map(|index| self.lock(index).accounts.len())
+            .sum()
     }
 
-    pub(crate) fn reserve(
-        &self,
-        claims: &[Claim],
-        now: u64,
-    ) -> Result<Reserved<()>, StoreError> {
+    pub(crate) fn reserve(&self, claims: &[Claim], now: u64) -> Result<Reserved<()>, StoreError> {
         let mut shards = self.lock_all(claims.iter().map(|claim| &claim.scope));
         let mut asked = Vec::with_capacity(claims.len());
         for claim in claims {
-            let kept = shards.of(&claim.scope).account(claim, self.max_in_shard, now)?;
+            let kept = shards
+                .of(&claim.scope)
+                .account(claim, self.max_in_shard, now)?;
             asked.push(Asked {
                 left: kept.account.left(claim.limit),
                 least: claim.least,
@@ -126,7 +126,8 @@ impl Shards {
             shard.dirty = true;
             // an account with a reservation is not idle, so it is here
             if let Some(kept) = shard.accounts.get_mut(&entry.scope) {
-                kept.account.settle(&entry.window, entry.amount, amount, now);
+                kept.account
+                    .settle(&entry.window, entry.amount, amount, now);
             }
         }
     }
@@ -147,28 +148,25 @@ impl Shards {
         let mut shards = self.lock_all(claims.iter().map(|claim| &claim.scope));
         claims
             .iter()
-            .map(|claim| match shards.of(&claim.scope).accounts.get_mut(&claim.scope) {
-                Some(kept) => {
-                    kept.account.roll(&claim.window, now);
-                    Standing {
-                        wait: None,
-                        ..kept.standing(claim, now)
+            .map(
+                |claim| match shards.of(&claim.scope).accounts.get_mut(&claim.scope) {
+                    Some(kept) => {
+                        kept.account.roll(&claim.window, now);
+                        Standing {
+                            wait: None,
+                            ..kept.standing(claim, now)
+                        }
                     }
-                }
-                None => Standing {
-                    limit: claim.limit.min(MOST),
-                    ..Standing::default()
+                    None => Standing {
+                        limit: claim.limit.min(MOST),
+                        ..Standing::default()
+                    },
                 },
-            })
+            )
             .collect()
     }
 
-    pub(crate) fn edit(
-        &self,
-        claim: &Claim,
-        edit: Edit,
-        now: u64,
-    ) -> Result<Standing, StoreError> {
+    pub(crate) fn edit(&self, claim: &Claim, edit: Edit, now: u64) -> Result<Standing, StoreError> {
         let mut shards = self.lock_all([&claim.scope]);
         let shard = shards.of(&claim.scope);
         let kept = shard.account(claim, self.max_in_shard, now)?;
@@ -257,16 +255,13 @@ impl Locked<'_> {
 }
 
 impl Shard {
-    fn account(
-        &mut self,
-        claim: &Claim,
-        most: usize,
-        now: u64,
-    ) -> Result<&mut Kept, StoreError> {
+    fn account(&mut self, claim: &Claim, most: usize, now: u64) -> Result<&mut Kept, StoreError> {
         if self.accounts.len() >= most && !self.accounts.contains_key(&claim.scope) {
             self.sweep(now);
             if self.accounts.len() >= most {
-                return Err(StoreError::new("the memory store has no room for another scope"));
+                return Err(StoreError::new(
+                    "the memory store has no room for another scope",
+                ));
             }
         }
         let kept = match self.accounts.entry(claim.scope.clone()) {

@@ -69,7 +69,9 @@ impl Snapshot {
         match fs::read(path) {
             Ok(bytes) => {
                 let text = str::from_utf8(&bytes).map_err(|_| SnapshotError::Unreadable)?;
-                for (scope, window, account) in saved::read(text).ok_or(SnapshotError::Unreadable)? {
+                for (scope, window, account) in
+                    saved::read(text).ok_or(SnapshotError::Unreadable)?
+                {
                     shards.restore(scope, window, account);
                 }
             }
@@ -108,7 +110,10 @@ impl Snapshot {
 impl Drop for Snapshot {
     fn drop(&mut self) {
         drop(self.stop.take());
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread.take() {
             // it has told what went wrong
             let _ = thread.join();

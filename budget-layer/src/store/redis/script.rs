@@ -40,10 +40,16 @@ impl Scripts {
         }
     }
 
-    pub(super) fn reserve(&self, shared: &Shared, id: &str, claims: &[Claim]) -> ScriptInvocation<'_> {
+    pub(super) fn reserve(
+        &self,
+        shared: &Shared,
+        id: &str,
+        claims: &[Claim],
+    ) -> ScriptInvocation<'_> {
         let mut call = self.reserve.prepare_invoke();
         call.arg(shared.skew.load(Relaxed)).arg(id);
-        call.arg(millis(shared.lease)).arg(u8::from(shared.charges_lapsed));
+        call.arg(millis(shared.lease))
+            .arg(u8::from(shared.charges_lapsed));
         add_claims(&mut call, shared, claims, |claim| (claim.least, claim.most));
         call
     }
@@ -55,7 +61,9 @@ impl Scripts {
         number: u64,
     ) -> ScriptInvocation<'_> {
         let mut call = self.settle.prepare_invoke();
-        call.arg(shared.skew.load(Relaxed)).arg(&settlement.id).arg(number);
+        call.arg(shared.skew.load(Relaxed))
+            .arg(&settlement.id)
+            .arg(number);
         call.key(format!("{{{}}}:booked:{:016x}", shared.prefix, shared.name));
         let mut used = settlement.used.iter().copied();
         add_claims(&mut call, shared, &settlement.claims, |_| {
@@ -90,7 +98,8 @@ impl Scripts {
         alive: &[(String, &[Claim])],
     ) -> ScriptInvocation<'s> {
         let mut call = self.renew.prepare_invoke();
-        call.arg(shared.skew.load(Relaxed)).arg(millis(shared.lease));
+        call.arg(shared.skew.load(Relaxed))
+            .arg(millis(shared.lease));
         for (id, claims) in alive {
             for claim in *claims {
                 add_keys(&mut call, shared, &claim.scope);
@@ -124,7 +133,9 @@ fn add_claims(
             }
         };
         let (least, most) = amounts(claim);
-        call.arg(claim.limit.min(MOST)).arg(least.min(MOST)).arg(most.min(MOST));
+        call.arg(claim.limit.min(MOST))
+            .arg(least.min(MOST))
+            .arg(most.min(MOST));
         call.arg(u8::from(claim.enforced));
     }
 }
@@ -152,7 +163,9 @@ fn escaped(name: &str) -> String {
 }
 
 fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(MOST)
+    u64::try_from(time.as_millis())
+        .unwrap_or(u64::MAX)
+        .min(MOST)
 }
 
 /// What a script answers.

@@ -147,7 +147,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut connection: ConnectionManager) 
             };
             next_number += batch.settlements.len() as u64;
             if !batch.book(&shared, &mut connection, &mut renewal).await {
-                tracing::error!("the budgets' store is away: ended calls are charged by their leases");
+                tracing::error!(
+                    "the budgets' store is away: ended calls are charged by their leases"
+                );
                 return;
             }
             shared.queue.sent();
