@@ -2,7 +2,10 @@
 
 mod answer;
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
+};
 
 use http::{HeaderName, Request, header};
 use llm_exchange::{
@@ -149,19 +152,24 @@ impl Course {
         Some(request)
     }
 
-    /// Takes the attempt that is sent now from the call's allowance, and marks its request.
-    pub(crate) fn take_attempt(
+    /// Takes the attempt that is sent now from the call's allowance, and marks its request. Who
+    /// reserves for the call is waited for.
+    pub(crate) fn poll_attempt(
         &mut self,
         request: &mut Request<Payload>,
-    ) -> Result<(), NoMoreAttempts> {
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), NoMoreAttempts>> {
+        let (attempts, model) = (self.call.attempts(), self.sent().model());
         // the first one is free
         if self.sent_once {
-            let number = self.call.attempts().again()?;
+            let number = ready!(attempts.poll_again(model, cx))?;
             request.headers_mut().insert(ATTEMPT, number.into());
+        } else if self.rewritten.is_some() {
+            ready!(attempts.poll_instead(model, cx))?;
         }
         self.sent_once = true;
         self.sent_now = true;
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// The next target that can be tried. Of `request`, as the caller made it, becomes the one to it.

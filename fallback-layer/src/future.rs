@@ -204,12 +204,24 @@ where
                             return Poll::Ready(Came::late(None));
                         }
                     }
-                    *self.timer = None;
-                    if let Some(request) = self.request
-                        && course.take_attempt(request).is_err()
-                    {
-                        return Poll::Ready(Came::late(None));
+                    if let Some(request) = self.request {
+                        match course.poll_attempt(request, cx) {
+                            Poll::Ready(Ok(())) => {}
+                            // the deadline, or nothing can be reserved for it
+                            Poll::Ready(Err(_)) if !course.call().attempts().may_go_on() => {
+                                return Poll::Ready(Came::late(None));
+                            }
+                            Poll::Ready(Err(_)) => {
+                                let dialect = course.call().dialect();
+                                return Poll::Ready(Came::not_allowed(dialect));
+                            }
+                            Poll::Pending => {
+                                ready!(run_out(self.timer, shared.ready_by(course), cx));
+                                return Poll::Ready(Came::late(None));
+                            }
+                        }
                     }
+                    *self.timer = None;
                     let request = taken(self.request);
                     let state = match self.own.as_mut() {
                         Some(own) => State::SendingOwn {
