@@ -1,6 +1,42 @@
+#![doc = include_str!("../README.md")]
+
 mod account;
 mod admission;
+mod admit;
+mod amount;
+mod body;
+mod budget;
+mod count;
+mod future;
+mod handle;
+mod headers;
+mod layer;
+mod learnt;
+mod limit;
+mod open;
+mod plan;
+mod refusal;
+mod service;
+mod spent;
 pub mod store;
 mod sync;
+mod tell;
 mod window;
-pub use window::{Period, UnknownZone, Window, Zone};
+
+#[cfg(feature = "redis")]
+pub use self::store::RedisStore;
+pub use self::{
+    amount::Amount,
+    body::Held,
+    budget::owner_of_key,
+    count::TokenCounter,
+    future::BudgetFuture,
+    handle::{Account, BudgetError, BudgetHandle, BudgetStats},
+    layer::BudgetLayer,
+    limit::{Asked, Limit, LimitFor},
+    open::Settle,
+    refusal::OverBudget,
+    service::{BudgetBody, Budgeted},
+    store::MemoryStore,
+    window::{Period, UnknownZone, Window, Zone},
+};

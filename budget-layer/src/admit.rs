@@ -1,0 +1,334 @@
+//! From a request to what is reserved for it.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body::Body;
+use llm_exchange::{
+    AnswerBody, BoxError, Call, Dialect, Payload, Purchase, Unreadable, ask_for_plain_text,
+};
+
+use crate::{
+    budget::Budget,
+    count, headers,
+    open::{Admitted, Guard},
+    plan::{Plan, Wish, largest},
+    refusal::{self, Why},
+    store::{Claim, Grant, Refused, Standing, Store},
+    tell,
+};
+
+/// What becomes of a request.
+pub(crate) enum Next<S: Store, R> {
+    /// It is no LLM call, or one that nothing limits.
+    PassThrough(Request<Payload>),
+    /// Nothing has to be asked of the store.
+    Admitted(Request<Payload>, Guard<S>, bool),
+    /// It waits for the store.
+    Reserve(S::Reserve, Box<Admission<S>>),
+    Refused(Box<Response<AnswerBody<R>>>),
+}
+
+/// A call that waits for its reservation.
+pub(crate) struct Admission<S: Store> {
+    budget: Arc<Budget<S>>,
+    request: Request<Payload>,
+    call: Arc<Call>,
+    dialect: Dialect,
+    plan: Plan,
+    host: Option<Box<str>>,
+    claims: Vec<(usize, Claim)>,
+}
+
+/// What is to be sent, by whom it is settled, and whether its usage is to be hidden.
+pub(crate) type Sent<S> = (Request<Payload>, Guard<S>, bool);
+
+/// Reads what a request asks for, and what of it fits.
+pub(crate) fn admit<S: Store, R>(budget: &Arc<Budget<S>>, request: Request<Payload>) -> Next<S, R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    let dialect = Dialect::of(request.method(), request.uri());
+    let Some(dialect) = dialect.filter(|_| !budget.limits.is_empty()) else {
+        return Next::PassThrough(request);
+    };
+    let refuse =
+        |why: Why<'_>| Next::Refused(Box::new(refusal::answer(budget, why, dialect, None)));
+    let call = match readable(budget, &request) {
+        Ok(Some(call)) => call,
+        Ok(None) => return Next::PassThrough(request),
+        Err(why) => return refuse(why),
+    };
+    let (request, scopes) = budget.scopes(request, &call);
+    let scopes = match scopes {
+        Ok(scopes) => scopes,
+        Err(at) if budget.is_enforced() => return refuse(Why::Whose(&budget.limits[at])),
+        Err(_) => return Next::PassThrough(request),
+    };
+    let mut plan = plan(budget, &request, &call);
+    let host = host(&request);
+    let model = call.model().unwrap_or_default().to_owned();
+    let price = |at: usize, each: u64| {
+        let mut purchase = Purchase::estimate(&model, plan.input, plan.output(each));
+        purchase.host = host.as_deref();
+        budget.amount_of(budget.limits[at].unit, &purchase)
+    };
+    // what one request may be
+    let mut most = plan.most;
+    for (at, kept) in budget.limits.iter().enumerate() {
+        if kept.window.is_some() {
+            continue;
+        }
+        let limit = kept.amount();
+        let fits = |each: u64| price(at, each).is_some_and(|amount| amount <= limit);
+        match price(at, plan.least) {
+            None if kept.enforced => return refuse(Why::Unpriced),
+            Some(asked) if asked > limit => {
+                if kept.enforced {
+                    return refuse(Why::TooLarge(kept, asked));
+                }
+                tell::refused(budget, kept, kept.unit.amount(asked));
+            }
+            _ if kept.enforced => most = largest(plan.least, most, fits),
+            _ => {}
+        }
+    }
+    let mut claims = Vec::with_capacity(scopes.len());
+    for (at, scope) in scopes {
+        let kept = &budget.limits[at];
+        let Some(window) = kept.window.clone() else {
+            continue;
+        };
+        let (least, all) = match (price(at, plan.least), price(at, most)) {
+            (Some(least), Some(all)) => (least, all),
+            _ if kept.enforced => return refuse(Why::Unpriced),
+            _ => continue,
+        };
+        let claim = Claim::new(scope, window, kept.amount(), least);
+        claims.push((at, claim.up_to(all).enforced(kept.enforced)));
+    }
+    plan.most = most;
+    let admission = Box::new(Admission {
+        budget: Arc::clone(budget),
+        request,
+        call,
+        dialect,
+        plan,
+        host,
+        claims,
+    });
+    if admission.claims.is_empty() {
+        let each = admission.plan.most;
+        let (request, guard, hides_usage) = admission.send(None, Vec::new(), each, Vec::new());
+        return Next::Admitted(request, guard, hides_usage);
+    }
+    let claims: Vec<Claim> = admission
+        .claims
+        .iter()
+        .map(|(_, claim)| claim.clone())
+        .collect();
+    Next::Reserve(budget.store.reserve(&claims), admission)
+}
+
+/// The call, if it is to be limited.
+fn readable<'b, S>(
+    budget: &Budget<S>,
+    request: &Request<Payload>,
+) -> Result<Option<Arc<Call>>, Why<'b>> {
+    let may_pass = budget.settings.allows_unreadable || !budget.is_enforced();
+    let Some(call) = Call::of(request) else {
+        if may_pass {
+            return Ok(None);
+        }
+        let why = "its content type is not that of the API".to_owned();
+        return Err(Why::Unreadable(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    };
+    match call.unreadable() {
+        None => Ok(Some(Arc::clone(call))),
+        // its caller is gone: it is no call that a provider would make
+        Some(Unreadable::Broken) => Ok(None),
+        Some(_) if may_pass => Ok(None),
+        Some(why) => {
+            let status = match why {
+                Unreadable::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                Unreadable::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            Err(Why::Unreadable(status, why.to_string()))
+        }
+    }
+}
+
+fn plan<S>(budget: &Budget<S>, request: &Request<Payload>, call: &Call) -> Plan {
+    let wish = Wish {
+        prompt: count::prompt(request, call, &*budget.settings.counter),
+        cap: call.output_cap(),
+        choices: call.choices(),
+        is_stream: call.is_stream(),
+        can_be_told: budget.is_enforced()
+            && call.dialect().takes_output_cap()
+            && Call::can_be_rewritten(request).is_ok(),
+    };
+    let expected = budget.learnt.expected(call.model().unwrap_or_default());
+    Plan::new(&wish, &budget.settings.rules, expected)
+}
+
+/// The host that a request is for, and nothing else that may stand in an authority.
+fn host(request: &Request<Payload>) -> Option<Box<str>> {
+    let of_header = |headers: &HeaderMap| {
+        let value = headers.get(header::HOST)?.to_str().ok()?;
+        Some(
+            value
+                .rsplit_once(':')
+                .map_or(value, |(host, _)| host)
+                .into(),
+        )
+    };
+    let host = request.uri().host().map(Into::into);
+    host.or_else(|| of_header(request.headers()))
+}
+
+impl<S: Store> Admission<S> {
+    /// The store has reserved for the call: it is sent.
+    pub(crate) fn granted(self: Box<Self>, grant: Grant<S::Reservation>) -> Sent<S> {
+        let Grant {
+            reservation,
+            share,
+            standings,
+        } = grant;
+        let reserved: Vec<u64> = self
+            .claims
+            .iter()
+            .map(|(_, claim)| share.amount(claim))
+            .collect();
+        // prices need not grow evenly
+        let fits = |each: u64| {
+            self.claims
+                .iter()
+                .zip(&reserved)
+                .all(|((at, _), reserved)| {
+                    !self.budget.limits[*at].enforced
+                        || self
+                            .price(*at, each)
+                            .is_some_and(|amount| amount <= *reserved)
+                })
+        };
+        let granted = share.granted(self.plan.least, self.plan.most);
+        let each = largest(self.plan.least, granted, fits);
+        self.send(Some(reservation), reserved, each, standings)
+    }
+
+    fn price(&self, at: usize, each: u64) -> Option<u64> {
+        let model = self.call.model().unwrap_or_default();
+        let mut purchase = Purchase::estimate(model, self.plan.input, self.plan.output(each));
+        purchase.host = self.host.as_deref();
+        self.budget
+            .amount_of(self.budget.limits[at].unit, &purchase)
+    }
+
+    /// It fits nowhere, or into one limit not.
+    pub(crate) fn refused<R>(self: Box<Self>, refused: &Refused) -> Response<AnswerBody<R>> {
+        let budget = &*self.budget;
+        let remaining = headers::remaining(
+            self.claims
+                .iter()
+                .zip(&refused.standings)
+                .map(|((at, _), standing)| (&budget.limits[*at], *standing)),
+        );
+        let Some((at, claim)) = self.claims.get(refused.index) else {
+            return refusal::answer(budget, Why::StoreAway, self.dialect, None);
+        };
+        let standing = refused.standings.get(refused.index).copied();
+        let why = Why::Over(
+            &budget.limits[*at],
+            standing.unwrap_or_default(),
+            claim.least,
+            self.wait(refused),
+        );
+        refusal::answer(budget, why, self.dialect, remaining)
+    }
+
+    /// When the call would fit everywhere.
+    fn wait(&self, refused: &Refused) -> Option<Duration> {
+        let mut longest = Duration::ZERO;
+        for ((_, claim), standing) in self.claims.iter().zip(&refused.standings) {
+            if claim.enforced && standing.is_over {
+                longest = longest.max(standing.wait?);
+            }
+        }
+        // as soon as running calls have ended, which nobody knows
+        (!longest.is_zero()).then_some(longest)
+    }
+
+    pub(crate) fn away<R>(self: Box<Self>) -> Response<AnswerBody<R>> {
+        refusal::answer(&self.budget, Why::StoreAway, self.dialect, None)
+    }
+
+    fn send(
+        self: Box<Self>,
+        reservation: Option<S::Reservation>,
+        reserved: Vec<u64>,
+        each: u64,
+        standings: Vec<Standing>,
+    ) -> Sent<S> {
+        let Self {
+            budget,
+            mut request,
+            plan,
+            host,
+            claims,
+            mut call,
+            ..
+        } = *self;
+        let mut warnings = Vec::new();
+        for (((at, claim), standing), amount) in claims.iter().zip(&standings).zip(&reserved) {
+            let kept = &budget.limits[*at];
+            tell::reserved(&budget, kept, *amount);
+            if standing.is_over {
+                // it refuses nothing
+                tell::refused(&budget, kept, kept.unit.amount(claim.least));
+            }
+            let taken = standing.used.saturating_add(standing.reserved);
+            if kept.is_soft_over(taken, standing.limit) {
+                let percent = u128::from(taken) * 100 / u128::from(standing.limit.max(1));
+                let percent = u64::try_from(percent).unwrap_or(u64::MAX);
+                warnings.push((kept, percent));
+                if !kept.is_soft_over(taken.saturating_sub(*amount), standing.limit) {
+                    tell::warned(kept, percent);
+                }
+            }
+        }
+        let of_limits = claims.iter().zip(&standings);
+        let remaining = headers::remaining(
+            of_limits.map(|((at, _), standing)| (&budget.limits[*at], *standing)),
+        );
+        let warning = headers::warning(warnings);
+        if plan.tells(each, call.output_cap()) {
+            // it was looked whether it can be: the request is not signed, and the dialect has a cap
+            let _ = Call::set_output_cap(&mut request, each);
+        }
+        ask_for_plain_text(request.headers_mut());
+        // where it can't be asked for, the usage is estimated
+        let hides_usage = Call::ask_usage(&mut request).unwrap_or(false);
+        let asks_usage = call.asks_usage();
+        if let Some(changed) = Call::of(&request) {
+            call = Arc::clone(changed);
+        }
+        let guard = Guard::new(Admitted {
+            budget,
+            call,
+            plan,
+            host,
+            claims,
+            reservation,
+            reserved,
+            each,
+            asks_usage,
+            remaining,
+            warning,
+        });
+        (request, guard, hides_usage)
+    }
+}
