@@ -2,5 +2,6 @@ mod account;
 mod admission;
 pub mod store;
 mod sync;
+pub mod tokens;
 mod window;
 pub use window::{Period, UnknownZone, Window, Zone};
