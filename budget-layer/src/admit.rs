@@ -11,12 +11,13 @@ use llm_exchange::{
 
 use crate::{
     budget::Budget,
-    count, headers,
+    headers,
     open::{Admitted, Guard},
-    plan::{Plan, Wish, largest},
+    plan::{Plan, Prompt, Wish, largest},
     refusal::{self, Why},
     store::{Claim, Grant, Refused, Standing, Store},
     tell,
+    tokens::input_tokens,
 };
 
 /// What becomes of a request.
@@ -162,8 +163,13 @@ fn readable<'b, S>(
 }
 
 fn plan<S>(budget: &Budget<S>, request: &Request<Payload>, call: &Call) -> Plan {
+    let tokens = input_tokens(&*budget.settings.counter, request);
+    let prompt = Prompt {
+        tokens: tokens.unwrap_or_else(|| call.estimated_input()),
+        is_text: call.is_text_only() && !call.dialect().is_grpc(),
+    };
     let wish = Wish {
-        prompt: count::prompt(request, call, &*budget.settings.counter),
+        prompt,
         cap: call.output_cap(),
         choices: call.choices(),
         is_stream: call.is_stream(),

@@ -35,6 +35,9 @@ struct Hold<S: Store> {
     meter: Meter,
     /// Bytes that were handed on.
     came: u64,
+    /// Output tokens so far, and the most that came at once.
+    output: u64,
+    largest: u64,
     /// Below so many output tokens nobody has to be asked.
     free: u64,
 }
@@ -47,6 +50,8 @@ impl<R, S: Store> Held<R, S> {
                 open,
                 meter,
                 came: 0,
+                output: 0,
+                largest: 0,
                 free: 0,
             }),
             end: VecDeque::new(),
@@ -82,11 +87,15 @@ impl<S: Store> Hold<S> {
     /// Whether the stream may go on; if it may not, it ends at the next end of an event.
     fn poll_allowed(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let output = self.open.plan.measured(self.meter.output_tokens());
-        if output < self.free || self.meter.is_over() {
+        self.largest = self.largest.max(output.saturating_sub(self.output));
+        self.output = output;
+        // what comes next is most likely no more than what came at once before
+        let next = output.saturating_add(self.largest);
+        if next < self.free || self.meter.is_over() {
             return Poll::Ready(true);
         }
         let model = self.meter.asked_model();
-        Poll::Ready(match ready!(self.open.poll_ahead(output, model, cx)) {
+        Poll::Ready(match ready!(self.open.poll_ahead(next, model, cx)) {
             Allowed::UpTo(output) => {
                 self.free = output;
                 true

@@ -10,11 +10,11 @@ use llm_exchange::{Call, Payload, Price, Purchase, User, credentials};
 
 use crate::{
     amount::{Amount, Unit, nanos},
-    count::TokenCounter,
     learnt::Learnt,
     limit::{Asked, Limit, Whose},
     plan::Rules,
     store::Scope,
+    tokens::TokenCounter,
     window::{Window, Zone},
 };
 

@@ -10,9 +10,9 @@ use tower_layer::Layer;
 use crate::{
     BudgetHandle, Budgeted, Limit, TokenCounter,
     budget::{Budget, Settings},
-    count::Estimated,
     plan::Rules,
     store::{MemoryStore, Store},
+    tokens::Estimated,
     window::Zone,
 };
 
@@ -117,9 +117,9 @@ impl<S: Store> BudgetLayer<S> {
         self.set(|settings| settings.anonymous = Some(name.into()))
     }
 
-    /// Counts prompts before they are sent. Default: an estimate without a vocabulary.
+    /// Counts prompts before they are sent. Default: [`Estimated`], without a vocabulary.
     #[must_use]
-    pub fn counted_by(self, counter: impl TokenCounter + 'static) -> Self {
+    pub fn counted_by(self, counter: impl TokenCounter) -> Self {
         self.set(|settings| settings.counter = Arc::new(counter))
     }
 

@@ -6,7 +6,6 @@ mod admit;
 mod amount;
 mod body;
 mod budget;
-mod count;
 mod future;
 mod handle;
 mod headers;
@@ -21,6 +20,7 @@ mod spent;
 pub mod store;
 mod sync;
 mod tell;
+pub mod tokens;
 mod window;
 
 #[cfg(feature = "redis")]
@@ -29,7 +29,6 @@ pub use self::{
     amount::Amount,
     body::Held,
     budget::owner_of_key,
-    count::TokenCounter,
     future::BudgetFuture,
     handle::{Account, BudgetError, BudgetHandle, BudgetStats},
     layer::BudgetLayer,
@@ -37,6 +36,7 @@ pub use self::{
     open::Settle,
     refusal::OverBudget,
     service::{BudgetBody, Budgeted},
-    store::MemoryStore,
+    store::{Guarded, MemoryStore, WhenAway},
+    tokens::TokenCounter,
     window::{Period, UnknownZone, Window, Zone},
 };

@@ -7,9 +7,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use llm_exchange::{
-    BodyEnd, Call, Extend, LeftBehind, Meter, Observe, Purchase, Verdict,
-};
+use llm_exchange::{BodyEnd, Call, Extend, LeftBehind, Meter, Observe, Purchase, Verdict};
 
 use crate::{
     amount::Unit,
@@ -31,6 +29,9 @@ pub(crate) struct Open<S: Store> {
     pub(crate) host: Option<Box<str>>,
     /// The limit of each account, and what the call asked of it first.
     claims: Vec<(usize, Claim)>,
+    /// Up to so many output tokens, by what its text is estimated at, a stream that its provider holds to
+    /// a cap is not cut.
+    told: u64,
     /// Attempts left behind before this layer saw the call are not its own.
     left_before: usize,
     /// The caller asked for the usage.
@@ -105,12 +106,18 @@ pub(crate) struct Guard<S: Store>(Arc<Open<S>>);
 impl<S: Store> Guard<S> {
     pub(crate) fn new(admitted: Admitted<S>) -> Self {
         let attempts = admitted.call.attempts().clone();
+        let output = admitted.plan.output(admitted.each);
         let open = Arc::new(Open {
+            told: match admitted.plan.holds {
+                Holds::Steps(_) => 0,
+                // estimates are mostly within a quarter
+                _ => output.saturating_add(output / 4).saturating_add(64),
+            },
             left_before: attempts.left_behind().len(),
             state: Mutex::new(State {
                 reservation: admitted.reservation,
                 reserved: admitted.reserved,
-                output: admitted.plan.output(admitted.each),
+                output,
                 stage: Stage::Reserved,
                 extending: None,
                 refusals: 0,
@@ -317,7 +324,7 @@ impl<S: Store> Open<S> {
         };
         let mut state = self.state();
         loop {
-            let allowed = self.allowed(state.output);
+            let allowed = state.output.max(self.told);
             if state.extending.is_some() {
                 match state.poll_extending(cx) {
                     Poll::Ready(_) => continue,
@@ -328,8 +335,8 @@ impl<S: Store> Open<S> {
                 }
             }
             let ahead = match self.plan.holds {
-                Holds::Steps(_) => allowed.saturating_sub(step / 4),
-                _ => allowed,
+                Holds::Steps(_) => state.output.saturating_sub(step / 4),
+                _ => state.output,
             };
             if output < ahead {
                 return Poll::Ready(Allowed::UpTo(ahead));
@@ -343,14 +350,6 @@ impl<S: Store> Open<S> {
                     Allowed::NoMore
                 });
             }
-        }
-    }
-
-    /// Up to where a stream may go, by what its text is estimated at.
-    pub(crate) fn allowed(&self, reserved: u64) -> u64 {
-        match self.plan.holds {
-            Holds::Steps(_) => reserved,
-            _ => reserved.saturating_add(reserved / 2).saturating_add(64),
         }
     }
 

@@ -1,6 +1,14 @@
 //! What is reserved for a call. Nothing here waits or asks a store.
 
-use crate::{count::Prompt, learnt::Expected};
+use crate::learnt::Expected;
+
+/// What a prompt is counted at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prompt {
+    pub(crate) tokens: u64,
+    /// All of it is text that was counted, so that the count can be compared with the truth.
+    pub(crate) is_text: bool,
+}
 
 /// How much of an answer is reserved for.
 #[derive(Clone, Copy, Debug)]
@@ -115,8 +123,16 @@ impl Plan {
         }
     }
 
-    /// What the text of an answer stands for, on the safe side.
-    pub(crate) fn of_text(&self, tokens: u64) -> u64 {
+    /// What the text of an answer stands for that its provider did not count to the end.
+    pub(crate) fn of_answer(&self, tokens: u64, granted: u64) -> u64 {
+        match self.holds {
+            Holds::ToldCap | Holds::OwnCap => self.of_text(tokens).min(granted.max(tokens)),
+            _ => self.of_text(tokens),
+        }
+    }
+
+    /// What a text stands for, on the safe side.
+    fn of_text(&self, tokens: u64) -> u64 {
         scaled(tokens, self.expected.text_ratio).max(tokens)
     }
 }

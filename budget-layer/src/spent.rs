@@ -32,7 +32,7 @@ impl<'a> Spent<'a> {
         if usage.total() > 0 && !is_final(meter) {
             let input = plan.input.saturating_sub(usage.input());
             usage.uncached = usage.uncached.saturating_add(input);
-            let mut output = plan.of_text(meter.text_tokens());
+            let mut output = plan.of_answer(meter.text_tokens(), granted);
             // what comes in one piece was written before its head came
             if !meter.is_stream() && meter.end() != Some(End::Complete) {
                 output = output.max(plan.unheard(granted));

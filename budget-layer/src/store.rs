@@ -1,5 +1,6 @@
 //! Where budgets are kept.
 
+mod away;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -14,6 +15,7 @@ use std::{
 
 use crate::{admission, window::Window};
 
+pub use self::away::{Extend, Guarded, GuardedReservation, Read, Reserve, WhenAway};
 pub use self::memory::{MemoryReservation, MemoryStore, SnapshotError};
 #[cfg(feature = "redis")]
 pub use self::redis::{InvalidAddress, RedisReservation, RedisStore};
@@ -232,19 +234,40 @@ pub enum Edit {
 
 /// The store did not answer.
 #[derive(Debug)]
-pub struct StoreError(Box<str>);
+pub struct StoreError {
+    message: Box<str>,
+    is_full: bool,
+}
 
 impl StoreError {
     /// With a sentence for operators. It is to hold no credential.
     #[must_use]
     pub fn new(message: impl Into<Box<str>>) -> Self {
-        Self(message.into())
+        Self {
+            message: message.into(),
+            is_full: false,
+        }
+    }
+
+    /// It did answer, and has no room for another scope.
+    #[must_use]
+    pub fn full(message: impl Into<Box<str>>) -> Self {
+        Self {
+            is_full: true,
+            ..Self::new(message)
+        }
+    }
+
+    /// Whether the store has no room, which is no reason to think that it is away.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.is_full
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 

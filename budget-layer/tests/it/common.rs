@@ -1,18 +1,19 @@
 //! What the tests share: calls, answers, and layers with a limit.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    task::Poll,
     time::Duration,
 };
 
 use budget_layer::{
     Amount, BudgetHandle, BudgetLayer, Limit, MemoryStore,
-    store::{Claim, Edit, MemoryReservation, Reserved, Standing, Store, StoreError},
+    store::{Claim, Edit, Grant, MemoryReservation, Reserved, Standing, Store, StoreError},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -34,9 +35,9 @@ pub(crate) const USAGE: &str =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":50}}\n\n";
 pub(crate) const DONE: &str = "data: [DONE]\n\n";
 
-/// A prompt that is counted at 5 tokens, and reserved for at 6.
+/// A prompt that is counted at 8 tokens, and reserved for at 9.
 pub(crate) const PROMPT: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
-pub(crate) const INPUT: u64 = 6;
+pub(crate) const INPUT: u64 = 9;
 
 pub(crate) fn chat(fields: &str) -> Request<Full<Bytes>> {
     let body = format!("{{\"model\":\"m\",{fields}{PROMPT}}}");
@@ -102,6 +103,11 @@ pub(crate) async fn ask(layer: &BudgetLayer, answer: Answer, request: Request<Fu
     let status = response.status().as_u16();
     text(response).await;
     status
+}
+
+/// Polls once.
+pub(crate) async fn is_pending<F: Future>(mut call: Pin<&mut F>) -> bool {
+    poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await
 }
 
 /// What the provider was sent. The script collects bodies.
@@ -206,10 +212,15 @@ impl Store for Far {
         self.far(move |near| {
             let reserved = near.reserve(&claims).into_inner()?;
             Ok(match reserved {
-                Reserved::Granted(grant) => Reserved::Granted(
-                    grant.map(|reservation| FarReservation(Arc::new(Mutex::new(Some(reservation))))),
-                ),
-                Reserved::Refused(refused) => Reserved::Refused(refused),
+                Reserved::Granted(grant) => Reserved::Granted(Grant {
+                    reservation: FarReservation(Arc::new(Mutex::new(Some(grant.reservation)))),
+                    share: grant.share,
+                    standings: grant.standings,
+                }),
+                refused => match refused {
+                    Reserved::Refused(refused) => Reserved::Refused(refused),
+                    other => panic!("{other:?}"),
+                },
             })
         })
     }

@@ -259,7 +259,7 @@ impl Shard {
         if self.accounts.len() >= most && !self.accounts.contains_key(&claim.scope) {
             self.sweep(now);
             if self.accounts.len() >= most {
-                return Err(StoreError::new(
+                return Err(StoreError::full(
                     "the memory store has no room for another scope",
                 ));
             }

@@ -1,0 +1,377 @@
+//! Streams are held to what is reserved for them.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use budget_layer::{BudgetLayer, Limit};
+use bytes::Bytes;
+use http::Request;
+use http_body::Frame;
+use http_body_util::{BodyExt, Full};
+use llm_exchange::{CutShort, End, Meter};
+use proptest::prelude::*;
+
+use crate::common::*;
+
+/// Some ten tokens.
+const WORDS: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\" one two three four five six seven eight nine ten\"}}]}\n\n";
+
+fn long(events: usize) -> Vec<&'static str> {
+    let mut all = vec![WORDS; events];
+    all.extend([STOP, USAGE, DONE]);
+    all
+}
+
+async fn whole(layer: &BudgetLayer, events: usize) -> (String, Option<End>) {
+    let script = Script::new().then(Answer::sse(long(events)));
+    let response = layer.layer(script).oneshot(stream()).await.unwrap();
+    let meter = Meter::of(&response).unwrap().clone();
+    (text(response).await, meter.end())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_within_its_budget_passes_byte_for_byte_however_long_it_is() {
+    let layer = daily(100_000);
+    let (passed, end) = whole(&layer, 900).await;
+    // 9,000 tokens; the usage was asked for by the layer alone
+    assert_eq!(passed, long(900).concat().replace(USAGE, ""));
+    assert_eq!(end, Some(End::Complete));
+    assert_eq!(alice(&layer.handle()).await, (150, 0));
+    assert_eq!(layer.handle().stats().cut, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reservation_runs_ahead_of_the_tokens_in_steps() {
+    let layer = daily(100_000);
+    let script = Script::new().then(Answer::sse(long(400)));
+    let response = layer.layer(script).oneshot(stream()).await.unwrap();
+    assert_eq!(alice(&layer.handle()).await, (0, INPUT + 1_024));
+    let meter = Meter::of(&response).unwrap().clone();
+    let mut body = response.into_body();
+    let mut reserved = Vec::new();
+    while let Some(frame) = body.frame().await {
+        frame.unwrap();
+        let (used, now) = alice(&layer.handle()).await;
+        if meter.is_over() {
+            break;
+        }
+        assert!(now >= INPUT + meter.output_tokens(), "{now}");
+        assert_eq!(used, 0);
+        if reserved.last() != Some(&now) {
+            reserved.push(now);
+        }
+    }
+    let steps = (1..=6).map(|step| INPUT + 1_024 * step);
+    assert_eq!(reserved, steps.collect::<Vec<_>>());
+    drop(body);
+    assert_eq!(alice(&layer.handle()).await.1, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_comes_to_the_end_of_its_budget_is_ended_in_order_at_an_event() {
+    let layer = daily(2_000);
+    let (passed, end) = whole(&layer, 900).await;
+    assert_eq!(end, Some(End::Cut(llm_exchange::Cut::Limit)));
+    let events = passed.matches(WORDS).count();
+    // some 1,990 tokens, on the safe side
+    assert!((120..=199).contains(&events), "{events}");
+    let rest = passed.replace(WORDS, "");
+    assert!(rest.contains("\"finish_reason\":\"length\""), "{rest}");
+    assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    let (used, reserved) = alice(&layer.handle()).await;
+    assert_eq!(reserved, 0);
+    assert!(used <= 2_000, "{used}");
+    assert!(used >= INPUT + 10 * events as u64, "{used}");
+    assert_eq!(layer.handle().stats().cut, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn upstream_is_let_go_when_the_stream_is_ended() {
+    let layer = daily(1_300);
+    let body = ScriptedBody::chunks(vec![WORDS; 900]);
+    let watch = body.watch();
+    let script = Script::new().then(Answer::stream(body));
+    let response = layer.layer(script).oneshot(stream()).await.unwrap();
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        let frame: Frame<Bytes> = frame.unwrap();
+        if frame.data_ref().unwrap().starts_with(b"data: [DONE]") {
+            break;
+        }
+    }
+    assert!(!watch.is_alive());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_give_back_meanwhile_is_used_before_a_stream_is_ended() {
+    let layer = daily(6_000);
+    let holds = layer
+        .layer(Script::new().then(Answer::hang()))
+        .oneshot(chat(r#""max_tokens":4000,"#));
+    let mut holds = Box::pin(holds);
+    assert!(is_pending(holds.as_mut()).await);
+    let script = Script::new().then(Answer::sse(long(300)));
+    let response = layer.layer(script).oneshot(stream()).await.unwrap();
+    let mut body = response.into_body();
+    for _ in 0..130 {
+        body.frame().await.unwrap().unwrap();
+    }
+    let bound = alice(&layer.handle()).await;
+    assert!(bound.1 > 5_900, "{bound:?}");
+    // charged 4,009 in flight; the window's end or an operator gives it back
+    drop(holds);
+    layer.handle().reset(DAY, "alice").await.unwrap();
+    let rest = body.collect().await.unwrap().to_bytes();
+    assert!(rest.ends_with(b"data: [DONE]\n\n"));
+    assert_eq!(layer.handle().stats().cut, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_a_cap_is_not_cut_by_an_estimate() {
+    let layer = daily(1_300);
+    // the provider counts them as 1,000; the estimate says 1,300
+    let mut chunks = vec![WORDS; 130];
+    let usage =
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1000}}\n\n";
+    chunks.extend([STOP, usage, DONE]);
+    let script = Script::new().then(Answer::sse(chunks));
+    let request = chat(r#""stream":true,"max_tokens":1000,"#);
+    let response = layer.layer(script).oneshot(request).await.unwrap();
+    let passed = text(response).await;
+    assert_eq!(passed.matches(WORDS).count(), 130);
+    assert_eq!(alice(&layer.handle()).await, (1_009, 0));
+    // one that does not hold to its cap at all is ended
+    let layer = daily(1_300);
+    let script = Script::new().then(Answer::sse(long(900)));
+    let request = chat(r#""stream":true,"max_tokens":1000,"#);
+    let response = layer.layer(script).oneshot(request).await.unwrap();
+    let passed = text(response).await;
+    let events = passed.matches(WORDS).count();
+    assert!((125..=132).contains(&events), "{events}");
+    assert_eq!(layer.handle().stats().cut, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_may_stream_no_more_than_a_request_may_have() {
+    let layer = BudgetLayer::default().limit(Limit::per_request().tokens(3_000));
+    let (passed, end) = whole(&layer, 900).await;
+    assert!(matches!(end, Some(End::Cut(_))));
+    let events = passed.matches(WORDS).count();
+    assert!((200..=299).contains(&events), "{events}");
+}
+
+fn post_stream(uri: &str, body: &str) -> Request<Full<Bytes>> {
+    post(uri, body)
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_every_dialect_the_end_is_that_of_its_streams() {
+    let event = |json: &str| format!("data: {json}\n\n");
+    let words = " one two three four five six seven eight nine ten".repeat(3);
+    let typed = |kind: &str, json: &str| format!("event: {kind}\ndata: {json}\n\n");
+    let anthropic_start = typed(
+        "message_start",
+        r#"{"type":"message_start","message":{"usage":{"input_tokens":5,"output_tokens":1}}}"#,
+    ) + &typed(
+        "content_block_start",
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+    );
+    let anthropic = typed(
+        "content_block_delta",
+        &format!(
+            r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{words}"}}}}"#
+        ),
+    );
+    let gemini = event(&format!(
+        r#"{{"candidates":[{{"index":0,"content":{{"parts":[{{"text":"{words}"}}]}}}}]}}"#
+    ));
+    let responses = typed(
+        "response.output_text.delta",
+        &format!(
+            r#"{{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"{words}"}}"#
+        ),
+    );
+    let ollama =
+        format!("{{\"model\":\"m\",\"message\":{{\"content\":\"{words}\"}},\"done\":false}}\n");
+    let gemini_body = r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#;
+    let chat = format!("{{\"model\":\"m\",\"stream\":true,{PROMPT}}}");
+    let messages = format!("{{\"model\":\"m\",\"max_tokens\":99000,\"stream\":true,{PROMPT}}}");
+    for (uri, body, content_type, start, chunk, end) in [
+        (
+            "https://a/v1/messages",
+            &*messages,
+            "text/event-stream",
+            &*anthropic_start,
+            &*anthropic,
+            "message_stop",
+        ),
+        (
+            "https://a/v1beta/models/g:streamGenerateContent?alt=sse",
+            gemini_body,
+            "text/event-stream",
+            "",
+            &*gemini,
+            "MAX_TOKENS",
+        ),
+        (
+            "https://a/v1/responses",
+            r#"{"model":"m","stream":true,"input":"hi"}"#,
+            "text/event-stream",
+            "",
+            &*responses,
+            "response.incomplete",
+        ),
+        (
+            "https://a/api/chat",
+            &*chat,
+            "application/x-ndjson",
+            "",
+            &*ollama,
+            "\"done\":true",
+        ),
+    ] {
+        let body_of = ScriptedBody::new().data(start.to_owned());
+        let body_of = (0..400).fold(body_of, |body, _| body.data(chunk.to_owned()));
+        let answer = Answer::status(200)
+            .header("content-type", content_type)
+            .body(body_of);
+        let layer = daily(2_000);
+        let script = Script::new().then(answer);
+        let request = post_stream(uri, body);
+        let response = layer.layer(script).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200, "{uri}");
+        let passed = text(response).await;
+        assert!(passed.len() < 300 * chunk.len(), "{uri}: {}", passed.len());
+        let tail = &passed[passed.rfind(chunk).unwrap() + chunk.len()..];
+        assert!(tail.contains(end), "{uri}: {tail}");
+        assert_eq!(layer.handle().stats().cut, 1, "{uri}");
+        assert_eq!(alice(&layer.handle()).await.1, 0, "{uri}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_end_is_not_written_here_ends_in_an_error() {
+    let words = " one two three four five six seven eight nine ten".repeat(3);
+    let element = format!(
+        "{{\"candidates\":[{{\"index\":0,\"content\":{{\"parts\":[{{\"text\":\"{words}\"}}]}}}}]}}\n,\n"
+    );
+    let body = ScriptedBody::new().data("[");
+    let body = (0..400).fold(body, |body, _| body.data(element.clone()));
+    let answer = Answer::status(200)
+        .header("content-type", "application/json")
+        .body(body);
+    let layer = daily(2_000);
+    let request = post(
+        "https://a/v1beta/models/g:streamGenerateContent",
+        r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#,
+    );
+    let script = Script::new().then(answer);
+    let response = layer.layer(script).oneshot(request).await.unwrap();
+    let error = response.into_body().collect().await.unwrap_err();
+    assert!(error.downcast_ref::<CutShort>().is_some(), "{error}");
+    assert!(alice(&layer.handle()).await.0 <= 2_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_far_store_is_asked_the_stream_goes_on_to_the_end_of_what_is_reserved() {
+    let store = Far::new(SECOND);
+    let layer = BudgetLayer::new(store.clone()).limit(Limit::per_user().daily().tokens(100_000));
+    let script = Script::new().then(Answer::sse(long(400)));
+    let response = layer.layer(script).oneshot(stream()).await.unwrap();
+    let handle = layer.handle();
+    let meter = Meter::of(&response).unwrap().clone();
+    let mut body = response.into_body();
+    let began = tokio::time::Instant::now();
+    while let Some(frame) = body.frame().await {
+        frame.unwrap();
+        let (_, reserved) = alice(&handle).await;
+        let passed = meter.output_tokens();
+        // a frame that was read has been generated; what is waited for is the next
+        assert!(
+            meter.is_over() || reserved + 10 >= INPUT + passed,
+            "{reserved} {passed}"
+        );
+    }
+    assert!(began.elapsed() >= SECOND * 4, "{:?}", began.elapsed());
+    let (reserved, extended, settled) = store.asked();
+    assert_eq!((reserved, settled), (1, 1));
+    assert!((4..=5).contains(&extended), "{extended}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_answer_asks_a_far_store_once_and_settles_once() {
+    let store = Far::new(SECOND);
+    let layer = BudgetLayer::new(store.clone()).limit(Limit::per_user().daily().tokens(100_000));
+    for (answer, request) in [(answered(), chat("")), (streamed(), stream())] {
+        let script = Script::new().then(answer);
+        text(layer.layer(script).oneshot(request).await.unwrap()).await;
+    }
+    assert_eq!(store.asked(), (2, 0, 2));
+    assert_eq!(store.mood.settled.load(Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_store_goes_away_is_ended_where_its_reservation_ends() {
+    let store = Far::new(SECOND);
+    let layer = BudgetLayer::new(store.clone()).limit(Limit::per_user().daily().tokens(100_000));
+    let script = Script::new().then(Answer::sse(long(900)));
+    let response = layer.layer(script).oneshot(stream()).await.unwrap();
+    *store.mood.is_away.lock().unwrap() = true;
+    let passed = text(response).await;
+    let events = passed.matches(WORDS).count();
+    assert!((60..=103).contains(&events), "{events}");
+    assert!(passed.ends_with("data: [DONE]\n\n"));
+    *store.mood.is_away.lock().unwrap() = false;
+    assert_eq!(alice(&layer.handle()).await.1, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_refused_with_a_503_while_the_store_does_not_answer() {
+    let store = Far::new(SECOND);
+    *store.mood.is_away.lock().unwrap() = true;
+    let layer = BudgetLayer::new(store).limit(Limit::per_user().daily().tokens(100_000));
+    let script = Script::new();
+    let response = layer.layer(script.clone()).oneshot(chat("")).await.unwrap();
+    assert_eq!((response.status().as_u16(), script.calls()), (503, 0));
+    let code = llm_exchange::Refusal::of(&response).unwrap().code();
+    assert_eq!(code, "budget_store_away");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Wherever the wire cuts the bytes, the caller gets whole events and one end.
+    #[test]
+    fn a_stream_is_ended_at_an_event_wherever_its_frames_are_cut(
+        sizes in prop::collection::vec(1usize..400, 1..40),
+        limit in 300u64..3_000,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let all = Bytes::from(vec![WORDS; 400].concat());
+            let mut body = ScriptedBody::new();
+            let (mut at, mut sizes) = (0, sizes.iter().cycle());
+            while at < all.len() {
+                let size = *sizes.next().unwrap();
+                let end = (at + size).min(all.len());
+                body = body.data(all.slice(at..end));
+                at = end;
+            }
+            let layer = daily(limit);
+            let script = Script::new().then(Answer::stream(body));
+            let response = layer.layer(script).oneshot(stream()).await.unwrap();
+            let passed = text(response).await;
+            let rest = passed.trim_start_matches(WORDS);
+            assert!(rest.starts_with("data: {") && rest.contains("\"length\""), "{rest}");
+            assert!(rest.ends_with("data: [DONE]\n\n"), "{rest}");
+            assert_eq!(rest.matches("finish_reason\":\"length").count(), 1);
+            let (used, reserved) = alice(&layer.handle()).await;
+            assert_eq!(reserved, 0);
+            // no more than comes at once, where that differs
+            assert!(used <= limit + 60, "{used} of {limit}");
+        });
+    }
+}
