@@ -5,6 +5,7 @@ use http::HeaderMap;
 
 use crate::WallClock;
 
+pub(crate) mod limits;
 pub(crate) mod wish;
 
 /// What an answer's headers say about sending the call again: how long to wait, and whether to.
@@ -53,20 +54,6 @@ pub enum Delay {
     AtMost(Duration),
 }
 
-/// A limit's remaining and reset headers, for every dimension that providers name.
-#[rustfmt::skip]
-const DIMENSIONS: [(&str, &str); 9] = [
-    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    ("x-ratelimit-remaining-requests-day", "x-ratelimit-reset-requests-day"),
-    ("x-ratelimit-remaining-tokens-minute", "x-ratelimit-reset-tokens-minute"),
-    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
-    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
-    ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
-    ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
-    ("x-ratelimit-remaining", "x-ratelimit-reset"),
-];
-
 impl Hints {
     /// Reads the head of an answer.
     ///
@@ -92,10 +79,8 @@ impl Hints {
         let retry_after = first(headers, "retry-after-ms", millis)
             .or_else(|| first(headers, "x-ms-retry-after-ms", millis))
             .or_else(|| first(headers, "retry-after", secs_or_date));
-        let reset = DIMENSIONS
-            .iter()
-            .filter(|(remaining, _)| first(headers, remaining, wish::number) == Some(0.0))
-            .filter_map(|(_, reset)| first(headers, reset, |text| wish::reset(text, || *now)))
+        let reset = limits::spent(headers, || *now)
+            .filter_map(|limit| limit.full_in)
             .max();
         Hints {
             should_retry,

@@ -47,7 +47,10 @@ pub use self::{
     cut_short::CutShort,
     dialect::{Dialect, Framing},
     from_cache::FromCache,
-    hints::{Delay, Hints},
+    hints::{
+        Delay, Hints,
+        limits::{LimitOf, RateLimit},
+    },
     host::{Host, InvalidHost, NotRedirected},
     kept::KeptRequest,
     meter::{Cut, End, FinishReason, Meter, Reached, UsageHidden},

@@ -86,6 +86,17 @@ impl TokenCounter for Estimated {
     }
 }
 
+/// What a prompt counts.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputTokens {
+    /// All of it.
+    pub tokens: u64,
+    /// It was counted, and has nothing in it but text: what the provider counts says how good the
+    /// counter is.
+    pub is_text: bool,
+}
+
 /// The tokens of a request's prompt: its texts by the counter, four for each message and three for the
 /// answer's beginning where there are messages, [`medium`](TokenCounter::medium) for each image,
 /// recording or file, and prompts that came as numbers one for each.
@@ -93,7 +104,7 @@ impl TokenCounter for Estimated {
 /// Of a gRPC call, whose texts are not read, it is [`Call::estimated_input`].
 ///
 /// `None`: it is no LLM call, or could not be read ([`Call::unreadable`] says why).
-pub fn input_tokens<C>(counter: &C, request: &Request<Payload>) -> Option<u64>
+pub fn input_tokens<C>(counter: &C, request: &Request<Payload>) -> Option<InputTokens>
 where
     C: TokenCounter + ?Sized,
 {
@@ -112,7 +123,10 @@ where
         tokens = tokens.saturating_add(TokenEstimate::of(rest.as_bytes()));
     });
     let Some(prompt) = prompt else {
-        return Some(call.estimated_input());
+        return Some(InputTokens {
+            tokens: call.estimated_input(),
+            is_text: false,
+        });
     };
     let between = match call.dialect() {
         Dialect::OpenAiEmbeddings | Dialect::OpenAiCompletions => 0,
@@ -120,7 +134,10 @@ where
     };
     let media = prompt.media.saturating_mul(counter.medium(call.model()));
     let others = media.saturating_add(prompt.tokens).saturating_add(between);
-    Some(tokens.saturating_add(others))
+    Some(InputTokens {
+        tokens: tokens.saturating_add(others),
+        is_text: prompt.media == 0,
+    })
 }
 
 /// The last place at or before `most` at which a text can be cut.

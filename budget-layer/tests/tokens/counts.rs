@@ -21,6 +21,10 @@ impl TokenCounter for Words {
     }
 }
 
+fn tokens(counter: &impl TokenCounter, request: &Request<Payload>) -> Option<u64> {
+    input_tokens(counter, request).map(|input| input.tokens)
+}
+
 async fn request(path: &str, body: impl Into<String>) -> Request<Payload> {
     let request = Request::post(path).body(body.into()).unwrap();
     Payload::read(request, 16 << 20).await
@@ -39,21 +43,24 @@ async fn a_prompt_is_its_texts_its_messages_and_its_media() {
             {{"type":"image_url","image_url":{{"url":"data:image/png;base64,{image}"}}}}]"#
     );
     let asked = chat(&parts).await;
-    assert_eq!(input_tokens(&Words, &asked), Some(3 + 4 + 3 + 70));
+    let counted = input_tokens(&Words, &asked).unwrap();
+    assert_eq!((counted.tokens, counted.is_text), (3 + 4 + 3 + 70, false));
     // 1,000 and not the 75,000 tokens that its letters would be
-    let estimate = input_tokens(&Estimated, &asked).unwrap();
+    let estimate = tokens(&Estimated, &asked).unwrap();
     assert!((1_005..1_020).contains(&estimate), "{estimate}");
+    let text = input_tokens(&Words, &chat("\"one two\"").await).unwrap();
+    assert_eq!((text.tokens, text.is_text), (2 + 4 + 3, true));
 }
 
 #[tokio::test]
 async fn what_is_beyond_a_counters_reach_is_estimated() {
     // 20 bytes are five words and the next one's beginning
     let long = "four ".repeat(2_000);
-    let tokens = input_tokens(&Words, &chat(&format!("\"{long}\"")).await).unwrap();
-    assert!(tokens.abs_diff(2_000) < 20, "{tokens}");
+    let estimate = tokens(&Words, &chat(&format!("\"{long}\"")).await).unwrap();
+    assert!(estimate.abs_diff(2_000) < 20, "{estimate}");
     // where a character of four bytes lies over the border it is left to the estimate whole
     let emoji = "a\u{1f34b}\u{1f34b}\u{1f34b}\u{1f34b}\u{1f34b}";
-    assert!(input_tokens(&Words, &chat(&format!("\"{emoji}\"")).await).is_some());
+    assert!(tokens(&Words, &chat(&format!("\"{emoji}\"")).await).is_some());
 }
 
 #[tokio::test]
@@ -61,16 +68,16 @@ async fn texts_to_embed_have_nothing_around_them_and_numbers_are_tokens() {
     let words = |_: Option<&str>, text: &str| text.split_whitespace().count() as u64;
     let texts = r#"{"model":"m","input":["one two","three"]}"#;
     let asked = request("/v1/embeddings", texts).await;
-    assert_eq!(input_tokens(&words, &asked), Some(3));
+    assert_eq!(tokens(&words, &asked), Some(3));
     let numbers = r#"{"model":"m","input":[17,4,99]}"#;
     let asked = request("/v1/embeddings", numbers).await;
-    assert_eq!(input_tokens(&words, &asked), Some(3));
+    assert_eq!(tokens(&words, &asked), Some(3));
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_has_no_count() {
     let broken = request("/v1/chat/completions", "{\"model\":").await;
-    assert_eq!(input_tokens(&Estimated, &broken), None);
+    assert_eq!(tokens(&Estimated, &broken), None);
     let other = request("/v1/files", "{}").await;
-    assert_eq!(input_tokens(&Estimated, &other), None);
+    assert_eq!(tokens(&Estimated, &other), None);
 }
