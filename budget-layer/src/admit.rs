@@ -163,11 +163,18 @@ fn readable<'b, S>(
 }
 
 fn plan<S>(budget: &Budget<S>, request: &Request<Payload>, call: &Call) -> Plan {
-    let tokens = input_tokens(&*budget.settings.counter, request);
-    let prompt = Prompt {
-        tokens: tokens.unwrap_or_else(|| call.estimated_input()),
-        is_text: call.is_text_only() && !call.dialect().is_grpc(),
-    };
+    // a call that was read can be counted
+    let counted = input_tokens(&*budget.settings.counter, request);
+    let prompt = counted.map_or_else(
+        || Prompt {
+            tokens: call.estimated_input(),
+            is_text: false,
+        },
+        |counted| Prompt {
+            tokens: counted.tokens,
+            is_text: counted.is_text,
+        },
+    );
     let wish = Wish {
         prompt,
         cap: call.output_cap(),

@@ -251,12 +251,6 @@ impl Call {
         (text.div_ceil(4) as u64).saturating_add((parts as u64).saturating_mul(1_000))
     }
 
-    /// Whether no image, recording or file is in the prompt.
-    #[must_use]
-    pub const fn is_text_only(&self) -> bool {
-        self.facts.media.parts == 0
-    }
-
     /// The attempts that this call has made and may still make, shared by every layer.
     #[must_use]
     pub const fn attempts(&self) -> &Attempts {

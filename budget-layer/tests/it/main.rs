@@ -1,9 +1,12 @@
 //! The layer around scripted providers, in paused time.
 
-mod common;
-
+mod attempts;
 mod caps;
+mod common;
 mod limits;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod refusals;
+mod services;
 mod settling;
 mod streams;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Meter, Reading};
-use crate::{Attempts, Dialect, Tokens};
+use crate::{Attempts, Dialect, Framing, Tokens};
 
 /// The place in a stream where it reached a number of output tokens that somebody
 /// [watches for](crate::Attempts::watch_output).
@@ -12,6 +12,7 @@ pub struct Reached {
     at: u64,
     tokens: Tokens,
     dialect: Dialect,
+    framing: Option<Framing>,
     open: Open,
 }
 
@@ -51,7 +52,12 @@ impl Reached {
     /// binary event stream, and Gemini's array.
     #[must_use]
     pub fn ending(&self, with_usage: bool) -> Bytes {
-        (self.dialect.wire().ended_by_limit)(&self.open, self.tokens, with_usage)
+        match self.framing {
+            Some(Framing::Sse | Framing::Lines) => {
+                (self.dialect.wire().ended_by_limit)(&self.open, self.tokens, with_usage)
+            }
+            _ => Bytes::new(),
+        }
     }
 }
 
@@ -135,6 +141,7 @@ impl Meter {
             at,
             tokens,
             dialect: self.dialect(),
+            framing: self.framing(),
             open,
         }
     }
