@@ -20,6 +20,9 @@ use crate::{
 
 pub(crate) type UserOf = Arc<dyn Fn(&Parts) -> Option<User> + Send + Sync>;
 
+/// Accounts, each with its limit; or the first limit for which nobody knows whose the call is.
+pub(crate) type Scopes = Result<Vec<(usize, Scope)>, usize>;
+
 /// What the setters of a layer set.
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -135,16 +138,12 @@ impl<S> Budget<S> {
         price.price(purchase).map(nanos)
     }
 
-    /// Whose accounts a call is charged to, at each limit that has accounts.
-    ///
-    /// # Errors
-    ///
-    /// The limit for which nobody knows whose the call is.
+    /// Whose accounts a call is charged to.
     pub(crate) fn scopes(
         &self,
         request: Request<Payload>,
         call: &Call,
-    ) -> (Request<Payload>, Result<Vec<(usize, Scope)>, usize>) {
+    ) -> (Request<Payload>, Scopes) {
         if !self.looks_at_parts {
             let user = User::of(&request).cloned();
             let scopes = self.owners(&request, user.as_ref(), |_| None);
@@ -179,7 +178,7 @@ impl<S> Budget<S> {
         request: &Request<Payload>,
         user: Option<&User>,
         named: impl Fn(usize) -> Option<&'n str>,
-    ) -> Result<Vec<(usize, Scope)>, usize> {
+    ) -> Scopes {
         let mut scopes = Vec::with_capacity(self.limits.len());
         // several limits of one owner share the text
         let (mut of_user, mut of_key) = (None, None);

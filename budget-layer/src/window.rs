@@ -292,7 +292,7 @@ fn millis(at: Timestamp) -> Option<u64> {
 
 /// Both numbers in one atomic, so that they are of one period. 0 is none.
 fn pack(period: Period) -> u64 {
-    let whole = period.start % MINUTE == 0 && period.end % MINUTE == 0;
+    let whole = period.start.is_multiple_of(MINUTE) && period.end.is_multiple_of(MINUTE);
     let start = u32::try_from(period.start / MINUTE);
     let length = u32::try_from((period.end - period.start) / MINUTE);
     match (whole, start, length) {

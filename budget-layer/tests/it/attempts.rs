@@ -41,7 +41,7 @@ async fn attempts_that_cost_nothing_need_no_more_than_what_is_reserved() {
 
 #[tokio::test(start_paused = true)]
 async fn what_an_attempt_spent_is_reserved_for_before_the_next_is_sent_and_charged() {
-    for far in [SECOND * 0, SECOND] {
+    for far in [NOW, SECOND] {
         let store = Far::new(far);
         let layer = BudgetLayer::new(store.clone()).limit(Limit::per_user().daily().tokens(9_000));
         let handle = layer.handle();
@@ -62,7 +62,7 @@ async fn what_an_attempt_spent_is_reserved_for_before_the_next_is_sent_and_charg
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_does_not_fit_is_not_sent() {
-    for far in [SECOND * 0, SECOND] {
+    for far in [NOW, SECOND] {
         let store = Far::new(far);
         let layer = BudgetLayer::new(store.clone())
             .limit(Limit::per_user().daily().tokens(INPUT + 1_024 + 99));
@@ -171,7 +171,7 @@ async fn a_refusal_is_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn wherever_a_call_of_several_attempts_is_dropped_all_of_them_are_charged_once() {
-    for far in [SECOND * 0, SECOND] {
+    for far in [NOW, SECOND] {
         drop_everywhere(
             async || {
                 let script = Script::new()

@@ -25,6 +25,7 @@ use serde_json::Value;
 pub(crate) use testkit::{Answer, BoxError, Script, ScriptedBody};
 pub(crate) use tower::{Layer, ServiceExt};
 
+pub(crate) const NOW: Duration = Duration::ZERO;
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const DAY: &str = "user-day-tokens";
 

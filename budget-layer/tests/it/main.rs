@@ -1,5 +1,7 @@
 //! The layer around scripted providers, in paused time.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails is to stop")]
+
 mod attempts;
 mod caps;
 mod common;

@@ -20,7 +20,7 @@ use crate::common::*;
 
 #[tokio::test(start_paused = true)]
 async fn the_instance_that_was_polled_ready_sends_the_call() {
-    for far in [SECOND * 0, SECOND] {
+    for far in [NOW, SECOND] {
         let inner = Probe::<_, BoxError>::new(Script::new().then_always(answered)).pending(2);
         let seen = inner.handle();
         let layer = BudgetLayer::new(Far::new(far)).limit(Limit::per_user().daily().tokens(9_000));

@@ -375,3 +375,58 @@ proptest! {
         });
     }
 }
+
+/// A message of a stream of Gemini over gRPC with this text.
+fn grpc(text: &str) -> Vec<u8> {
+    let field = |number: u8, content: &[u8]| {
+        let mut bytes = vec![number << 3 | 2];
+        let (low, high) = (content.len() & 0x7f, content.len() >> 7);
+        if high > 0 {
+            bytes.push(low as u8 | 0x80);
+            bytes.push(high as u8);
+        } else {
+            bytes.push(low as u8);
+        }
+        bytes.extend_from_slice(content);
+        bytes
+    };
+    // candidates, content, parts, text
+    let message = field(1, &field(1, &field(1, &field(2, text.as_bytes()))));
+    let mut framed = vec![0];
+    framed.extend_from_slice(&(message.len() as u32).to_be_bytes());
+    framed.extend_from_slice(&message);
+    framed
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_grpc_a_stream_ends_in_trailers_that_say_so() {
+    let message = grpc(&" one two three four five six seven eight nine ten".repeat(3));
+    let body = (0..400).fold(ScriptedBody::new(), |body, _| body.data(message.clone()));
+    let answer = Answer::status(200)
+        .header("content-type", "application/grpc")
+        .body(body);
+    let path = "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent";
+    // a model, and a content with one text
+    let asked = b"\x0a\x0amodels/g-1\x12\x06\x0a\x04\x12\x02hi";
+    let mut upload = vec![0, 0, 0, 0, asked.len() as u8];
+    upload.extend_from_slice(asked);
+    let request = Request::post(format!("https://a{path}"))
+        .header("content-type", "application/grpc")
+        .body(Full::from(upload))
+        .unwrap();
+    let layer = daily(2_000);
+    let script = Script::new().then(answer);
+    let response = layer
+        .layer(script)
+        .oneshot(of_user("alice", request))
+        .await
+        .unwrap();
+    let whole = response.into_body().collect().await.unwrap();
+    let trailers = whole.trailers().unwrap().clone();
+    assert_eq!(trailers["grpc-status"], "8");
+    let bytes = whole.to_bytes();
+    assert_eq!(bytes.len() % message.len(), 0, "whole messages");
+    assert!(bytes.len() / message.len() < 70);
+    assert_eq!(layer.handle().stats().cut, 1);
+    assert!(alice(&layer.handle()).await.0 <= 2_000);
+}
