@@ -1,5 +1,6 @@
 mod account;
 mod admission;
+pub mod quota;
 pub mod store;
 mod sync;
 pub mod tokens;
