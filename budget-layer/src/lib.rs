@@ -14,6 +14,7 @@ mod learnt;
 mod limit;
 mod open;
 mod plan;
+pub mod quota;
 mod refusal;
 mod service;
 mod spent;
