@@ -1,5 +1,6 @@
 //! The stores: one contract for all of them, many callers at once, servers that go away.
 #![allow(unreachable_pub)]
+#![allow(clippy::unwrap_used, reason = "a test that fails is to stop")]
 
 mod contract;
 mod many;
