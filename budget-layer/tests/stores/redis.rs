@@ -115,14 +115,24 @@ async fn a_clock_that_steps_back_opens_no_window_again() {
     };
     let mut world = OnServer::new(&server, "back");
     let claim = claim("day", "alice", window(0), 100, 100);
-    let Reserved::Granted(grant) = world.store.reserve(&[claim.clone()]).await.unwrap() else {
+    let Reserved::Granted(grant) = world
+        .store
+        .reserve(std::slice::from_ref(&claim))
+        .await
+        .unwrap()
+    else {
         panic!("refused");
     };
     world.store.settle(grant.reservation, &[100]);
     world.store.flush().await;
     world.skew -= 3 * DAY as i64;
     world.store.skew(world.skew);
-    let Reserved::Refused(refused) = world.store.reserve(&[claim.clone()]).await.unwrap() else {
+    let Reserved::Refused(refused) = world
+        .store
+        .reserve(std::slice::from_ref(&claim))
+        .await
+        .unwrap()
+    else {
         panic!("admitted");
     };
     // until the day ends that was begun
@@ -144,7 +154,8 @@ async fn leases_are_renewed_while_the_process_lives_and_charged_after() {
     let store = || RedisStore::new(&server.address()).unwrap().lease(lease);
     let (dying, watching) = (store(), store());
     let claim = claim("total", "alice", window(3), 1_000, 70);
-    let Reserved::Granted(grant) = dying.reserve(&[claim.clone()]).await.unwrap() else {
+    let Reserved::Granted(grant) = dying.reserve(std::slice::from_ref(&claim)).await.unwrap()
+    else {
         panic!("refused");
     };
     tokio::time::sleep(lease * 3).await;

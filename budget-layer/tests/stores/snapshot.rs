@@ -12,7 +12,8 @@ async fn after_a_crash_what_was_settled_a_second_ago_is_there_and_what_was_reser
     let claim = claim("day", "alice", window(0), 1_000, 100);
     let store = MemoryStore::new().with_snapshot(&path).unwrap();
     for _ in 0..2 {
-        let Reserved::Granted(grant) = store.reserve(&[claim.clone()]).await.unwrap() else {
+        let Reserved::Granted(grant) = store.reserve(std::slice::from_ref(&claim)).await.unwrap()
+        else {
             panic!("refused");
         };
         if grant.standings[0].used == 0 && grant.standings[0].reserved == 100 {

@@ -19,6 +19,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use llm_exchange::BoxError;
 use retry_layer::{RetryHandle, RetryLayer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -29,6 +30,7 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
+    budgets::{self, Budgets},
     config::{Config, CostConfig, LedgerConfig, StoreConfig},
     proxy::{self, Proxy},
     report::{self, Reports},
@@ -65,6 +67,7 @@ pub struct Gateway {
     accepting: JoinHandle<bool>,
     retries: Option<RetryHandle>,
     books: Option<CostHandle>,
+    budgets: Option<Budgets>,
 }
 
 /// Why a gateway does not start.
@@ -79,6 +82,8 @@ pub enum StartError {
     Ledger(LedgerError),
     /// The store of the cache can't be set up.
     Cache(InvalidRedis),
+    /// The store of the budgets can't be set up.
+    Budget(BoxError),
     /// The TLS library can't be set up.
     Tls(rustls::Error),
 }
@@ -98,6 +103,7 @@ impl fmt::Display for StartError {
             ),
             Self::Ledger(error) => write!(f, "can't open the ledger of [cost]: {error}"),
             Self::Cache(error) => write!(f, "can't set up the store of [cache]: {error}"),
+            Self::Budget(error) => write!(f, "can't set up the store of [budget]: {error}"),
             Self::Tls(error) => write!(f, "can't set up TLS: {error}"),
         }
     }
@@ -110,6 +116,7 @@ impl std::error::Error for StartError {
             Self::Listen(_, error) => Some(error),
             Self::Ledger(error) => Some(error),
             Self::Cache(error) => Some(error),
+            Self::Budget(error) => Some(&**error),
             Self::Tls(error) => Some(error),
         }
     }
@@ -149,9 +156,15 @@ impl Gateway {
         };
         let books = reports.as_ref().map(|reports| reports.books.clone());
         let answers = open_cache(&mut config).map_err(StartError::Cache)?;
+        let budgets = budgets::open(&config).map_err(StartError::Budget)?;
         let tls = upstream::public_roots().map_err(StartError::Tls)?;
         let proxy = Proxy {
-            stack: stack::build(&config, answers.as_ref(), upstream::client(tls)),
+            stack: stack::build(
+                &config,
+                answers.as_ref(),
+                budgets.as_ref(),
+                upstream::client(tls),
+            ),
             providers: config.providers,
             routes: config.routes,
         };
@@ -176,6 +189,7 @@ impl Gateway {
             accepting,
             retries,
             books,
+            budgets,
         })
     }
 
@@ -208,6 +222,11 @@ impl Gateway {
                 waiting = books.stats().waiting,
                 "records are not in the ledger"
             );
+        }
+        if let Some(budgets) = &self.budgets
+            && !budgets.flush(LEDGER).await
+        {
+            tracing::error!("what calls spent is not in the store of [budget]");
         }
         ended
     }

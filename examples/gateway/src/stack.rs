@@ -9,7 +9,7 @@ use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{config::Config, upstream::Upstream};
+use crate::{budgets::Budgets, config::Config, upstream::Upstream};
 
 /// A call whose provider is chosen, through the layers.
 pub(crate) type Stack = BoxCloneSyncService<Request<Payload>, Response<Body>, BoxError>;
@@ -23,9 +23,14 @@ pub(crate) enum Answers {
 /// Puts the configured layers around the client, the innermost first:
 ///
 /// ```text
-/// caller → sse → cost → cache → fallback → retry → breaker → clocks of one attempt → prompt cache → client
+/// caller → sse → cost → cache → budget → fallback → retry → breaker → clocks of one attempt → prompt cache → client
 /// ```
-pub(crate) fn build(config: &Config, answers: Option<&Answers>, client: Upstream) -> Stack {
+pub(crate) fn build(
+    config: &Config,
+    answers: Option<&Answers>,
+    budgets: Option<&Budgets>,
+    client: Upstream,
+) -> Stack {
     let mut stack = client;
     let cache = config.cache.as_ref();
     stack = with(cache.and_then(|cache| cache.prompts.as_ref()), stack);
@@ -33,6 +38,11 @@ pub(crate) fn build(config: &Config, answers: Option<&Answers>, client: Upstream
     stack = with(config.breaker.as_ref(), stack);
     stack = with(config.retry.as_ref(), stack);
     stack = with(config.fallback.as_ref(), stack);
+    stack = match budgets {
+        None => stack,
+        Some(Budgets::InMemory(layer)) => with(Some(layer), stack),
+        Some(Budgets::InRedis(layer)) => with(Some(layer), stack),
+    };
     stack = match answers {
         None => stack,
         Some(Answers::InMemory(layer)) => with(Some(layer), stack),

@@ -4,6 +4,7 @@
 //! [`Config`] and in `Config::from_toml`; the `stack` has the order.
 
 mod breaker;
+mod budget;
 mod cache;
 mod cost;
 mod error;
@@ -26,6 +27,7 @@ use toml::Spanned;
 pub use self::error::ConfigError;
 use self::{
     breaker::BreakerSection,
+    budget::BudgetSection,
     cache::CacheSection,
     cost::CostSection,
     error::fault,
@@ -36,6 +38,7 @@ use self::{
     sse::SseSection,
 };
 pub(crate) use self::{
+    budget::{BudgetConfig, BudgetStore},
     cache::{CacheConfig, StoreConfig},
     cost::{CostConfig, LedgerConfig},
     sse::SseConfig,
@@ -56,6 +59,7 @@ pub struct Config {
     pub(crate) cost: Option<CostConfig>,
     pub(crate) breaker: Option<BreakerLayer>,
     pub(crate) cache: Option<CacheConfig>,
+    pub(crate) budget: Option<BudgetConfig>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +76,7 @@ struct File {
     cost: Option<CostSection>,
     breaker: Option<BreakerSection>,
     cache: Option<CacheSection>,
+    budget: Option<BudgetSection>,
 }
 
 impl Config {
@@ -105,6 +110,7 @@ impl Config {
             cost,
             breaker: file.breaker.map(BreakerSection::layer).transpose()?,
             cache: file.cache.map(|section| section.read(&env)).transpose()?,
+            budget: file.budget.map(|section| section.read(&env)).transpose()?,
         })
     }
 

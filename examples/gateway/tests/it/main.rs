@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod breaker;
+mod budget;
 mod cache;
 mod calls;
 mod common;
