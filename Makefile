@@ -2,9 +2,11 @@
 
 CARGO ?= cargo
 VENV := .venv
+# those that are published, in the order of their dependencies
+CRATES := llm-exchange retry-layer sse-layer breaker-layer fallback-layer cache-layer cost-layer
 
 # A test whose server is not there is skipped, and says so; here it fails.
-.PHONY: test servers test-rust test-allocations test-sdk lint doc alone package bench fuzz clean
+.PHONY: test servers test-rust test-allocations test-sdk lint doc alone package msrv deny semver bench fuzz clean
 
 test: servers test-rust test-allocations test-sdk
 
@@ -42,24 +44,45 @@ doc:
 
 # Each published crate by itself, with no features and with all.
 alone:
-	for crate in llm-exchange retry-layer sse-layer breaker-layer fallback-layer cache-layer cost-layer; do \
+	for crate in $(CRATES); do \
 		$(CARGO) test -p $$crate --no-default-features || exit 1; \
 		$(CARGO) test -p $$crate --all-features || exit 1; \
 	done
 
+# What would be published, built from the archives alone.
 package:
-	$(CARGO) package --workspace --exclude testkit --exclude gateway --exclude fake-provider --exclude clients --allow-dirty
+	$(CARGO) package --all-features $(addprefix --package ,$(CRATES))
+
+# Each crate on the oldest Rust that it promises: its rust-version, or the workspace's.
+msrv:
+	for crate in $(CRATES); do \
+		version=$$(cat $$crate/Cargo.toml Cargo.toml | sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' | head -1); \
+		rustup toolchain list | grep -q "^$$version.0" || \
+			rustup toolchain install $$version.0 --profile minimal || exit 1; \
+		echo "$$crate on Rust $$version"; \
+		$(CARGO) +$$version.0 check --all-features --package $$crate || exit 1; \
+	done
+
+# Needs cargo-deny. Advisories are asked for where there is a network: cargo deny check advisories
+deny:
+	$(CARGO) deny check licenses bans sources
+
+# Needs cargo-semver-checks. BASE: the commit to compare with.
+BASE ?= main
+semver:
+	$(CARGO) semver-checks $(addprefix --package ,$(CRATES)) --baseline-rev $(BASE)
 
 bench:
 	$(CARGO) bench -p llm-exchange -p retry-layer -p sse-layer -p fallback-layer -p cost-layer --benches
 	$(CARGO) run -q -p testkit --bin bench-table
 
-# One target for a minute: make fuzz TARGET=sse (sse, meter, grpc, ndjson, elements, event_stream, paths,
+# One target for a minute: make fuzz TARGET=sse SECONDS=60 (sse, meter, grpc, ndjson, elements, event_stream, paths,
 # errors, streams). What it finds goes into corpus/, seeds/ stays.
 TARGET ?= sse
+SECONDS ?= 60
 fuzz:
 	cd llm-exchange && mkdir -p fuzz/corpus/$(TARGET) && $(CARGO) +nightly fuzz run $(TARGET) \
-		fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET) -- -max_total_time=60
+		fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET) -- -max_total_time=$(SECONDS)
 
 clean:
 	$(CARGO) clean

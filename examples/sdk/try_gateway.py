@@ -6,11 +6,13 @@ Exit code 0 if all passed.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -29,12 +31,13 @@ def check(function):
 class Gateway:
     """The gateway's binary on a free port."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, arguments=(), environment=()):
+        self.binary = binary
         self.process = subprocess.Popen(
-            [binary, "--listen", "127.0.0.1:0"],
+            [binary, "--listen", "127.0.0.1:0", *arguments],
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "RUST_LOG": "warn"},
+            env={**os.environ, **dict(environment), "RUST_LOG": "warn"},
         )
         self.url = None
         for line in self.process.stdout:
@@ -189,6 +192,48 @@ def anthropic_understands_our_errors(gateway):
         assert error.body["error"]["type"] == "invalid_request_error", error.body
     else:
         raise AssertionError("a call without a model was taken")
+
+
+@contextlib.contextmanager
+def with_keys(behind):
+    """A gateway that knows its callers, in front of another one."""
+    environment = {"GATEWAY_KEYS": "alice=sk-test,bob=sk-ant", "UPSTREAM_KEY": "sk-upstream"}
+    config = f"""
+        [[provider]]
+        name = "behind"
+        base_url = "{behind.url}"
+        api_key_env = "UPSTREAM_KEY"
+        [auth]
+        keys_env = "GATEWAY_KEYS"
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(config)
+        file.flush()
+        gateway = Gateway(behind.binary, ["--config", file.name], environment)
+        try:
+            yield gateway
+        finally:
+            gateway.stop()
+
+
+@check
+def callers_with_a_key_are_let_in_and_others_raise_authentication_errors(gateway):
+    with with_keys(gateway) as known:
+        openai_normal(known)
+        openai_streamed(known)
+        anthropic_normal(known)
+        anthropic_streamed(known)
+        for ask, error in [
+            (lambda: openai_normal(known), openai.AuthenticationError),
+            (lambda: anthropic_normal(known), anthropic.AuthenticationError),
+        ]:
+            known.openai.api_key = known.anthropic.api_key = "sk-of-nobody"
+            try:
+                ask()
+            except error as refused:
+                assert "sk-of-nobody" not in str(refused), refused
+            else:
+                raise AssertionError("a key of nobody was taken")
 
 
 def main():

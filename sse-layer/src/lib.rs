@@ -8,7 +8,7 @@ mod tell;
 mod timeout;
 mod whole;
 
-pub use llm_exchange::{sse, stream};
+pub use llm_exchange::{Dialect, sse, stream};
 
 pub use self::{
     relay::{Abandon, Drain, Sse, SseBody, SseFuture, SseLayer},

@@ -42,7 +42,11 @@ pub(crate) fn open(config: &Config) -> Result<Option<Budgets>, BoxError> {
 }
 
 fn layer<S: Store>(config: &Config, store: S) -> BudgetLayer<S> {
-    let layer = BudgetLayer::new(store).anonymous(ANONYMOUS);
+    let mut layer = BudgetLayer::new(store);
+    // with it there are none
+    if config.auth.is_none() {
+        layer = layer.anonymous(ANONYMOUS);
+    }
     let Some(budget) = &config.budget else {
         return layer;
     };

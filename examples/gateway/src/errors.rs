@@ -3,7 +3,7 @@
 use std::{error::Error, io};
 
 use axum::body::Body;
-use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use hyper_util::client::legacy;
 use llm_exchange::{BoxError, Dialect, ErrorAnswer, Unreadable};
 
@@ -23,7 +23,13 @@ pub(crate) fn dialect(uri: &Uri, headers: &HeaderMap) -> Option<Dialect> {
 }
 
 pub(crate) fn response(answer: ErrorAnswer, dialect: Option<Dialect>) -> Response<Body> {
-    answer.into_response::<Body>(dialect).map(Body::new)
+    let mut response = answer.into_response::<Body>(dialect).map(Body::new);
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer");
+        let name = header::WWW_AUTHENTICATE;
+        response.headers_mut().insert(name, bearer);
+    }
+    response
 }
 
 pub(crate) fn not_found() -> ErrorAnswer {
@@ -55,6 +61,22 @@ pub(crate) fn foreign_page() -> ErrorAnswer {
         StatusCode::FORBIDDEN,
         "origin_not_allowed",
         "a web page of another origin may not use the key of this gateway",
+    )
+}
+
+pub(crate) fn no_key() -> ErrorAnswer {
+    ErrorAnswer::new(
+        StatusCode::UNAUTHORIZED,
+        "invalid_api_key",
+        "the call has no key that this gateway knows",
+    )
+}
+
+pub(crate) fn no_user() -> ErrorAnswer {
+    ErrorAnswer::new(
+        StatusCode::UNAUTHORIZED,
+        "user_required",
+        "the call does not say whose it is: the proxy in front of this gateway names one user",
     )
 }
 

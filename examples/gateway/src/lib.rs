@@ -29,6 +29,7 @@
 
 #![forbid(unsafe_code)]
 
+mod auth;
 mod budgets;
 mod config;
 pub mod demo;

@@ -13,6 +13,7 @@ use llm_exchange::{Call, Dialect, Payload, Unreadable, Watch};
 use tower::ServiceExt;
 
 use crate::{
+    auth::Auth,
     errors, headers,
     log::CallLog,
     priced,
@@ -28,6 +29,7 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// What every call needs.
 pub(crate) struct Proxy {
+    pub(crate) auth: Option<Auth>,
     pub(crate) providers: Vec<Provider>,
     pub(crate) routes: Routes,
     pub(crate) stack: Stack,
@@ -42,7 +44,7 @@ pub(crate) async fn proxy(State(proxy): State<Arc<Proxy>>, request: Request) -> 
 }
 
 impl Proxy {
-    async fn answer(&self, request: Request, log: &mut CallLog) -> Response {
+    async fn answer(&self, mut request: Request, log: &mut CallLog) -> Response {
         let path = request.uri().path();
         let dialect = errors::dialect(request.uri(), request.headers());
         let refuse = |answer, body| {
@@ -68,6 +70,13 @@ impl Proxy {
         if has_keys && headers::is_from_foreign_page(request.headers()) {
             return refuse(errors::foreign_page(), request.into_body());
         }
+
+        let user = match self.auth.as_ref().map(|auth| auth.admit(&mut request)) {
+            // of a stranger nothing is read
+            Some(Err(stranger)) => return refuse(stranger, request.into_body()),
+            Some(Ok(user)) => Some(user),
+            None => None,
+        };
 
         let (parts, body) = request.into_parts();
         // only what may have to be kept is limited; uploads of files stream through
@@ -111,6 +120,9 @@ impl Proxy {
         // each connection has its own; the client refuses HTTP/2 where the provider has 1.1
         *request.version_mut() = Version::HTTP_11;
         *request.extensions_mut() = Extensions::new();
+        if let Some(user) = user {
+            request.extensions_mut().insert(user);
+        }
         let grpc = upstream::is_grpc(request.headers());
         headers::clean_request(request.headers_mut());
         if grpc {

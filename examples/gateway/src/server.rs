@@ -30,6 +30,7 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
+    auth::Auth,
     budgets::{self, Budgets},
     config::{Config, CostConfig, LedgerConfig, StoreConfig},
     proxy::{self, Proxy},
@@ -94,8 +95,9 @@ impl fmt::Display for StartError {
             Self::OpenKeys(addr) => write!(
                 f,
                 "other machines may reach {addr}, the gateway does not know its callers, and with \
-                 api_key_env whoever reaches it spends on your key: listen on 127.0.0.1 behind a \
-                 proxy that authenticates, or remove api_key_env so that callers bring their own keys"
+                 api_key_env whoever reaches it spends on your key: give callers keys of the \
+                 gateway's (keys_env in [auth]), listen on 127.0.0.1 behind a proxy that \
+                 authenticates, or remove api_key_env so that callers bring their own keys"
             ),
             Self::Listen(addr, error) => write!(
                 f,
@@ -127,12 +129,19 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// The address is not a loopback address and a provider has a key of ours; it can't be listened
-    /// on; or TLS can't be set up.
+    /// The address is not a loopback address and a provider has a key of ours, but callers need none;
+    /// it can't be listened on; the ledger or the cache's store can't be opened; or TLS can't be set up.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
+        let is_local = config.listen.ip().is_loopback();
         let exposed = config.providers.iter().any(|provider| provider.has_key());
-        if exposed && !config.listen.ip().is_loopback() {
+        let has_keys = config.auth.as_ref().is_some_and(Auth::has_keys);
+        if exposed && !is_local && !has_keys {
             return Err(StartError::OpenKeys(config.listen));
+        }
+        if !is_local && config.auth.is_some() && !has_keys {
+            tracing::warn!(
+                "whoever reaches the gateway may call as any user: user_header needs a proxy in front"
+            );
         }
         for provider in &config.providers {
             if provider.exposes_key() {
@@ -150,7 +159,7 @@ impl Gateway {
                 Some(Reports {
                     books: cost.layer.handle(),
                     token: cost.admin_token.clone(),
-                    is_local: config.listen.ip().is_loopback(),
+                    is_local,
                 })
             }
         };
@@ -165,6 +174,7 @@ impl Gateway {
                 budgets.as_ref(),
                 upstream::client(tls),
             ),
+            auth: config.auth,
             providers: config.providers,
             routes: config.routes,
         };

@@ -6,7 +6,10 @@ use cost_layer::{CostLayer, Prices};
 use llm_exchange::Money;
 use serde::Deserialize;
 
-use super::{ConfigError, value::dollars};
+use super::{
+    ConfigError,
+    value::{dollars, variable},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,9 +63,7 @@ impl CostSection {
     ) -> Result<CostConfig, ConfigError> {
         let fault = |what: String| ConfigError(format!("[cost] {what}"));
         let variable = |key: &str, name: &str| {
-            let value = env(name).map(|value| value.trim().to_owned());
-            let value = value.filter(|value| !value.is_empty());
-            value.ok_or_else(|| fault(format!("{key}: the variable {name} is not set")))
+            variable(name, env).map_err(|why| fault(format!("{key}: {why}")))
         };
         let prices = match &self.prices {
             None => Prices::builtin(),
@@ -115,7 +116,10 @@ mod tests {
             ("ledger = \"postgres\"", "[cost] ledger_url_env: is needed"),
             ("ledger = \"excel\"", "unknown variant"),
             ("prices = \"/none.json\"", "[cost] prices: /none.json"),
-            ("admin_token_env = \"NONE\"", "the variable NONE is not set"),
+            (
+                "admin_token_env = \"NONE\"",
+                "the environment variable NONE is not set",
+            ),
         ] {
             let text = error(&text(lines));
             assert!(text.contains(says), "{lines}: {text}");

@@ -3,6 +3,7 @@
 //! One file for each section. A layer that is added adds its file here, and its line in `File`, in
 //! [`Config`] and in `Config::from_toml`; the `stack` has the order.
 
+mod auth;
 mod breaker;
 mod budget;
 mod cache;
@@ -26,6 +27,7 @@ use toml::Spanned;
 
 pub use self::error::ConfigError;
 use self::{
+    auth::AuthSection,
     breaker::BreakerSection,
     budget::BudgetSection,
     cache::CacheSection,
@@ -43,7 +45,7 @@ pub(crate) use self::{
     cost::{CostConfig, LedgerConfig},
     sse::SseConfig,
 };
-use crate::{provider::Provider, routes::Routes};
+use crate::{auth::Auth, provider::Provider, routes::Routes};
 
 /// What a gateway is to do: a file that was read and found to be right.
 ///
@@ -51,6 +53,7 @@ use crate::{provider::Provider, routes::Routes};
 #[derive(Debug)]
 pub struct Config {
     pub(crate) listen: SocketAddr,
+    pub(crate) auth: Option<Auth>,
     pub(crate) providers: Vec<Provider>,
     pub(crate) fallback: Option<FallbackLayer>,
     pub(crate) routes: Routes,
@@ -67,6 +70,7 @@ pub struct Config {
 struct File {
     #[serde(default, deserialize_with = "address")]
     listen: Option<SocketAddr>,
+    auth: Option<AuthSection>,
     #[serde(default)]
     provider: Vec<Spanned<ProviderSection>>,
     #[serde(default)]
@@ -81,7 +85,7 @@ struct File {
 
 impl Config {
     /// Reads the text of a configuration file. `env` looks an environment variable up; it is asked
-    /// for each `api_key_env`.
+    /// for each `api_key_env` and the like.
     ///
     /// # Errors
     ///
@@ -93,7 +97,9 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let file: File =
             toml::from_str(text).map_err(|error| fault(text, error.span(), error.message()))?;
-        let providers = providers(file.provider, text, &env)?;
+        let needs_keys = file.auth.as_ref().is_some_and(AuthSection::has_keys);
+        let providers = providers(file.provider, needs_keys, text, &env)?;
+        let auth = file.auth.map(|section| section.read(text, &env));
         let cost = file.cost.map(|section| section.read(&env)).transpose()?;
         let routes = match &cost {
             Some(cost) => routes(file.route, &providers, cost.layer.pricing(), text)?,
@@ -102,6 +108,7 @@ impl Config {
         let (fallback, routes) = routes.unzip();
         Ok(Self {
             listen: file.listen.unwrap_or(LISTEN),
+            auth: auth.transpose()?,
             providers,
             fallback,
             routes: routes.unwrap_or_default(),

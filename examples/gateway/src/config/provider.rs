@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ConfigError, error::fault};
+use super::{ConfigError, error::fault, value::variable};
 use crate::provider::{Provider, ProviderDialect, ProviderError};
 
 #[derive(Deserialize)]
@@ -18,9 +18,10 @@ pub(super) struct ProviderSection {
     dialect: ProviderDialect,
 }
 
-/// All of them, in the order of the file.
+/// All of them, in the order of the file. With `needs_keys` none may lack a key of its own.
 pub(super) fn providers(
     sections: Vec<Spanned<ProviderSection>>,
+    needs_keys: bool,
     text: &str,
     env: &impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<Provider>, ConfigError> {
@@ -33,6 +34,11 @@ pub(super) fn providers(
         let section = section.into_inner();
         if !names.insert(section.name.get_ref().clone()) {
             let message = "another provider has this name";
+            return Err(fault(text, Some(section.name.span()), message));
+        }
+        if needs_keys && section.api_key_env.is_none() {
+            let message = "it needs api_key_env: with keys_env in [auth] a caller's key is the gateway's \
+                           and never goes to a provider (one that asks for none takes any)";
             return Err(fault(text, Some(section.name.span()), message));
         }
         providers.push(section.provider(text, env)?);
@@ -53,9 +59,9 @@ impl ProviderSection {
             dialect,
         } = self;
         let key = match &api_key_env {
-            Some(variable) => {
-                let read = key(variable.get_ref(), env);
-                Some(read.map_err(|why| fault(text, Some(variable.span()), &why))?)
+            Some(name) => {
+                let read = variable(name.get_ref(), env);
+                Some(read.map_err(|why| fault(text, Some(name.span()), &why))?)
             }
             None => None,
         };
@@ -69,25 +75,6 @@ impl ProviderSection {
                 fault(text, Some(at), &error.to_string())
             },
         )
-    }
-}
-
-fn key(variable: &str, env: &impl Fn(&str) -> Option<String>) -> Result<String, String> {
-    let is_name = variable
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && variable
-            .bytes()
-            .next()
-            .is_some_and(|byte| !byte.is_ascii_digit());
-    if !is_name {
-        // it may be the key itself: it is not shown
-        return Err("it takes the name of an environment variable, not the key".into());
-    }
-    match env(variable) {
-        Some(key) if !key.trim().is_empty() => Ok(key.trim().to_owned()),
-        Some(_) => Err(format!("the environment variable {variable} is empty")),
-        None => Err(format!("the environment variable {variable} is not set")),
     }
 }
 

@@ -58,3 +58,26 @@ pub(super) fn dollars<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Mone
         .map(Some)
         .map_err(|_| D::Error::custom(format!("{dollars} is no amount of dollars")))
 }
+
+/// What an environment variable has, without the spaces around it.
+pub(super) fn variable(
+    name: &str,
+    env: &impl Fn(&str) -> Option<String>,
+) -> Result<String, String> {
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|byte| !byte.is_ascii_digit());
+    if !is_name {
+        // it may be the secret itself: it is not shown
+        return Err("it takes the name of an environment variable, not the key".into());
+    }
+    match env(name) {
+        Some(value) if !value.trim().is_empty() => Ok(value.trim().to_owned()),
+        Some(_) => Err(format!("the environment variable {name} is empty")),
+        None => Err(format!("the environment variable {name} is not set")),
+    }
+}

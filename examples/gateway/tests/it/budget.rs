@@ -40,6 +40,28 @@ async fn a_budget_that_is_used_up_is_answered_in_the_callers_dialect_and_the_pro
 }
 
 #[tokio::test]
+async fn each_user_of_auth_has_an_account() {
+    let house = house_with(
+        "api_key_env = \"OUR_KEY\"",
+        "[auth]\nkeys_env = \"GATEWAY_KEYS\"\n[budget]\nper_user_tokens_per_day = 400",
+    )
+    .await;
+    house.fake.on("gpt-4o", Behaviour::ok().deltas(150));
+    let ask = async |key: &str| {
+        let mut request = house.post(CHAT, chat("gpt-4o"));
+        let key = format!("Bearer {key}").parse().unwrap();
+        request.headers_mut().insert("authorization", key);
+        house.send(request).await.status().as_u16()
+    };
+    assert_eq!(ask("sk-a-4711").await, 200);
+    assert_eq!(ask("sk-a-4711").await, 429);
+    assert_eq!(ask("sk-b-4711").await, 200);
+    // another key of the same user
+    assert_eq!(ask("sk-b/new+").await, 429);
+    assert_eq!(ask("sk-of-nobody").await, 401);
+}
+
+#[tokio::test]
 async fn a_request_is_no_larger_than_it_may_be_and_the_provider_is_told() {
     let house = house_with("", "[budget]\nper_request_tokens = 600").await;
     house.fake.on("gpt-4o", Behaviour::ok().deltas(30));

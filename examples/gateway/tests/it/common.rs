@@ -25,6 +25,9 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// The key that the environment has, and no caller.
 pub(crate) const OUR_KEY: &str = "sk-ours-4711";
 
+/// The callers' keys.
+pub(crate) const GATEWAY_KEYS: &str = "alice=sk-a-4711,bob=sk-b-4711,bob=sk-b/new+";
+
 pub(crate) struct House {
     pub(crate) fake: FakeProvider,
     pub(crate) gateway: Gateway,
@@ -55,7 +58,12 @@ pub(crate) async fn start(text: &str) -> Gateway {
 }
 
 pub(crate) fn config(text: &str) -> Config {
-    Config::from_toml(text, |name| (name == "OUR_KEY").then(|| OUR_KEY.into())).unwrap()
+    let env = |name: &str| match name {
+        "OUR_KEY" => Some(OUR_KEY.into()),
+        "GATEWAY_KEYS" => Some(GATEWAY_KEYS.into()),
+        _ => None,
+    };
+    Config::from_toml(text, env).unwrap()
 }
 
 pub(crate) fn chat(model: &str) -> Value {
