@@ -9,6 +9,9 @@ use fake_provider::FakeProvider;
 #[path = "../../../breaker-layer/examples/one_layer.rs"]
 mod breaker;
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
+#[path = "../../../budget-layer/examples/one_layer.rs"]
+mod budget;
+#[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
 #[path = "../../../cache-layer/examples/one_layer.rs"]
 mod cache;
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
@@ -62,6 +65,14 @@ async fn one_layer_of_cache_asks_once() {
     let fake = FakeProvider::start().await.unwrap();
     let told = cache::call(&fake.url()).await.unwrap();
     assert_eq!(told, "miss, hit, hit rate 0.5");
+    assert_eq!(fake.log().len(), 1);
+}
+
+#[tokio::test]
+async fn one_layer_of_budget_refuses_what_is_not_left() {
+    let fake = FakeProvider::start().await.unwrap();
+    let told = budget::call(&fake.url()).await.unwrap();
+    assert_eq!(told, "200 429 429 0 left");
     assert_eq!(fake.log().len(), 1);
 }
 
