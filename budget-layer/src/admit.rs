@@ -65,8 +65,7 @@ where
     let (request, scopes) = budget.scopes(request, &call);
     let scopes = match scopes {
         Ok(scopes) => scopes,
-        Err(at) if budget.is_enforced() => return refuse(Why::Whose(&budget.limits[at])),
-        Err(_) => return Next::PassThrough(request),
+        Err(at) => return refuse(Why::Whose(&budget.limits[at])),
     };
     let mut plan = plan(budget, &request, &call);
     let host = host(&request);

@@ -206,7 +206,12 @@ impl<S> Budget<S> {
                 }
                 Whose::Other(..) => named(at).map(bounded).or_else(anonymous),
             };
-            let owner = owner.ok_or(at)?;
+            let owner = match owner {
+                Some(owner) => owner,
+                None if kept.enforced => return Err(at),
+                // it would refuse, but refuses nothing
+                None => continue,
+            };
             scopes.push((at, Scope::new(Arc::clone(&kept.name), owner)));
         }
         Ok(scopes)

@@ -121,8 +121,8 @@ impl fmt::Debug for Asked<'_> {
 }
 
 impl Limit {
-    /// For each call by itself, its further attempts included. A call that is larger is answered with a
-    /// 413.
+    /// For each call by itself, its further attempts included; it has no window. A call that is larger
+    /// is answered with a 413.
     pub const fn per_request() -> LimitFor {
         LimitFor::new(Whose::Request)
     }

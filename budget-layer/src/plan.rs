@@ -61,13 +61,18 @@ pub(crate) enum Holds {
     Nothing,
 }
 
+/// More than any answer is. Prices are asked for no more, so that none overflows by a number that a
+/// caller wrote.
+const MOST_OUTPUT: u64 = 1 << 32;
+
 /// What the first step of a stream is at least.
 const STEP: u64 = 1_024;
 
 impl Plan {
     pub(crate) fn new(wish: &Wish, rules: &Rules, expected: Expected) -> Self {
         let tells = rules.tells_provider && wish.can_be_told;
-        let (least, most, holds) = match wish.cap {
+        let cap = wish.cap.map(|cap| cap.min(MOST_OUTPUT));
+        let (least, most, holds) = match cap {
             Some(cap) if tells => (cap.min(rules.least_output), cap, Holds::ToldCap),
             Some(cap) => (cap, cap, Holds::OwnCap),
             None if wish.is_stream && !(rules.strict && tells) => {
@@ -78,6 +83,7 @@ impl Plan {
             None => {
                 let usual = expected.output.unwrap_or(0);
                 let most = rules.output_reserve.max(usual.saturating_mul(4));
+                let most = most.min(MOST_OUTPUT);
                 if tells {
                     (most.min(rules.least_output), most, Holds::ToldCap)
                 } else {
@@ -98,7 +104,8 @@ impl Plan {
 
     /// All choices together, at so many tokens each.
     pub(crate) const fn output(&self, each: u64) -> u64 {
-        each.saturating_mul(self.choices)
+        let all = each.saturating_mul(self.choices);
+        if all < MOST_OUTPUT { all } else { MOST_OUTPUT }
     }
 
     /// Whether the provider is to be told so many tokens, where the caller asked for `cap`.

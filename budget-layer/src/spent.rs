@@ -2,7 +2,7 @@
 
 use llm_exchange::{Call, End, LeftBehind, Meter, Purchase, Usage, Verdict};
 
-use crate::{amount::Unit, budget::Budget, plan::Plan};
+use crate::{account::MOST, amount::Unit, budget::Budget, plan::Plan};
 
 /// What one attempt used, and what it is priced by.
 pub(crate) struct Spent<'a> {
@@ -93,7 +93,7 @@ impl<'a> Spent<'a> {
     /// In the unit of a limit. `None`: the price is not known.
     pub(crate) fn amount<S>(&self, budget: &Budget<S>, unit: Unit) -> Option<u64> {
         if unit == Unit::Tokens {
-            return Some(self.usage.total());
+            return Some(self.usage.total().min(MOST));
         }
         if self.usage == Usage::default() {
             return Some(0);

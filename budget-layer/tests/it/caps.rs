@@ -104,6 +104,30 @@ async fn what_is_reserved_for_a_lowered_cap_is_never_more_than_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn numbers_that_no_answer_has_overflow_nothing() {
+    let layer = BudgetLayer::default()
+        .limit(Limit::per_user().daily().money(llm_exchange::Money::usd(1)))
+        .limit(Limit::per_request().tokens(5_000))
+        .priced_by(prices);
+    let script = Script::new().then_always(answered).collect_bodies();
+    for fields in [
+        r#""max_tokens":18446744073709551615,"#,
+        r#""max_tokens":1125899906842624,"n":1,"#,
+    ] {
+        let response = layer
+            .layer(script.clone())
+            .oneshot(chat(fields))
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200, "{fields}");
+        text(response).await;
+        assert!(sent(&script)["max_tokens"].as_u64().unwrap() <= 4_991);
+    }
+    let many = chat(r#""max_tokens":18446744073709551615,"n":4294967295,"#);
+    assert_eq!(ask(&layer, answered(), many).await, 413);
+}
+
+#[tokio::test(start_paused = true)]
 async fn less_than_the_least_answer_is_refused_but_not_a_call_that_asks_for_less() {
     let layer = daily(200);
     assert_eq!(ask(&layer, answered(), chat("")).await, 429);

@@ -173,6 +173,14 @@ async fn a_users_limit_without_a_user_is_refused_unless_the_anonymous_have_an_ac
         "budget_owner_unknown"
     );
 
+    // a limit that refuses nothing does not refuse that either
+    let layer = BudgetLayer::default()
+        .limit(Limit::for_all().daily().tokens(9_000))
+        .limit(Limit::per_user().daily().tokens(1).shadow());
+    assert_eq!(ask(&layer, answered(), nobody()).await, 200);
+    let all = account(&layer.handle(), "all-day-tokens", "").await;
+    assert_eq!(all, (150, 0));
+
     let layer = daily(9_000).anonymous("nobody");
     assert_eq!(ask(&layer, answered(), nobody()).await, 200);
     assert_eq!(account(&layer.handle(), DAY, "nobody").await, (150, 0));

@@ -177,6 +177,78 @@ async fn wherever_a_call_is_dropped_it_is_settled_once_and_nothing_stays_reserve
 }
 
 #[derive(Clone, Copy, Debug)]
+enum Interrupted {
+    CallerGone,
+    Reset,
+    EndedShort,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What was measured is the least that is charged, in two dialects, whoever ends the stream.
+    #[test]
+    fn an_interrupted_stream_is_never_charged_less_than_what_passed(
+        words in prop::collection::vec("[a-z]{1,12}", 1..40),
+        read in 0usize..40,
+        how in prop::sample::select(vec![
+            Interrupted::CallerGone, Interrupted::Reset, Interrupted::EndedShort,
+        ]),
+        counted in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let event = |word: &String| if counted {
+                format!("event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\" {word}\"}}}}\n\n")
+            } else {
+                format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\" {word}\"}}}}]}}\n\n")
+            };
+            let mut body = ScriptedBody::new();
+            if counted {
+                body = body.data("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":70,\"output_tokens\":1}}}\n\n");
+            }
+            body = words.iter().fold(body, |body, word| body.data(event(word)));
+            if let Interrupted::Reset = how {
+                body = body.error("reset");
+            }
+            let layer = daily(100_000);
+            let script = Script::new().then(Answer::stream(body));
+            let request = if counted {
+                let body = format!("{{\"model\":\"m\",\"max_tokens\":900,\"stream\":true,{PROMPT}}}");
+                post("https://a/v1/messages", &body)
+            } else {
+                stream()
+            };
+            let response = layer.layer(script).oneshot(request).await.unwrap();
+            let meter = llm_exchange::Meter::of(&response).unwrap().clone();
+            let mut body = response.into_body();
+            let frames = match how {
+                Interrupted::CallerGone => read,
+                _ => usize::MAX,
+            };
+            for _ in 0..frames {
+                match http_body_util::BodyExt::frame(&mut body).await {
+                    Some(Ok(_)) => {}
+                    _ => break,
+                }
+            }
+            drop(body);
+            let measured = meter.tokens();
+            let (used, reserved) = alice(&layer.handle()).await;
+            assert_eq!(reserved, 0);
+            let input = if counted { measured.input } else { INPUT };
+            assert!(used >= input.max(INPUT) + measured.output, "{used} {measured:?}");
+            assert!(used <= input.max(INPUT) + measured.output * 2 + 1, "{used} {measured:?}");
+            assert_eq!(layer.handle().stats().settled, 1);
+        });
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
 enum Fate {
     Answered,
     Failed,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use budget_layer::{BudgetLayer, Limit};
+use budget_layer::{BudgetLayer, Guarded, Limit, WhenAway};
 use bytes::Bytes;
 use http::Request;
 use http_body::Frame;
@@ -322,6 +322,28 @@ async fn a_stream_whose_store_goes_away_is_ended_where_its_reservation_ends() {
     assert!(passed.ends_with("data: [DONE]\n\n"));
     *store.mood.is_away.lock().unwrap() = false;
     assert_eq!(alice(&layer.handle()).await.1, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guarded_store_that_is_away_admits_if_it_is_told_to_and_hears_of_it_later() {
+    for (when_away, status) in [(WhenAway::Refuse, 503), (WhenAway::Admit, 200)] {
+        let store = Far::new(NOW);
+        let guarded = Guarded::new(store.clone()).when_away(when_away);
+        let layer = BudgetLayer::new(guarded).limit(Limit::per_user().daily().tokens(9_000));
+        *store.mood.is_away.lock().unwrap() = true;
+        let script = Script::new().then_always(answered);
+        let response = layer.layer(script.clone()).oneshot(chat("")).await.unwrap();
+        assert_eq!(response.status().as_u16(), status);
+        text(response).await;
+        *store.mood.is_away.lock().unwrap() = false;
+        tokio::time::advance(SECOND * 5).await;
+        let response = layer.layer(script.clone()).oneshot(chat("")).await.unwrap();
+        text(response).await;
+        // both, or the one that was sent
+        assert_eq!(script.calls(), if status == 200 { 2 } else { 1 });
+        let used = alice(&layer.handle()).await;
+        assert_eq!(used, (150 * script.calls() as u64, 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]
