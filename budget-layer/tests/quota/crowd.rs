@@ -83,7 +83,7 @@ async fn more_than_so_many_do_not_wait() {
     let service = service(&layer, &script);
     call(&service, chat()).await;
     let calls = join_all((0..50).map(|_| call(&service, chat()))).await;
-    let refused = calls.iter().filter(|call| **call == (429, SECOND * 0));
+    let refused = calls.iter().filter(|call| **call == (429, AT_ONCE));
     assert_eq!((refused.count(), script.calls()), (20, 31));
 }
 
@@ -172,8 +172,7 @@ async fn run(tells: Tells, per_second: usize, arrivals: &[u64]) -> usize {
     });
     join_all(callers).await;
     assert!(layer.handle().held().iter().all(|held| held.waiting == 0));
-    let throttled = *provider.throttled.lock().unwrap();
-    throttled
+    *provider.throttled.lock().unwrap()
 }
 
 /// The same without the layer.
@@ -185,8 +184,7 @@ async fn run_without(per_second: usize, arrivals: &[u64]) -> usize {
         provider.clone().oneshot(request).await.unwrap();
     });
     join_all(callers).await;
-    let throttled = *provider.throttled.lock().unwrap();
-    throttled
+    *provider.throttled.lock().unwrap()
 }
 
 #[test]
