@@ -245,6 +245,25 @@ async fn what_is_owed_is_booked_when_the_store_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_charge_without_a_reservation_is_kept_until_the_store_is_back() {
+    let (moody, store) = world(WhenAway::Refuse);
+    store.charge(&ten());
+    assert_eq!(read(&moody.inner, &ten()[0]).await.used, 10);
+    moody.is(Mood::Fails);
+    for _ in 0..3 {
+        try_one(&store, &ten()).await;
+    }
+    store.charge(&ten());
+    store.charge(&ten());
+    assert_eq!(store.owed(), 1);
+    assert_eq!(read(&moody.inner, &ten()[0]).await.used, 10);
+    moody.is(Mood::Answers);
+    sleep(PAUSE).await;
+    assert!(try_one(&store, &ten()).await.1);
+    assert_eq!(read(&moody.inner, &ten()[0]).await.used, 40);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_without_room_is_not_away() {
     let full = Moody::new(MemoryStore::max_scopes(1));
     let store = Guarded::new(full);
