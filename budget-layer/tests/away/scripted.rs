@@ -214,6 +214,23 @@ async fn while_it_is_away_calls_are_admitted_by_what_this_process_spent_since_an
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_it_is_away_what_a_call_did_not_use_is_there_for_others() {
+    let (moody, store) = world(WhenAway::Admit);
+    moody.is(Mood::Fails);
+    let mut admitted = 0;
+    while let Ok(Reserved::Granted(grant)) = store.reserve(&ten()).await {
+        store.settle(grant.reservation, &[4]);
+        admitted += 1;
+    }
+    // 248 times 4, and 8 of 1,000 are too few for the next
+    assert_eq!(admitted, 248);
+    let Ok(Reserved::Refused(refused)) = store.reserve(&ten()).await else {
+        panic!("admitted");
+    };
+    assert_eq!(refused.standings[0].used, 992);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_began_while_it_was_away_and_ended_when_it_was_back_is_booked_then() {
     let (moody, store) = world(WhenAway::Admit);
     moody.is(Mood::Fails);

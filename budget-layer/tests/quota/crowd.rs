@@ -220,3 +220,27 @@ async fn a_crowd_at_ten_times_the_limit_is_throttled_a_third_as_often_as_without
         assert!(throttled < without / 3, "{tells:?}: {throttled}");
     }
 }
+
+/// On several threads, in real time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_several_threads_everybody_gets_an_answer_and_no_place_is_lost() {
+    let provider = provider(Tells::Delay, 150);
+    let layer = ProviderQuotaLayer::new().max_wait(SECOND * 30);
+    let service = layer.layer(provider.clone());
+    let callers: Vec<_> = (0..300)
+        .map(|_| {
+            let service = service.clone();
+            tokio::spawn(async move {
+                let response = service.oneshot(chat()).await.unwrap();
+                response.status().as_u16()
+            })
+        })
+        .collect();
+    let mut answered = 0;
+    for caller in callers {
+        answered += usize::from(caller.await.unwrap() == 200);
+    }
+    let throttled = *provider.throttled.lock().unwrap();
+    assert_eq!(answered + throttled, 300);
+    assert!(layer.handle().held().iter().all(|held| held.waiting == 0));
+}
