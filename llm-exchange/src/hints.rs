@@ -1,7 +1,7 @@
 use std::cell::LazyCell;
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
+use http::{HeaderMap, header::AsHeaderName};
 
 use crate::WallClock;
 
@@ -20,7 +20,7 @@ pub(crate) mod wish;
 /// answer has decided before that it is one to wait for.
 ///
 /// ```
-/// use http::HeaderMap;
+/// use http::{HeaderMap, header::AsHeaderName};
 /// use llm_exchange::{Delay, Hints, WallClock};
 /// use std::time::Duration;
 ///
@@ -147,7 +147,11 @@ impl Pushback {
 }
 
 /// The first value of a header that `read` accepts; values that are not ASCII are passed over.
-fn first<T>(headers: &HeaderMap, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+fn first<T>(
+    headers: &HeaderMap,
+    name: impl AsHeaderName,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
     let texts = headers
         .get_all(name)
         .into_iter()

@@ -262,9 +262,8 @@ async fn wait(place: Place, size: u64, until: Option<Instant>) -> Result<Pass, D
     let is_late = |then: Instant| until.is_some_and(|until| then >= until);
     let mut follows = false;
     loop {
-        // listens before it asks: a change in between is not missed
+        // listens before it asks, polled or not: a change in between is not missed
         let mut moved = pin!(gate.moved.notified());
-        moved.as_mut().enable();
         let now = Instant::now();
         let wake = match gate.ask(size, now, follows) {
             Asked::Pass(pass) => return Ok(pass),

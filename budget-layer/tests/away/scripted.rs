@@ -214,6 +214,23 @@ async fn while_it_is_away_calls_are_admitted_by_what_this_process_spent_since_an
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_it_is_away_what_a_call_did_not_use_is_there_for_others() {
+    let (moody, store) = world(WhenAway::Admit);
+    moody.is(Mood::Fails);
+    let mut admitted = 0;
+    while let Ok(Reserved::Granted(grant)) = store.reserve(&ten()).await {
+        store.settle(grant.reservation, &[4]);
+        admitted += 1;
+    }
+    // 248 times 4, and 8 of 1,000 are too few for the next
+    assert_eq!(admitted, 248);
+    let Ok(Reserved::Refused(refused)) = store.reserve(&ten()).await else {
+        panic!("admitted");
+    };
+    assert_eq!(refused.standings[0].used, 992);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_began_while_it_was_away_and_ended_when_it_was_back_is_booked_then() {
     let (moody, store) = world(WhenAway::Admit);
     moody.is(Mood::Fails);
@@ -242,6 +259,25 @@ async fn what_is_owed_is_booked_when_the_store_is_dropped() {
     }
     drop(store);
     assert_eq!(read(&moody.inner, &ten()[0]).await.used, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_charge_without_a_reservation_is_kept_until_the_store_is_back() {
+    let (moody, store) = world(WhenAway::Refuse);
+    store.charge(&ten());
+    assert_eq!(read(&moody.inner, &ten()[0]).await.used, 10);
+    moody.is(Mood::Fails);
+    for _ in 0..3 {
+        try_one(&store, &ten()).await;
+    }
+    store.charge(&ten());
+    store.charge(&ten());
+    assert_eq!(store.owed(), 1);
+    assert_eq!(read(&moody.inner, &ten()[0]).await.used, 10);
+    moody.is(Mood::Answers);
+    sleep(PAUSE).await;
+    assert!(try_one(&store, &ten()).await.1);
+    assert_eq!(read(&moody.inner, &ten()[0]).await.used, 40);
 }
 
 #[tokio::test(start_paused = true)]

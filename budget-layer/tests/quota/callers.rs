@@ -83,7 +83,7 @@ async fn who_was_sent_to_nobody_leaves_the_turn_too() {
         .then(throttled(1_000))
         .then(throttled(8_000))
         .then_always(answered);
-    let inner = ProviderQuotaLayer::new().max_wait(SECOND * 0);
+    let inner = ProviderQuotaLayer::new().max_wait(AT_ONCE);
     let handle = inner.handle();
     let service = ProviderQuotaLayer::new().layer(inner.layer(script));
     let status = async || {

@@ -12,6 +12,7 @@ pub use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, ServiceExt};
 
 pub const SECOND: Duration = Duration::from_secs(1);
+pub const AT_ONCE: Duration = Duration::ZERO;
 
 pub const CHAT: &str =
     r#"{"model":"gpt-6-sol","messages":[{"role":"user","content":"hi"}],"max_tokens":10}"#;

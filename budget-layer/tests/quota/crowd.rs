@@ -83,7 +83,7 @@ async fn more_than_so_many_do_not_wait() {
     let service = service(&layer, &script);
     call(&service, chat()).await;
     let calls = join_all((0..50).map(|_| call(&service, chat()))).await;
-    let refused = calls.iter().filter(|call| **call == (429, SECOND * 0));
+    let refused = calls.iter().filter(|call| **call == (429, AT_ONCE));
     assert_eq!((refused.count(), script.calls()), (20, 31));
 }
 
@@ -172,8 +172,7 @@ async fn run(tells: Tells, per_second: usize, arrivals: &[u64]) -> usize {
     });
     join_all(callers).await;
     assert!(layer.handle().held().iter().all(|held| held.waiting == 0));
-    let throttled = *provider.throttled.lock().unwrap();
-    throttled
+    *provider.throttled.lock().unwrap()
 }
 
 /// The same without the layer.
@@ -185,8 +184,7 @@ async fn run_without(per_second: usize, arrivals: &[u64]) -> usize {
         provider.clone().oneshot(request).await.unwrap();
     });
     join_all(callers).await;
-    let throttled = *provider.throttled.lock().unwrap();
-    throttled
+    *provider.throttled.lock().unwrap()
 }
 
 #[test]
@@ -221,4 +219,28 @@ async fn a_crowd_at_ten_times_the_limit_is_throttled_a_third_as_often_as_without
         let throttled = run(tells, 10, &arrivals).await;
         assert!(throttled < without / 3, "{tells:?}: {throttled}");
     }
+}
+
+/// On several threads, in real time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_several_threads_everybody_gets_an_answer_and_no_place_is_lost() {
+    let provider = provider(Tells::Delay, 150);
+    let layer = ProviderQuotaLayer::new().max_wait(SECOND * 30);
+    let service = layer.layer(provider.clone());
+    let callers: Vec<_> = (0..300)
+        .map(|_| {
+            let service = service.clone();
+            tokio::spawn(async move {
+                let response = service.oneshot(chat()).await.unwrap();
+                response.status().as_u16()
+            })
+        })
+        .collect();
+    let mut answered = 0;
+    for caller in callers {
+        answered += usize::from(caller.await.unwrap() == 200);
+    }
+    let throttled = *provider.throttled.lock().unwrap();
+    assert_eq!(answered + throttled, 300);
+    assert!(layer.handle().held().iter().all(|held| held.waiting == 0));
 }

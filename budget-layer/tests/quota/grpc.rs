@@ -37,12 +37,12 @@ async fn a_throttled_call_holds_the_next_back_for_what_its_details_or_the_pushba
             status("8").header("grpc-retry-pushback-ms", "250"),
             SECOND / 4,
         ),
-        (status("8"), SECOND * 0),
+        (status("8"), AT_ONCE),
         (
             status("13").header("grpc-retry-pushback-ms", "250"),
-            SECOND * 0,
+            AT_ONCE,
         ),
-        (status("0"), SECOND * 0),
+        (status("0"), AT_ONCE),
     ] {
         let script = Script::new().then(first).then_always(|| status("0"));
         let service = service(&ProviderQuotaLayer::new(), &script);

@@ -18,7 +18,7 @@ async fn a_call_waits_until_the_time_that_the_provider_asked_for_is_over() {
     advance(SECOND / 2).await;
     assert_eq!(call(&service, chat()).await, (200, SECOND * 3 / 2));
     assert_eq!(script.calls(), 2);
-    assert_eq!(call(&service, chat()).await, (200, SECOND * 0));
+    assert_eq!(call(&service, chat()).await, (200, AT_ONCE));
 }
 
 #[tokio::test(start_paused = true)]
@@ -28,7 +28,7 @@ async fn what_would_wait_too_long_is_refused_at_once_with_the_true_delay() {
     advance(SECOND * 15 + SECOND / 2).await;
     let start = Instant::now();
     let response = send(&service, chat()).await;
-    assert_eq!(start.elapsed(), SECOND * 0);
+    assert_eq!(start.elapsed(), AT_ONCE);
     assert_eq!(response.status(), 429);
     assert_eq!(header(&response, "retry-after"), Some("45"));
     assert_eq!(header(&response, "retry-after-ms"), Some("44500"));
@@ -62,9 +62,9 @@ async fn in_anthropics_dialect_the_refusal_is_anthropics() {
 #[tokio::test(start_paused = true)]
 async fn by_setting_nobody_waits() {
     let script = Script::new().then(throttled(10)).then_always(answered);
-    let service = service(&ProviderQuotaLayer::new().max_wait(SECOND * 0), &script);
+    let service = service(&ProviderQuotaLayer::new().max_wait(AT_ONCE), &script);
     call(&service, chat()).await;
-    assert_eq!(call(&service, chat()).await, (429, SECOND * 0));
+    assert_eq!(call(&service, chat()).await, (429, AT_ONCE));
     advance(SECOND / 100).await;
     assert_eq!(call(&service, chat()).await.0, 200);
     assert_eq!(script.calls(), 2);
@@ -74,8 +74,8 @@ async fn by_setting_nobody_waits() {
 async fn a_call_never_waits_past_its_own_deadline() {
     let (script, service) = after(throttled(5_000));
     call(&service, chat()).await;
-    assert_eq!(call_until(&service, SECOND * 3).await, (429, SECOND * 0));
-    assert_eq!(call_until(&service, SECOND * 5).await, (429, SECOND * 0));
+    assert_eq!(call_until(&service, SECOND * 3).await, (429, AT_ONCE));
+    assert_eq!(call_until(&service, SECOND * 5).await, (429, AT_ONCE));
     assert_eq!(call_until(&service, SECOND * 6).await, (200, SECOND * 5));
     assert_eq!(script.calls(), 2);
 }
@@ -111,7 +111,7 @@ async fn other_failures_hold_nobody_back() {
     ] {
         let (_, service) = after(first);
         call(&service, chat()).await;
-        assert_eq!(call(&service, chat()).await, (200, SECOND * 0));
+        assert_eq!(call(&service, chat()).await, (200, AT_ONCE));
     }
 }
 
@@ -153,11 +153,7 @@ async fn what_no_header_can_mean_holds_nobody_back() {
         });
         let (_, service) = after(first);
         call(&service, chat()).await;
-        assert_eq!(
-            call(&service, chat()).await,
-            (200, SECOND * 0),
-            "{headers:?}"
-        );
+        assert_eq!(call(&service, chat()).await, (200, AT_ONCE), "{headers:?}");
     }
 }
 
@@ -168,7 +164,7 @@ async fn when_no_call_is_left_the_next_waits_until_one_could_have_become_free() 
         .header("x-ratelimit-remaining-requests", "0")
         .header("x-ratelimit-reset-requests", "1m0s");
     let (script, service) = after(spent);
-    assert_eq!(call(&service, chat()).await, (200, SECOND * 0));
+    assert_eq!(call(&service, chat()).await, (200, AT_ONCE));
     let (one, other) = tokio::join!(call(&service, chat()), call(&service, chat()));
     let (first, second) = (one.min(other), one.max(other));
     assert_eq!((first, second), ((200, SECOND), (200, SECOND * 2)));
@@ -216,7 +212,7 @@ async fn where_tokens_were_left_only_calls_as_large_wait() {
         .header("x-ratelimit-reset-tokens", "40s");
     let (_, service) = after(some_left);
     assert_eq!(call(&service, large()).await.0, 429);
-    assert_eq!(call(&service, chat()).await, (200, SECOND * 0));
+    assert_eq!(call(&service, chat()).await, (200, AT_ONCE));
     assert_eq!(call(&service, large()).await, (200, SECOND * 4));
     // and all where none were
     let none_left = throttled(4_000)
@@ -240,7 +236,7 @@ async fn nothing_is_believed_for_longer_than_set() {
         let response = send(&service, chat()).await;
         assert_eq!(header(&response, "retry-after"), Some("60"), "{ages}");
         advance(SECOND * 60).await;
-        assert_eq!(call(&service, chat()).await, (200, SECOND * 0));
+        assert_eq!(call(&service, chat()).await, (200, AT_ONCE));
     }
 }
 
@@ -259,6 +255,6 @@ async fn what_is_no_llm_call_goes_through_a_closed_gate() {
     let (script, service) = after(throttled(60_000));
     call(&service, chat()).await;
     let files = post("https://api.example/v1/files", "{}");
-    assert_eq!(call(&service, files).await, (200, SECOND * 0));
+    assert_eq!(call(&service, files).await, (200, AT_ONCE));
     assert_eq!(script.calls(), 2);
 }

@@ -76,7 +76,7 @@ async fn the_handle_shows_what_is_held_back_and_no_credential_and_opens_it() {
         );
     }
     handle.open();
-    assert_eq!(call(&service, first).await, (200, SECOND * 0));
+    assert_eq!(call(&service, first).await, (200, AT_ONCE));
     assert!(handle.held().is_empty());
 }
 

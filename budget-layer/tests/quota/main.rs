@@ -1,5 +1,5 @@
 //! The provider's own rate limits: what is held back, for whom, and until when.
-#![allow(unreachable_pub)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod callers;
 mod common;

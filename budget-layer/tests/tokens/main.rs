@@ -1,4 +1,5 @@
 //! Counting the tokens of prompts.
+#![allow(clippy::unwrap_used)]
 
 mod counts;
 #[cfg(feature = "exact-tokens")]

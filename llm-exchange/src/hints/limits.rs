@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::{first, http_date, wish};
 use crate::WallClock;
@@ -15,7 +15,7 @@ use crate::WallClock;
 /// send for "unknown".
 ///
 /// ```
-/// use http::HeaderMap;
+/// use http::{HeaderMap, HeaderName};
 /// use llm_exchange::{LimitOf, RateLimit, WallClock};
 /// use std::time::Duration;
 ///
@@ -58,19 +58,24 @@ pub enum LimitOf {
 /// The headers of a limit: all of it, what is left, when it is whole again.
 struct Names {
     of: LimitOf,
-    limit: &'static str,
-    remaining: &'static str,
-    reset: &'static str,
+    limit: HeaderName,
+    remaining: HeaderName,
+    reset: HeaderName,
 }
 
 macro_rules! names {
     ($($of:ident: $limit:literal, $remaining:literal, $reset:literal;)*) => {
-        [$(Names { of: LimitOf::$of, limit: $limit, remaining: $remaining, reset: $reset }),*]
+        [$(Names {
+            of: LimitOf::$of,
+            limit: HeaderName::from_static($limit),
+            remaining: HeaderName::from_static($remaining),
+            reset: HeaderName::from_static($reset),
+        }),*]
     };
 }
 
 #[rustfmt::skip]
-const ALL: [Names; 10] = names! {
+static ALL: [Names; 10] = names! {
     Requests: "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests";
     Tokens: "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens";
     Requests: "x-ratelimit-limit-requests-day", "x-ratelimit-remaining-requests-day", "x-ratelimit-reset-requests-day";
@@ -108,8 +113,8 @@ impl Names {
     fn read(&self, headers: &HeaderMap, now: impl Fn() -> SystemTime + Copy) -> Option<RateLimit> {
         let number = |name| first(headers, name, wish::number);
         // a float's cast saturates
-        let remaining = number(self.remaining).filter(|left| *left >= 0.0)? as u64;
-        let limit = number(self.limit);
+        let remaining = number(&self.remaining).filter(|left| *left >= 0.0)? as u64;
+        let limit = number(&self.limit);
         if limit.is_some_and(|limit| limit <= 0.0) {
             return None;
         }
@@ -117,7 +122,7 @@ impl Names {
             of: self.of,
             limit: limit.map(|limit| limit as u64),
             remaining,
-            full_in: first(headers, self.reset, |text| wish::reset(text, now)),
+            full_in: first(headers, &self.reset, |text| wish::reset(text, now)),
         })
     }
 }
