@@ -111,6 +111,15 @@ pub(crate) async fn is_pending<F: Future>(mut call: Pin<&mut F>) -> bool {
     poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await
 }
 
+/// Runs a case of a property test in paused time.
+pub(crate) fn in_paused_time(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(case);
+}
+
 /// What the provider was sent. The script collects bodies.
 pub(crate) fn sent(script: &Script) -> Value {
     let seen = script.seen();

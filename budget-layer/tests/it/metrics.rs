@@ -9,13 +9,8 @@ use crate::common::*;
 fn what_is_reserved_used_and_refused_is_counted_by_limit() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
     ::metrics::with_local_recorder(&recorder, || {
-        runtime.block_on(async {
+        in_paused_time(async {
             let layer = daily(300).limit(Limit::for_all().daily().tokens(1).shadow());
             assert_eq!(ask(&layer, answered(), chat("")).await, 200);
             assert_eq!(ask(&layer, answered(), chat("")).await, 429);

@@ -196,12 +196,7 @@ proptest! {
         ]),
         counted in any::<bool>(),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        in_paused_time(async {
             let event = |word: &String| if counted {
                 format!("event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\" {word}\"}}}}\n\n")
             } else {
@@ -277,12 +272,7 @@ proptest! {
         fates in prop::collection::vec((fate(), 0u64..3), 1..60),
         limit in 500u64..20_000,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        in_paused_time(async {
             let layer = daily(limit);
             let handle = layer.handle();
             for (fate, n) in fates {

@@ -367,12 +367,7 @@ proptest! {
         sizes in prop::collection::vec(1usize..400, 1..40),
         limit in 300u64..3_000,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+        in_paused_time(async {
             let all = Bytes::from(vec![WORDS; 400].concat());
             let mut body = ScriptedBody::new();
             let (mut at, mut sizes) = (0, sizes.iter().cycle());

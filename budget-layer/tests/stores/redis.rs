@@ -24,7 +24,8 @@ struct OnServer<'s> {
 
 impl<'s> OnServer<'s> {
     fn new(server: &'s Server, prefix: &str) -> Self {
-        let real = SystemTime::now()
+        let real = llm_exchange::WallClock::default()
+            .now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap();
         let skew = START as i64 - real.as_millis() as i64;
