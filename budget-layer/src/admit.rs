@@ -121,8 +121,10 @@ where
     });
     if admission.claims.is_empty() {
         let each = admission.plan.most;
-        let (request, guard, hides_usage) = admission.send(None, Vec::new(), each, Vec::new());
-        return Next::Admitted(request, guard, hides_usage);
+        return match admission.send(None, Vec::new(), each, Vec::new()) {
+            Ok((request, guard, hides_usage)) => Next::Admitted(request, guard, hides_usage),
+            Err(refused) => Next::Refused(refused),
+        };
     }
     let claims: Vec<Claim> = admission
         .claims
@@ -204,7 +206,10 @@ fn host(request: &Request<Payload>) -> Option<Box<str>> {
 
 impl<S: Store> Admission<S> {
     /// The store has reserved for the call: it is sent.
-    pub(crate) fn granted(self: Box<Self>, grant: Grant<S::Reservation>) -> Sent<S> {
+    pub(crate) fn granted<R>(
+        self: Box<Self>,
+        grant: Grant<S::Reservation>,
+    ) -> Result<Sent<S>, Box<Response<AnswerBody<R>>>> {
         let Grant {
             reservation,
             share,
@@ -278,13 +283,13 @@ impl<S: Store> Admission<S> {
         refusal::answer(&self.budget, Why::StoreAway, self.dialect, None)
     }
 
-    fn send(
+    fn send<R>(
         self: Box<Self>,
         reservation: Option<S::Reservation>,
         reserved: Vec<u64>,
         each: u64,
         standings: Vec<Standing>,
-    ) -> Sent<S> {
+    ) -> Result<Sent<S>, Box<Response<AnswerBody<R>>>> {
         let Self {
             budget,
             mut request,
@@ -292,8 +297,18 @@ impl<S: Store> Admission<S> {
             host,
             claims,
             mut call,
-            ..
+            dialect,
         } = *self;
+        if plan.tells(each, call.output_cap())
+            && let Err(why) = Call::set_output_cap(&mut request, each)
+        {
+            if let Some(reservation) = reservation {
+                budget.store.release(reservation);
+            }
+            let why = format!("its output cap can't be set: {why}");
+            let why = Why::Unreadable(StatusCode::BAD_REQUEST, why);
+            return Err(Box::new(refusal::answer(&budget, why, dialect, None)));
+        }
         let mut warnings = Vec::new();
         for (((at, claim), standing), amount) in claims.iter().zip(&standings).zip(&reserved) {
             let kept = &budget.limits[*at];
@@ -317,10 +332,6 @@ impl<S: Store> Admission<S> {
             of_limits.map(|((at, _), standing)| (&budget.limits[*at], *standing)),
         );
         let warning = headers::warning(warnings);
-        if plan.tells(each, call.output_cap()) {
-            // it was looked whether it can be: the request is not signed, and the dialect has a cap
-            let _ = Call::set_output_cap(&mut request, each);
-        }
         ask_for_plain_text(request.headers_mut());
         // where it can't be asked for, the usage is estimated
         let hides_usage = Call::ask_usage(&mut request).unwrap_or(false);
@@ -341,6 +352,6 @@ impl<S: Store> Admission<S> {
             remaining,
             warning,
         });
-        (request, guard, hides_usage)
+        Ok((request, guard, hides_usage))
     }
 }

@@ -14,7 +14,8 @@ use http_body::{Body, Frame, SizeHint};
 use llm_exchange::{AnswerBody, BoxError, Cut, CutShort, ErrorAnswer, Meter, Reached};
 
 use crate::{
-    open::{Allowed, Open},
+    extend::Allowed,
+    open::Open,
     store::{MemoryStore, Store},
     tell,
 };

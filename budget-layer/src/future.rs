@@ -122,10 +122,12 @@ where
                         panic!("a future is not polled after it was ready")
                     };
                     match reserved {
-                        Ok(Reserved::Granted(grant)) => {
-                            let (request, guard, hides) = admission.granted(grant);
-                            Next::Admitted(request, guard, hides)
-                        }
+                        Ok(Reserved::Granted(grant)) => match admission.granted(grant) {
+                            Ok((request, guard, hides_usage)) => {
+                                Next::Admitted(request, guard, hides_usage)
+                            }
+                            Err(refused) => Next::Refused(refused),
+                        },
                         Ok(Reserved::Refused(refused)) => {
                             Next::Refused(Box::new(admission.refused(&refused)))
                         }

@@ -6,6 +6,7 @@ mod admit;
 mod amount;
 mod body;
 mod budget;
+mod extend;
 mod future;
 mod handle;
 mod headers;

@@ -29,7 +29,7 @@ pub(crate) fn settled<S>(budget: &Budget<S>, kept: &Kept, reserved: u64, used: u
     if used > reserved {
         counted!("llm_budget_over_reserved", kept, used - reserved);
         let (reserved, used) = (kept.unit.amount(reserved), kept.unit.amount(used));
-        tracing::warn!(limit = &*kept.name, %reserved, %used, "more was used than was reserved");
+        tracing::info!(limit = &*kept.name, %reserved, %used, "more was used than was reserved");
     } else {
         let (reserved, used) = (kept.unit.amount(reserved), kept.unit.amount(used));
         tracing::debug!(limit = &*kept.name, %reserved, %used, "settled");

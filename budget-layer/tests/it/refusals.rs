@@ -130,6 +130,33 @@ async fn a_call_that_cannot_be_read_does_not_slip_through() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_no_cap_can_be_written_nothing_is_sent_and_nothing_stays_reserved() {
+    let gemini = "https://a/v1beta/models/g:generateContent";
+    for config in ["null", "[]", "7"] {
+        let body = format!("{{\"contents\":[],\"generationConfig\":{config}}}");
+        let layer = daily(100_000);
+        let script = Script::new().then_always(answered).collect_bodies();
+        let response = layer
+            .layer(script.clone())
+            .oneshot(post(gemini, &body))
+            .await
+            .unwrap();
+        let sent = script.seen().first().map(|seen| seen.body.clone().unwrap());
+        let told = sent.is_some_and(|body| {
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            body["generationConfig"]["maxOutputTokens"] == 4_096
+        });
+        assert!(
+            told || response.status() == 400,
+            "{config}: {}",
+            response.status()
+        );
+        text(response).await;
+        assert_eq!(alice(&layer.handle()).await.1, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_upload_that_broke_is_no_call_and_is_passed_on() {
     let layer = daily(100_000);
     let script = Script::new().then(Answer::status(400));

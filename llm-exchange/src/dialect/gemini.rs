@@ -24,7 +24,7 @@ pub(super) const WIRE: Wire = Wire {
     framing: Framing::Sse,
     facts,
     model: Place::Nowhere,
-    output_cap: &[Place::Within("generationConfig", "maxOutputTokens")],
+    output_cap: &[Place::WithinSpelt("generationConfig", "maxOutputTokens")],
     usage_on_request: false,
     read_event,
     deltas: crate::stream::others::gemini,
