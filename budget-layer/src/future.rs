@@ -19,11 +19,12 @@ use tower_service::Service;
 
 use crate::{
     BudgetBody,
-    admit::{Admission, Next, admit},
+    admit::{Next, admit},
     body::Held,
     budget::Budget,
     headers,
     open::{Guard, Settle},
+    sending::Admission,
     store::{Reserved, Store},
     tell,
 };

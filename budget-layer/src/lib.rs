@@ -17,6 +17,7 @@ mod open;
 mod plan;
 pub mod quota;
 mod refusal;
+mod sending;
 mod service;
 mod spent;
 pub mod store;
