@@ -11,7 +11,7 @@ use std::{
 
 use foldhash::quality::RandomState;
 use http::{Request, Uri, header, uri::Authority};
-use llm_exchange::{Call, Payload, credentials};
+use llm_exchange::{Call, Payload, credentials, without_signature};
 use tokio::time::Instant;
 
 use super::gate::Gate;
@@ -125,13 +125,4 @@ fn named(authority: &Authority) -> Box<str> {
     let text = authority.as_str();
     let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
     host.into()
-}
-
-/// Of a credential of AWS only the name of the key stays the same.
-fn without_signature(value: &[u8]) -> &[u8] {
-    let end = value
-        .starts_with(b"AWS4-")
-        .then(|| value.iter().position(|byte| *byte == b'/'))
-        .flatten();
-    &value[..end.unwrap_or(value.len())]
 }
