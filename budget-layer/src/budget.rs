@@ -6,10 +6,11 @@ use std::sync::{
 };
 
 use http::{Request, request::Parts};
-use llm_exchange::{Call, Payload, Price, Purchase, User, credentials};
+use llm_exchange::{Call, Payload, Price, Purchase, User};
 
 use crate::{
     amount::{Amount, Unit, nanos},
+    keys::{self, bounded},
     learnt::Learnt,
     limit::{Asked, Limit, Whose},
     plan::Rules,
@@ -181,7 +182,7 @@ impl<S> Budget<S> {
     ) -> Scopes {
         let mut scopes = Vec::with_capacity(self.limits.len());
         // several limits of one owner share the text
-        let (mut of_user, mut of_key) = (None, None);
+        let mut of_user = None;
         for (at, kept) in self.limits.iter().enumerate() {
             let anonymous = || self.settings.anonymous.clone();
             let owner: Option<Arc<str>> = match &kept.whose {
@@ -199,10 +200,17 @@ impl<S> Budget<S> {
                     of_user.clone()
                 }
                 Whose::Key => {
-                    if of_key.is_none() {
-                        of_key = owner_of_key(request).or_else(anonymous);
+                    let keys = keys::owners(request).ok_or(at)?;
+                    if let Some((last, others)) = keys.split_last() {
+                        // whichever of them the provider takes
+                        for key in others {
+                            let owner = Arc::clone(key);
+                            scopes.push((at, Scope::new(Arc::clone(&kept.name), owner)));
+                        }
+                        Some(Arc::clone(last))
+                    } else {
+                        anonymous()
                     }
-                    of_key.clone()
                 }
                 Whose::Other(..) => named(at).map(bounded).or_else(anonymous),
             };
@@ -216,36 +224,4 @@ impl<S> Budget<S> {
         }
         Ok(scopes)
     }
-}
-
-/// Longer names are kept as their hash.
-const LONGEST: usize = 256;
-
-pub(crate) fn bounded(name: &str) -> Arc<str> {
-    if name.len() <= LONGEST {
-        return name.into();
-    }
-    hex(blake3::derive_key("budget-layer 1 owner", name.as_bytes()))
-}
-
-/// Whose accounts of limits [per key](crate::Limit::per_key) the calls with a request's credential are
-/// charged to: a hash, the same in every process. `None`: the request has none.
-pub fn owner_of_key<B>(request: &Request<B>) -> Option<Arc<str>> {
-    let found = credentials(request);
-    if found.is_empty() {
-        return None;
-    }
-    let mut hasher = blake3::Hasher::new_derive_key("budget-layer 1 key");
-    for (name, value) in found {
-        // told apart by their lengths
-        for part in [name.as_bytes(), value] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-    }
-    Some(hex(*hasher.finalize().as_bytes()))
-}
-
-fn hex(hash: [u8; 32]) -> Arc<str> {
-    blake3::Hash::from_bytes(hash).to_hex()[..32].into()
 }

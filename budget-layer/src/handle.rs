@@ -2,7 +2,8 @@ use std::{fmt, sync::Arc, sync::atomic::Ordering::Relaxed};
 
 use crate::{
     amount::{Amount, Unit},
-    budget::{Budget, Kept, bounded},
+    budget::{Budget, Kept},
+    keys::bounded,
     store::{Claim, Edit, MemoryStore, Scope, Standing, Store, StoreError},
     window::Window,
 };

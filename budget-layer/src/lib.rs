@@ -10,6 +10,7 @@ mod extend;
 mod future;
 mod handle;
 mod headers;
+mod keys;
 mod layer;
 mod learnt;
 mod limit;
@@ -31,9 +32,9 @@ pub use self::store::RedisStore;
 pub use self::{
     amount::Amount,
     body::Held,
-    budget::owner_of_key,
     future::BudgetFuture,
     handle::{Account, BudgetError, BudgetHandle, BudgetStats},
+    keys::owner_of_key,
     layer::BudgetLayer,
     limit::{Asked, Limit, LimitFor},
     open::Settle,

@@ -133,7 +133,9 @@ impl Limit {
         LimitFor::new(Whose::User)
     }
 
-    /// For each credential of callers, whichever header carries it. Stores see a hash of it.
+    /// For each key of callers, whichever header carries it; a call with several is charged to each.
+    /// Stores see a hash ([`owner_of_key`](crate::owner_of_key)). Callers who are to have one budget
+    /// with several keys are users.
     pub const fn per_key() -> LimitFor {
         LimitFor::new(Whose::Key)
     }

@@ -217,35 +217,69 @@ async fn the_app_says_who_is_spending_and_from_which_team() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_are_told_apart_by_whichever_header_has_them_and_no_store_sees_them() {
-    let layer = BudgetLayer::default().limit(Limit::per_key().daily().tokens(9_000));
-    let with = |name: &'static str, value: &str| {
+async fn a_key_is_the_same_in_every_header_and_nothing_beside_it_makes_it_another() {
+    let layer = BudgetLayer::default().limit(Limit::per_key().daily().tokens(90_000));
+    let with = |headers: &[(&'static str, &str)], query: &str| {
         let mut request = chat("");
         request.headers_mut().remove("authorization");
-        request.headers_mut().insert(name, value.parse().unwrap());
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        let uri = format!("https://api.example/v1/chat/completions{query}");
+        *request.uri_mut() = uri.parse().unwrap();
         request
     };
-    let requests = || {
-        [
-            with("authorization", "Bearer one"),
-            with("x-api-key", "one"),
-            with("x-api-key", "two"),
-        ]
+    let signed = |date: &str| {
+        format!(
+            "AWS4-HMAC-SHA256 Credential=AKID/{date}/us-east-1/bedrock/aws4_request, Signature={date}"
+        )
     };
-    let mut owners = Vec::new();
-    for request in requests() {
-        owners.push(owner_of_key(&request).unwrap());
+    let key = "sk-one";
+    let same = [
+        with(&[("authorization", "Bearer sk-one")], ""),
+        with(&[("authorization", "bearer  sk-one")], ""),
+        with(&[("x-api-key", key)], ""),
+        with(&[("x-goog-api-key", key), ("cookie", "a=1")], ""),
+        with(&[("api-key", key), ("openai-organization", "org-2")], ""),
+        with(&[], "?key=sk-one"),
+        with(&[], "?key=sk%2Done"),
+        with(&[("x-api-key", key)], "?key=sk-one"),
+    ];
+    let calls = same.len() as u64;
+    for request in same {
         assert_eq!(ask(&layer, answered(), request).await, 200);
     }
-    for owner in &owners {
-        assert!(!owner.contains("one") && !owner.contains("two"));
-        let used = account(&layer.handle(), "key-day-tokens", owner).await;
-        assert_eq!(used, (150, 0));
+    let handle = layer.handle();
+    let used = async |owner: &str| account(&handle, "key-day-tokens", owner).await;
+    let owner = owner_of_key(key);
+    assert!(!owner.contains("one"), "no store sees it");
+    assert_eq!(used(&owner).await, (150 * calls, 0));
+
+    // of several keys nobody knows which counts: each is charged
+    let two = with(
+        &[("x-api-key", key), ("authorization", "Bearer sk-two")],
+        "",
+    );
+    assert_eq!(ask(&layer, answered(), two).await, 200);
+    assert_eq!(used(&owner).await, (150 * calls + 150, 0));
+    assert_eq!(used(&owner_of_key("sk-two")).await, (150, 0));
+
+    // AWS signs each call anew
+    for date in ["20261124", "20261125"] {
+        let aws = signed(date);
+        let request = with(&[("authorization", &aws), ("x-amz-date", date)], "");
+        assert_eq!(ask(&layer, answered(), request).await, 200);
     }
-    let mut without = chat("");
-    without.headers_mut().remove("authorization");
-    assert_eq!(owner_of_key(&without), None);
-    assert_eq!(ask(&layer, answered(), without).await, 403);
+    let aws = owner_of_key("AWS4-HMAC-SHA256 Credential=AKID");
+    assert_eq!(used(&aws).await, (300, 0));
+
+    for none in [
+        with(&[], ""),
+        with(&[("cookie", "a=1")], ""),
+        with(&["a", "b", "c", "d", "e"].map(|key| ("x-api-key", key)), ""),
+    ] {
+        assert_eq!(ask(&layer, answered(), none).await, 403);
+    }
 }
 
 fn dollars(text: &str) -> Money {
