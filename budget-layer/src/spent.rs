@@ -1,6 +1,6 @@
 //! What an answer used, on the safe side where its provider did not say.
 
-use llm_exchange::{Call, End, LeftBehind, Meter, Purchase, Usage, Verdict};
+use llm_exchange::{Call, Dialect, End, LeftBehind, Meter, Purchase, Usage, Verdict};
 
 use crate::{account::MOST, amount::Unit, budget::Budget, plan::Plan};
 
@@ -16,6 +16,16 @@ pub(crate) struct Spent<'a> {
 pub(crate) fn is_final(meter: &Meter) -> bool {
     let is_whole = meter.is_over() || meter.is_complete();
     meter.usage().is_some() && meter.error().is_none() && is_whole
+}
+
+/// Whether a whole answer says neither what it used nor anything else that is read: the provider put
+/// the work off, or speaks of no tokens.
+fn is_silent(meter: &Meter) -> bool {
+    meter.status().is_success()
+        && meter.end() == Some(End::Complete)
+        && meter.usage().is_none()
+        && meter.error().is_none()
+        && meter.text_tokens() == 0
 }
 
 impl<'a> Spent<'a> {
@@ -40,6 +50,15 @@ impl<'a> Spent<'a> {
             usage.visible = usage
                 .visible
                 .saturating_add(output.saturating_sub(usage.output()));
+        }
+        if is_silent(meter) {
+            usage.uncached = plan.input;
+            usage.visible = match meter.dialect() {
+                // it is still to be written, and will be fetched by another call
+                Dialect::OpenAiResponses => plan.unheard(granted),
+                // a byte is a quarter of a token, mostly
+                _ => meter.scanned().div_ceil(4).min(granted),
+            };
         }
         Self {
             usage,

@@ -63,6 +63,28 @@ async fn a_stream_without_usage_is_charged_by_what_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_says_nothing_of_its_tokens_is_not_taken_for_nothing() {
+    // put off: it will be fetched by a call that is none to an LLM
+    let queued =
+        r#"{"id":"resp_1","object":"response","status":"queued","output":[],"usage":null}"#;
+    let body = r#"{"model":"m","background":true,"max_output_tokens":700,"input":"hi"}"#;
+    let used = charged(
+        Answer::json(200, queued),
+        post("https://a/v1/responses", body),
+    )
+    .await;
+    assert!((700..720).contains(&used), "{used}");
+    let vectors = r#"{"object":"list","data":[{"embedding":[0.1,0.2]}]}"#;
+    let body = r#"{"model":"e","input":"some text to be embedded"}"#;
+    let used = charged(
+        Answer::json(200, vectors),
+        post("https://a/v1/embeddings", body),
+    )
+    .await;
+    assert!((4..=8).contains(&used), "{used}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_costs_nothing_is_not_charged() {
     assert_eq!(charged(Answer::status(500), chat("")).await, 0);
     assert_eq!(charged(Answer::status(429), chat("")).await, 0);
