@@ -16,7 +16,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Calls the server until it may not, and tells what came.
 pub async fn call(server: &str) -> Result<String, BoxError> {
-    let budget = BudgetLayer::new(MemoryStore::new()).limit(Limit::per_user().daily().tokens(270));
+    let budget = BudgetLayer::new(MemoryStore::new()).limit(Limit::per_user().daily().tokens(266));
     let budgets = budget.handle();
     let client = budget.layer(Client::builder(TokioExecutor::new()).build_http());
 

@@ -100,6 +100,7 @@ fn every_layer_does_its_part_on_a_hyper_client() {
         "x-llm-model: gpt-6.1-terra  (overloaded)",
         "data: [DONE]",
         "gpt-6-luna: 2 calls, $0.0000029",
+        "alice: 19",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
