@@ -234,3 +234,38 @@ async fn a_prompt_that_was_read_further_out_is_not_read_again() {
     assert_eq!(response.status(), 200);
     assert_eq!(call.attempts().count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_price_that_grows_unevenly_is_not_overspent_by_a_lowered_cap() {
+    // $10 for a million tokens, and $1 beyond 2,000
+    let flattening = |of: &llm_exchange::Purchase<'_>| {
+        let output = of.usage.output();
+        let picos = of.usage.input() + output + 9 * output.min(2_000);
+        Some(llm_exchange::Money::from_picos(
+            u128::from(picos) * 1_000_000,
+        ))
+    };
+    let limit = Limit::per_user().daily().money("0.015009".parse().unwrap());
+    let layer = BudgetLayer::default().limit(limit).priced_by(flattening);
+    let script = Script::new().then(Answer::hang()).collect_bodies();
+    let request = chat(r#""max_tokens":64000,"#);
+    let mut call = Box::pin(layer.layer(script.clone()).oneshot(request));
+    assert!(is_pending(call.as_mut()).await);
+    let cap = sent(&script)["max_tokens"].as_u64().unwrap();
+    // 1,500 tokens cost $0.015
+    assert!((1_490..=1_500).contains(&cap), "{cap}");
+    let uneven = BudgetLayer::default()
+        .limit(Limit::per_user().daily().money("0.0004".parse().unwrap()))
+        .priced_by(|of: &llm_exchange::Purchase<'_>| {
+            // dear at first: a call costs $0.0003, whatever it is
+            let picos = of.usage.total() * 10_000 + 300_000_000;
+            Some(llm_exchange::Money::from_picos(picos.into()))
+        });
+    let script = Script::new().then(Answer::hang()).collect_bodies();
+    let request = chat(r#""max_tokens":64000,"#);
+    let mut call = Box::pin(uneven.layer(script.clone()).oneshot(request));
+    assert!(is_pending(call.as_mut()).await);
+    let cap = sent(&script)["max_tokens"].as_u64().unwrap();
+    // $0.0001 are 10,000 tokens
+    assert!((9_900..=9_991).contains(&cap), "{cap}");
+}

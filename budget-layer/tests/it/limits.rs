@@ -122,13 +122,16 @@ async fn the_retry_after_is_true_and_a_new_day_begins_in_the_zone_of_the_layer()
 async fn of_several_limits_the_longest_wait_is_told_and_none_where_it_would_never_fit() {
     let clock = WallClock::fixed(at("2026-11-25T12:00:00Z"));
     let store = || MemoryStore::new().clock(clock.clone());
-    let layer = BudgetLayer::new(store())
-        .limit(Limit::per_user().minutely().tokens(300))
-        .limit(Limit::per_user().hourly().tokens(300));
-    assert_eq!(ask(&layer, answered(), chat("")).await, 200);
-    let refused = layer.layer(Script::new()).oneshot(chat("")).await.unwrap();
-    assert_eq!(refused.headers()["retry-after"], "3600");
-    assert_eq!(refused.headers()["x-should-retry"], "false");
+    let (minute, hour) = (Limit::per_user().minutely(), Limit::per_user().hourly());
+    for limits in [[&minute, &hour], [&hour, &minute]] {
+        let limits = limits.map(|limit| limit.clone().tokens(300));
+        let layer = BudgetLayer::new(store());
+        let layer = limits.into_iter().fold(layer, BudgetLayer::limit);
+        assert_eq!(ask(&layer, answered(), chat("")).await, 200);
+        let refused = layer.layer(Script::new()).oneshot(chat("")).await.unwrap();
+        assert_eq!(refused.headers()["retry-after"], "3600");
+        assert_eq!(refused.headers()["x-should-retry"], "false");
+    }
 
     let layer = BudgetLayer::new(store()).limit(Limit::per_user().in_total().tokens(200));
     let refused = layer.layer(Script::new()).oneshot(chat("")).await.unwrap();

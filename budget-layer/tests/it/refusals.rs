@@ -159,10 +159,10 @@ async fn where_no_cap_can_be_written_nothing_is_sent_and_nothing_stays_reserved(
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_broke_is_no_call_and_is_passed_on() {
     let layer = daily(100_000);
-    let script = Script::new().then(Answer::status(400));
+    let script = Script::new().then(Answer::status(418));
     let request = chat("").map(|_| ScriptedBody::new().data("{\"model\"").error("reset"));
     let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
-    assert_eq!(response.status(), 400);
+    assert_eq!(response.status(), 418);
     assert_eq!(alice(&layer.handle()).await, (0, 0));
 }
 

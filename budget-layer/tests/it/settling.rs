@@ -85,6 +85,31 @@ async fn an_answer_that_says_nothing_of_its_tokens_is_not_taken_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_in_one_piece_was_written_before_its_head_came() {
+    let layer = daily(100_000);
+    let handle = layer.handle();
+    let script = Script::new().then_always(|| {
+        let body = ScriptedBody::new().data("{\"choices\":").error("reset");
+        Answer::status(200)
+            .header("content-type", "application/json")
+            .body(body)
+    });
+    let request = || chat(r#""max_tokens":300,"#);
+    let response = layer
+        .layer(script.clone())
+        .oneshot(request())
+        .await
+        .unwrap();
+    drop(response);
+    assert_eq!(alice(&handle).await, (INPUT + 300, 0));
+    let response = layer.layer(script).oneshot(request()).await.unwrap();
+    http_body_util::BodyExt::collect(response.into_body())
+        .await
+        .unwrap_err();
+    assert_eq!(alice(&handle).await, (2 * (INPUT + 300), 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_costs_nothing_is_not_charged() {
     assert_eq!(charged(Answer::status(500), chat("")).await, 0);
     assert_eq!(charged(Answer::status(429), chat("")).await, 0);

@@ -112,7 +112,7 @@ async fn what_others_give_back_meanwhile_is_used_before_a_stream_is_ended() {
     let script = Script::new().then(Answer::sse(long(300)));
     let response = layer.layer(script).oneshot(stream()).await.unwrap();
     let mut body = response.into_body();
-    for _ in 0..130 {
+    for _ in 0..150 {
         body.frame().await.unwrap().unwrap();
     }
     let bound = alice(&layer.handle()).await;
@@ -446,4 +446,31 @@ async fn over_grpc_a_stream_ends_in_trailers_that_say_so() {
     assert!(bytes.len() / message.len() < 70);
     assert_eq!(layer.handle().stats().cut, 1);
     assert!(alice(&layer.handle()).await.0 <= 2_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_come_to_its_end_is_not_ended_again() {
+    let layer = daily(1_300);
+    // more than is left, in one piece with its end
+    let last = [vec![WORDS; 200].concat(), STOP.to_owned()].concat();
+    let script = Script::new().then(Answer::sse([last.clone(), USAGE.into(), DONE.into()]));
+    let response = layer.layer(script).oneshot(stream()).await.unwrap();
+    assert_eq!(text(response).await, [&*last, DONE].concat());
+    assert_eq!(layer.handle().stats().cut, 0);
+    assert_eq!(alice(&layer.handle()).await, (150, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_may_be_ended_has_no_announced_length_and_is_asked_for_in_plain_text() {
+    let layer = daily(100_000);
+    let body = ScriptedBody::chunks([HELLO, STOP, DONE]).sized();
+    let answer = Answer::stream(body).header("content-length", "9999");
+    let script = Script::new().then(answer);
+    let mut request = stream();
+    let encodings = "gzip, br".parse().unwrap();
+    request.headers_mut().insert("accept-encoding", encodings);
+    let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
+    assert!(!response.headers().contains_key("content-length"));
+    assert_eq!(http_body::Body::size_hint(response.body()).exact(), None);
+    assert_eq!(script.seen()[0].headers["accept-encoding"], "identity");
 }
