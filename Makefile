@@ -6,9 +6,9 @@ VENV := .venv
 CRATES := llm-exchange retry-layer sse-layer breaker-layer fallback-layer cache-layer cost-layer budget-layer
 
 # A test whose server is not there is skipped, and says so; here it fails.
-.PHONY: test servers test-rust test-allocations test-sdk lint doc alone package msrv deny semver bench fuzz clean
+.PHONY: test servers test-rust test-allocations test-sdk test-dashboard lint doc alone package msrv deny semver bench fuzz clean
 
-test: servers test-rust test-allocations test-sdk
+test: servers test-rust test-allocations test-sdk test-dashboard
 
 servers:
 	.ci/servers
@@ -32,8 +32,15 @@ test-sdk: $(VENV)/installed
 	$(CARGO) build --bin gateway
 	$(VENV)/bin/python examples/sdk/try_gateway.py --gateway "$${CARGO_TARGET_DIR:-target}/debug/gateway"
 
-$(VENV)/installed: examples/sdk/requirements.txt
+# The gateway's page in a real browser.
+test-dashboard: $(VENV)/installed
+	$(CARGO) build --bin gateway
+	TEST_SERVERS=required $(VENV)/bin/python examples/dashboard/try_dashboard.py \
+		--gateway "$${CARGO_TARGET_DIR:-target}/debug/gateway"
+
+$(VENV)/installed: examples/sdk/requirements.txt examples/dashboard/requirements.txt
 	examples/sdk/setup.sh $(VENV)
+	$(VENV)/bin/pip install -q -r examples/dashboard/requirements.txt
 	touch $@
 
 lint:

@@ -1,5 +1,4 @@
-//! One circuit alone: a call admitted and settled, with windows of several sizes; and two threads on one key
-//! over an HTTP-shaped call.
+//! One circuit alone: a call admitted and settled, with windows of several sizes.
 //!
 //! `cargo bench -p breaker-layer --bench circuit`. The crate's own files are compiled into the bench, as the
 //! circuit is no part of its API. With `circuit ir CASE N` it makes N calls and ends, for
@@ -17,15 +16,9 @@ mod rules;
 #[path = "../src/sync.rs"]
 mod sync;
 
-use std::{hint::black_box, sync::Barrier, thread, time::Duration};
+use std::hint::black_box;
 
-use breaker_layer::BreakerLayer;
 use criterion::{BenchmarkId, Criterion, criterion_group};
-use futures_util::FutureExt;
-use llm_exchange::Payload;
-use testkit::shaped::{AtOnce, drive, template};
-use tokio::time::Instant;
-use tower::Layer;
 
 use crate::{
     circuit::{Outcome, Said},
@@ -89,50 +82,7 @@ fn alone(c: &mut Criterion) {
     group.finish();
 }
 
-/// The time of `calls` calls on each of so many threads.
-fn on_threads(threads: usize, calls: u64, layer: &BreakerLayer) -> Duration {
-    let barrier = Barrier::new(threads);
-    thread::scope(|scope| {
-        let all: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let template = template();
-                    let mut service = layer.layer(AtOnce(200));
-                    barrier.wait();
-                    let start = Instant::now();
-                    for _ in 0..calls {
-                        let request = Payload::read(template.clone(), 1 << 20);
-                        drive(&mut service, request.now_or_never().unwrap());
-                    }
-                    start.elapsed()
-                })
-            })
-            .collect();
-        all.into_iter()
-            .map(|thread| thread.join().unwrap())
-            .max()
-            .unwrap_or_default()
-    })
-}
-
-/// Per call of one thread: the same with one and with two threads would be twice the calls.
-fn threads(c: &mut Criterion) {
-    let mut group = c.benchmark_group("breaker, threads on one key");
-    let rates = || BreakerLayer::new().failure_rate(50).unwrap();
-    for (name, layer) in [
-        ("in a row", BreakerLayer::new()),
-        ("window of 100", rates()),
-    ] {
-        for threads in [1, 2] {
-            group.bench_function(BenchmarkId::new(name, threads), |b| {
-                b.iter_custom(|calls| on_threads(threads, calls, &layer));
-            });
-        }
-    }
-    group.finish();
-}
-
-criterion_group!(benches, alone, threads);
+criterion_group!(benches, alone);
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();

@@ -53,10 +53,11 @@ impl<C> Settle<C> {
     }
 
     fn answered(&self, error: Option<ProviderError>) -> Ended {
-        let mut peeked = Peeked::new(self.status);
-        if let Some(error) = error {
-            peeked = peeked.with_error(error);
-        }
+        let peeked = Peeked::new(self.status);
+        let Some(error) = error else {
+            return (self.answer)(&self.classify, &peeked).into();
+        };
+        let peeked = peeked.with_error(error);
         Ended::answered((self.answer)(&self.classify, &peeked), &peeked)
     }
 

@@ -92,6 +92,16 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    pub(crate) const NOTHING: Self = Self {
+        said: Said::Nothing,
+        slow: false,
+        retry_after: None,
+    };
+    pub(crate) const SUCCESS: Self = Self {
+        said: Said::Success,
+        ..Self::NOTHING
+    };
+
     pub(crate) const fn says_nothing(&self) -> bool {
         matches!(self.said, Said::Nothing) && !self.slow
     }
@@ -210,6 +220,7 @@ impl Circuit {
     }
 
     /// A call is over. Each token is settled once.
+    #[inline]
     pub(crate) fn settle(
         &mut self,
         rules: &Rules,
@@ -267,6 +278,7 @@ impl Circuit {
     }
 
     /// Whether a rate is too high with this call.
+    #[inline]
     fn record(&mut self, rules: &Rules, now: Nanos, failed: bool, slow: bool) -> bool {
         let recent = self
             .recent

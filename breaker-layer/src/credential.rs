@@ -3,8 +3,10 @@
 use http::{HeaderName, HeaderValue, Request, header};
 use llm_exchange::without_signature;
 
+static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
+
 /// Where providers take their keys from, besides `authorization`.
-const KEYS: [HeaderName; 3] = [
+static KEYS: [HeaderName; 3] = [
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),
     HeaderName::from_static("x-goog-api-key"),
@@ -14,7 +16,7 @@ const KEYS: [HeaderName; 3] = [
 pub(crate) fn of<B>(request: &Request<B>) -> Option<&[u8]> {
     let headers = request.headers();
     headers
-        .get(header::AUTHORIZATION)
+        .get(&AUTHORIZATION)
         .or_else(|| KEYS.iter().find_map(|name| headers.get(name)))
         .map(HeaderValue::as_bytes)
         .map(without_signature)

@@ -22,6 +22,7 @@ pub(crate) struct Entry {
     pub(crate) core: Arc<Core>,
     gate: Gate,
     counters: Counters,
+    hash: u64,
     name: Arc<str>,
     kind: Kind,
     /// Only for what has to look at other keys.
@@ -71,13 +72,14 @@ pub struct CircuitCounts {
 }
 
 impl Entry {
-    pub(crate) fn new(shared: &Arc<Shared>, name: &str, kind: Kind) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, hash: u64, name: &str, kind: Kind) -> Self {
         let core = Arc::clone(&shared.core);
         core.hub.key_made(kind == Kind::Credential);
         let rules = rules(&core, kind);
         Self {
             gate: Gate::new(rules, core.now()),
             counters: Counters::default(),
+            hash,
             name: name.into(),
             kind,
             shared: Arc::downgrade(shared),
@@ -86,6 +88,11 @@ impl Entry {
             retired: AtomicBool::new(false),
             core,
         }
+    }
+
+    /// Of its key.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -105,6 +112,16 @@ impl Entry {
         );
         self.report(change);
         admitted
+    }
+
+    /// A call succeeded, and took no longer than it may.
+    #[inline]
+    pub(crate) fn succeeded(&self, token: Token) {
+        if self.gate.is_clean_for(token) {
+            self.counters.successes.fetch_add(1, Relaxed);
+        } else {
+            self.settle(token, Outcome::SUCCESS);
+        }
     }
 
     pub(crate) fn settle(&self, token: Token, outcome: Outcome) {

@@ -52,7 +52,7 @@ pin_project! {
         // the circuit is open, and the call waits for a probe's slot
         Waiting { waiting: Box<Waiting<S>> },
         // the circuit is open: no call is sent
-        Turned { turned: Option<Turned> },
+        Turned { turned: Turned },
         // the inner response
         Sending { #[pin] sent: F },
         // what the error is
@@ -73,42 +73,119 @@ struct Waiting<S> {
     call: Option<(Request<Payload>, S)>,
 }
 
-/// What a request asks for, if its circuit is asked about it.
-fn judged(request: &Request<Payload>) -> Option<Arc<Call>> {
-    // where the upload broke, nobody is there any more whose call could fail
-    let call = Call::of(request).filter(|_| !request.body().upload_broke())?;
-    Some(Arc::clone(call))
+impl<S, R, C> BreakerFuture<S, R, C>
+where
+    S: Service<Request<Payload>> + Clone,
+{
+    /// Of a request whose circuit was asked. `ready` is the instance that was polled ready.
+    #[inline]
+    pub(crate) fn new(
+        request: Request<Payload>,
+        admitted: Admitted,
+        ready: &mut S,
+        shared: &Arc<Shared>,
+        classify: C,
+    ) -> Self {
+        let (guard, call) = match admitted {
+            Admitted::Yes(guard, call) => (Some(guard), Some(call)),
+            Admitted::Unjudged => (None, None),
+            Admitted::No(turned, call) => {
+                return Self {
+                    state: turn(turned, request, &call, shared, ready),
+                    guard: None,
+                    call: Some(call),
+                    classify,
+                };
+            }
+        };
+        Self {
+            state: State::Sending {
+                sent: ready.call(request),
+            },
+            guard,
+            call,
+            classify,
+        }
+    }
+
+    /// Of a request whose body may have to be waited for.
+    pub(crate) fn reading(
+        read: ReadPayload,
+        ready: &mut S,
+        shared: &Arc<Shared>,
+        classify: C,
+    ) -> Self {
+        match read.now() {
+            Ok(mut request) => {
+                let admitted = match Call::of(&request).cloned() {
+                    Some(call) => admit(&mut request, call, shared),
+                    None => Admitted::Unjudged,
+                };
+                Self::new(request, admitted, ready, shared, classify)
+            }
+            Err(read) => Self {
+                state: State::Reading {
+                    reading: Box::new(Reading {
+                        read,
+                        service: take(ready),
+                        shared: Arc::clone(shared),
+                    }),
+                },
+                guard: None,
+                call: None,
+                classify,
+            },
+        }
+    }
 }
 
-/// Asks the circuit.
-fn admit(
+/// What a call's circuit said.
+pub(crate) enum Admitted {
+    Yes(Guard, Arc<Call>),
+    No(Turned, Arc<Call>),
+    /// It was not asked: it is no LLM call, or nobody is there any more whose call could fail.
+    Unjudged,
+}
+
+/// Asks the call's circuit.
+#[inline]
+pub(crate) fn admit(
     request: &mut Request<Payload>,
-    call: &Call,
+    call: Arc<Call>,
     shared: &Arc<Shared>,
-) -> Result<Guard, (Seat, Turned)> {
-    ask_for_plain_text(request.headers_mut());
-    let seat = Seat::of(shared, request, call);
-    seat.admit(shared).map_err(|turned| (seat, turned))
+) -> Admitted {
+    if request.body().upload_broke() {
+        return Admitted::Unjudged;
+    }
+    match Seat::of(shared, request, &call).admit(shared) {
+        Ok(mut guard) => {
+            guard.read_credential(shared, request);
+            ask_for_plain_text(request.headers_mut());
+            Admitted::Yes(guard, call)
+        }
+        Err(turned) => Admitted::No(turned, call),
+    }
 }
 
-/// The call is refused, at once or after it has waited. `ready` is the instance that was polled ready.
-fn turn<S: Service<Request<Payload>> + Clone, R>(
-    (seat, turned): (Seat, Turned),
+/// The call waits, if it may, or is refused.
+fn turn<S, R>(
+    turned: Turned,
     request: Request<Payload>,
     call: &Call,
     shared: &Arc<Shared>,
     ready: &mut S,
-) -> State<S, S::Future, R> {
-    match wait(shared, seat, turned, call.attempts().deadline()) {
+) -> State<S, S::Future, R>
+where
+    S: Service<Request<Payload>> + Clone,
+{
+    match wait(shared, turned, &request, call.attempts()) {
         Ok(wait) => State::Waiting {
             waiting: Box::new(Waiting {
                 wait,
                 call: Some((request, take(ready))),
             }),
         },
-        Err(turned) => State::Turned {
-            turned: Some(turned),
-        },
+        Err(turned) => State::Turned { turned },
     }
 }
 
@@ -116,45 +193,6 @@ fn turn<S: Service<Request<Payload>> + Clone, R>(
 fn take<S: Clone>(ready: &mut S) -> S {
     let clone = ready.clone();
     mem::replace(ready, clone)
-}
-
-impl<S, R, C> BreakerFuture<S, R, C>
-where
-    S: Service<Request<Payload>> + Clone,
-{
-    pub(crate) fn new(read: ReadPayload, ready: &mut S, shared: &Arc<Shared>, classify: C) -> Self {
-        let mut request = match read.now() {
-            Ok(request) => request,
-            Err(read) => {
-                let reading = Box::new(Reading {
-                    read,
-                    service: take(ready),
-                    shared: Arc::clone(shared),
-                });
-                return Self {
-                    state: State::Reading { reading },
-                    guard: None,
-                    call: None,
-                    classify,
-                };
-            }
-        };
-        let call = judged(&request);
-        let admitted = call.as_ref().map(|call| admit(&mut request, call, shared));
-        let (state, guard) = match (admitted.transpose(), &call) {
-            (Err(refused), Some(call)) => (turn(refused, request, call, shared, ready), None),
-            (admitted, _) => {
-                let sent = ready.call(request);
-                (State::Sending { sent }, admitted.ok().flatten())
-            }
-        };
-        Self {
-            state,
-            guard,
-            call,
-            classify,
-        }
-    }
 }
 
 impl<S, R, C> Future for BreakerFuture<S, R, C>
@@ -175,43 +213,45 @@ where
             match this.state.as_mut().project() {
                 StateProj::Reading { reading } => {
                     let mut request = ready!(Pin::new(&mut reading.read).poll(cx));
-                    *this.call = judged(&request);
                     let (shared, ready) = (&reading.shared, &mut reading.service);
-                    let call = this.call.as_ref();
-                    let admitted = call.map(|call| admit(&mut request, call, shared));
-                    let state = match (admitted.transpose(), call) {
-                        (Err(refused), Some(call)) => turn(refused, request, call, shared, ready),
-                        (admitted, _) => {
-                            *this.guard = admitted.ok().flatten();
-                            let sent = ready.call(request);
-                            State::Sending { sent }
+                    *this.call = Call::of(&request).cloned();
+                    let admitted = match &*this.call {
+                        Some(call) => admit(&mut request, Arc::clone(call), shared),
+                        None => Admitted::Unjudged,
+                    };
+                    let state = match admitted {
+                        Admitted::No(turned, call) => turn(turned, request, &call, shared, ready),
+                        admitted => {
+                            if let Admitted::Yes(guard, _) = admitted {
+                                *this.guard = Some(guard);
+                            }
+                            State::Sending {
+                                sent: ready.call(request),
+                            }
                         }
                     };
                     this.state.set(state);
                 }
                 StateProj::Waiting { waiting } => {
                     let admitted = ready!(waiting.wait.as_mut().poll(cx));
-                    let call = waiting.call.take();
-                    let state = match (admitted, call) {
-                        (Ok(guard), Some((request, mut service))) => {
+                    let (mut request, mut service) = waiting.call.take().expect(ONCE);
+                    let state = match admitted {
+                        Ok(guard) => {
                             *this.guard = Some(guard);
+                            ask_for_plain_text(request.headers_mut());
                             State::Sending {
                                 sent: service.call(request),
                             }
                         }
-                        (Err(turned), _) => State::Turned {
-                            turned: Some(turned),
-                        },
-                        (Ok(_), None) => State::Done,
+                        Err(turned) => State::Turned { turned },
                     };
                     this.state.set(state);
                 }
                 StateProj::Turned { turned } => {
-                    let turned = turned.take().expect(ONCE);
                     let dialect = this.call.as_ref().map(|call| call.dialect());
-                    let response = refusal::response(&turned, dialect);
+                    let refusal = refusal::answer(turned, dialect);
                     this.state.set(State::Done);
-                    return Poll::Ready(Ok(response.map(|body| Watch::new(body, None))));
+                    return Poll::Ready(Ok(refusal.map(|body| Watch::new(body, None))));
                 }
                 StateProj::Sending { sent } => {
                     let answer = ready!(sent.poll(cx));
@@ -223,11 +263,11 @@ where
                         Ok(response) => {
                             match judge::<S::Error, _, _>(response, guard, call, this.classify, cx)
                             {
-                                Judged::Here(response) => {
+                                Ok(response) => {
                                     this.state.set(State::Done);
                                     return Poll::Ready(Ok(response));
                                 }
-                                Judged::Peek(guard, peek) => {
+                                Err((guard, peek)) => {
                                     *this.guard = Some(guard);
                                     this.state.set(State::Peeking { peek });
                                 }
@@ -267,24 +307,17 @@ where
     response.map(|body| Watch::new(AnswerBody::inner(body), None))
 }
 
-enum Judged<R, C>
-where
-    R: Body<Data = Bytes> + Unpin,
-    R::Error: Into<BoxError>,
-{
-    /// Or to be judged as its body passes.
-    Here(Response<BreakerBody<R, C>>),
-    Peek(Guard, Box<Peek<R>>),
-}
-
-/// Judges an answer by its head, or says by what it will be judged. Nothing of a stream is held back.
+/// Judges an answer by its head, or says by what it will be judged: as its body passes, or by an error's
+/// body that is still to come. Nothing of a stream is held back.
+#[inline]
+#[allow(clippy::type_complexity, reason = "what is waited for, or the answer")]
 fn judge<E, R, C>(
     response: Response<R>,
     guard: Guard,
     call: &Call,
     classify: &C,
     cx: &mut Context<'_>,
-) -> Judged<R, C>
+) -> Result<Response<BreakerBody<R, C>>, (Guard, Box<Peek<R>>)>
 where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
@@ -292,7 +325,7 @@ where
 {
     if Refusal::of(&response).is_some() {
         guard.settle(Verdict::Refused.into());
-        return Judged::Here(unwatched(response));
+        return Ok(unwatched(response));
     }
     let status = response.status();
     if !status.is_success() {
@@ -301,20 +334,19 @@ where
         // what is there already is known without storing the future
         return match Pin::new(&mut peek).poll(cx) {
             Poll::Ready((peeked, response)) => {
-                Judged::Here(of_error::<E, _, _>(guard, &peeked, response, classify))
+                Ok(of_error::<E, _, _>(guard, &peeked, response, classify))
             }
-            Poll::Pending => Judged::Peek(guard, Box::new(peek)),
+            Poll::Pending => Err((guard, Box::new(peek))),
         };
     }
-    let (proof, response) = if call.is_stream() || call.dialect().is_grpc() {
-        let (meter, response) = Meter::attach(response, call);
-        (Proof::Meter(meter), response)
-    } else {
-        let response = response.map(AnswerBody::inner);
-        (Proof::Whole(Whole::default()), response)
-    };
-    let settle = Settle::new::<E>(guard, proof, status, classify.clone());
-    Judged::Here(response.map(|body| Watch::new(body, settle)))
+    let settle = |guard, proof| Settle::new::<E>(guard, proof, status, classify.clone());
+    if !call.is_stream() && !call.dialect().is_grpc() {
+        let settle = settle(guard, Proof::Whole(Whole::default()));
+        return Ok(response.map(|body| Watch::new(AnswerBody::inner(body), settle)));
+    }
+    let (meter, response) = Meter::attach(response, call);
+    let settle = settle(guard, Proof::Meter(meter));
+    Ok(response.map(|body| Watch::new(body, settle)))
 }
 
 /// An answer whose head, or whose body as an error, tells all.

@@ -52,6 +52,7 @@ impl Gate {
 
     /// Lets a call through, or not. The clock is read only where time matters; a change of state is
     /// told before anybody can see the next one.
+    #[inline]
     pub(crate) fn admit(
         &self,
         rules: &Rules,
@@ -78,7 +79,15 @@ impl Gate {
         }
     }
 
+    /// Whether a success of this call changes nothing, so that it need not be settled.
+    #[inline]
+    pub(crate) fn is_clean_for(&self, token: Token) -> bool {
+        // a probe is never of a closed circuit
+        self.word.load(Ordering::Acquire) == token.generation << KIND_BITS | CLEAN
+    }
+
     /// A call is over. Each token is settled once.
+    #[inline]
     pub(crate) fn settle(
         &self,
         rules: &Rules,
@@ -97,6 +106,7 @@ impl Gate {
         });
     }
 
+    #[inline]
     fn changes_nothing(&self, token: Token, outcome: Outcome) -> bool {
         if outcome.says_nothing() {
             return true;
@@ -131,6 +141,7 @@ impl Gate {
         matches!(self.word.load(Ordering::Acquire) & KIND, CLOSED | CLEAN)
     }
 
+    #[inline]
     fn change<T>(
         &self,
         rules: &Rules,

@@ -16,16 +16,24 @@ use crate::{
 
 /// Which circuits a call belongs to.
 pub(crate) struct Seat {
-    pub(crate) entry: Arc<Entry>,
+    entry: Arc<Entry>,
     credential: Option<CredentialKey>,
     unstreamed: bool,
 }
 
 /// A call that is not let through.
 pub(crate) struct Turned {
-    /// the circuit that refused it
-    pub(crate) entry: Arc<Entry>,
+    pub(crate) seat: Seat,
+    /// the credential's circuit, if that refused it
+    own: Option<Arc<Entry>>,
     pub(crate) refused: Refused,
+}
+
+impl Turned {
+    /// The circuit that refused it.
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        self.own.as_ref().unwrap_or(&self.seat.entry)
+    }
 }
 
 /// A call that is. Dropping it says that its caller went away.
@@ -35,9 +43,22 @@ pub(crate) struct Guard {
     token: Option<Token>,
     credential: Option<CredentialKey>,
     /// The credential's own circuit, if it has one. Boxed, as few have.
-    own: Option<Box<(Arc<Entry>, Token)>>,
+    own: Option<Box<Own>>,
     /// Only where slow calls count. Boxed, as all answers are moved often.
     clock: Option<Box<Clock>>,
+}
+
+/// A call's place in the circuit of its credential.
+struct Own {
+    entry: Arc<Entry>,
+    token: Token,
+}
+
+impl Own {
+    /// The call is not sent after all.
+    fn give_back(self) {
+        self.entry.settle(self.token, Outcome::NOTHING);
+    }
 }
 
 struct Clock {
@@ -80,44 +101,61 @@ impl Ended {
 
 impl Seat {
     pub(crate) fn of(shared: &Arc<Shared>, request: &Request<Payload>, call: &Call) -> Self {
-        let (entry, credential) = shared.circuit(request, call);
-        Self {
-            entry,
-            credential,
+        let mut seat = Self {
+            entry: shared.circuit(request, call),
+            credential: None,
             unstreamed: !call.is_stream(),
+        };
+        // else it is read once the call is let through, for its end
+        if shared.core.hub.has_credentials() {
+            seat.read_credential(shared, request);
         }
+        seat
     }
 
-    pub(crate) fn admit(&self, shared: &Shared) -> Result<Guard, Turned> {
+    pub(crate) fn read_credential(&mut self, shared: &Shared, request: &Request<Payload>) {
+        self.credential = shared.credential_key(request, &self.entry);
+    }
+
+    pub(crate) fn admit(self, shared: &Shared) -> Result<Guard, Turned> {
         let own = match self.credential.and_then(|key| shared.credential(key)) {
             None => None,
             Some(entry) => match entry.admit() {
-                Ok(token) => Some(Box::new((entry, token))),
-                Err(refused) => return Err(Turned { entry, refused }),
-            },
-        };
-        let settings = &shared.core.settings;
-        // before it is known whether the call is let through: dropped, it gives a credential's slot back
-        let mut guard = Guard {
-            entry: Arc::clone(&self.entry),
-            token: None,
-            credential: self.credential,
-            own,
-            clock: settings.slow.and_then(|slow| self.clock(slow)),
-        };
-        match self.entry.admit() {
-            Ok(token) => guard.token = Some(token),
-            Err(refused) => {
-                let resort = settings.last_resort;
-                if !resort.is_some_and(|rule| shared.core.hub.lets_through(rule)) {
+                Ok(token) => Some(Box::new(Own { entry, token })),
+                Err(refused) => {
                     return Err(Turned {
-                        entry: Arc::clone(&self.entry),
+                        seat: self,
+                        own: Some(entry),
                         refused,
                     });
                 }
+            },
+        };
+        let settings = &shared.core.settings;
+        let token = match self.entry.admit() {
+            Ok(token) => Some(token),
+            Err(refused) => {
+                let resort = settings.last_resort;
+                if !resort.is_some_and(|rule| shared.core.hub.lets_through(rule)) {
+                    if let Some(own) = own {
+                        own.give_back();
+                    }
+                    return Err(Turned {
+                        seat: self,
+                        own: None,
+                        refused,
+                    });
+                }
+                None
             }
-        }
-        Ok(guard)
+        };
+        Ok(Guard {
+            clock: settings.slow.and_then(|slow| self.clock(slow)),
+            entry: self.entry,
+            token,
+            credential: self.credential,
+            own,
+        })
     }
 
     fn clock(&self, slow: SlowCalls) -> Option<Box<Clock>> {
@@ -134,6 +172,13 @@ impl Seat {
 }
 
 impl Guard {
+    /// Notes whose call it is, if that was not read before.
+    pub(crate) fn read_credential(&mut self, shared: &Shared, request: &Request<Payload>) {
+        if self.credential.is_none() {
+            self.credential = shared.credential_key(request, &self.entry);
+        }
+    }
+
     pub(crate) fn settle(mut self, ended: Ended) {
         self.end(ended);
     }
@@ -153,12 +198,27 @@ impl Guard {
         }
     }
 
+    #[inline]
     fn end(&mut self, ended: Ended) {
         let (token, own) = (self.token.take(), self.own.take());
         if token.is_none() && own.is_none() {
             return;
         }
         let counts = self.settings().counts.of(ended.verdict);
+        if let (Some(token), None, None, Counts::Success) = (token, &own, &self.clock, counts) {
+            self.entry.succeeded(token);
+        } else {
+            self.end_otherwise(token, own, counts, ended);
+        }
+    }
+
+    fn end_otherwise(
+        &self,
+        token: Option<Token>,
+        own: Option<Box<Own>>,
+        counts: Counts,
+        ended: Ended,
+    ) {
         let slow = self.clock.as_ref().is_some_and(|clock| {
             let content = ended.first_content.or(clock.first_content);
             content.unwrap_or_else(Instant::now) > clock.slow_from
@@ -184,7 +244,7 @@ impl Guard {
 
     fn end_credential(
         &self,
-        own: Option<Box<(Arc<Entry>, Token)>>,
+        own: Option<Box<Own>>,
         counts: Counts,
         outcome: impl Fn(Said) -> Outcome,
     ) {
@@ -198,7 +258,7 @@ impl Guard {
             ..outcome(said)
         };
         if let Some(own) = own {
-            own.0.settle(own.1, outcome);
+            own.entry.settle(own.token, outcome);
         } else if let (Counts::AgainstCredential, Some(key), Some(shared)) =
             (counts, self.credential, self.entry.shared.upgrade())
         {

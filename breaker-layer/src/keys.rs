@@ -15,6 +15,7 @@ use crate::entry::Entry;
 
 /// From so many keys on they are spread over several maps.
 const WORTH_SPREADING: usize = 256;
+/// A power of two.
 const SHARDS: usize = 16;
 
 /// Keys are kept by their hash, which is seeded anew in each process: two that collide share a circuit.
@@ -99,7 +100,7 @@ impl Keys {
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
         // the low bits choose the place within the map
-        &self.shards[(hash >> 32) as usize % self.shards.len()]
+        &self.shards[(hash >> 32) as usize & (self.shards.len() - 1)]
     }
 }
 

@@ -40,6 +40,7 @@ impl Recent {
     }
 
     /// Adds a call that ended now, and tells how the span's calls went.
+    #[inline]
     pub(crate) fn record(&mut self, now: Nanos, failed: bool, slow: bool) -> Tally {
         match self {
             Self::Calls(ring) => ring.record(failed, slow),
@@ -70,6 +71,7 @@ impl Ring {
         }
     }
 
+    #[inline]
     fn record(&mut self, failed: bool, slow: bool) -> Tally {
         let shift = self.next % PER_WORD * 2;
         let word = &mut self.bits[(self.next / PER_WORD) as usize];
@@ -116,6 +118,7 @@ impl Buckets {
         }
     }
 
+    #[inline]
     fn record(&mut self, now: Nanos, failed: bool, slow: bool) -> Tally {
         // of two threads the later time may come first; then both count for it
         let number = (now / self.width).max(self.latest);

@@ -12,7 +12,6 @@ use crate::{
     hub::Hub,
     keys::Keys,
     name,
-    refusal::Bodies,
     rules::{Nanos, Rules},
     settings::{Settings, nanos},
 };
@@ -28,7 +27,6 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) credential_rules: Rules,
     pub(crate) hub: Hub,
-    pub(crate) bodies: Bodies,
     epoch: Instant,
 }
 
@@ -50,18 +48,13 @@ impl Shared {
                 credential_rules: settings.credential_rules(),
                 settings,
                 hub: Hub::new(),
-                bodies: Bodies::default(),
                 epoch: Instant::now(),
             }),
         }
     }
 
-    /// The circuit of a call, and that of its credential if there can be one.
-    pub(crate) fn circuit(
-        self: &Arc<Self>,
-        request: &Request<Payload>,
-        call: &Call,
-    ) -> (Arc<Entry>, Option<CredentialKey>) {
+    /// The circuit of a call.
+    pub(crate) fn circuit(self: &Arc<Self>, request: &Request<Payload>, call: &Call) -> Arc<Entry> {
         let own;
         let (hash, authority, model) = match &self.core.settings.key {
             Some(key) => {
@@ -76,27 +69,32 @@ impl Shared {
                 (self.keys.hash((authority, model)), authority, model)
             }
         };
-        let entry = self.keys.find_or_insert(hash, || {
-            Entry::new(self, &name::of(authority, model), Kind::Key)
-        });
-        let credential = credential::of(request)
-            .and_then(|credential| NonZeroU64::new(self.keys.hash((hash, credential))));
-        (entry, credential.map(CredentialKey))
+        self.keys.find_or_insert(hash, || {
+            Entry::new(self, hash, &name::of(authority, model), Kind::Key)
+        })
+    }
+
+    /// The key of the circuit of a call's credential, if it has one; `of` is the circuit of its own key.
+    pub(crate) fn credential_key(
+        &self,
+        request: &Request<Payload>,
+        of: &Entry,
+    ) -> Option<CredentialKey> {
+        let credential = credential::of(request)?;
+        NonZeroU64::new(self.keys.hash((of.hash(), credential))).map(CredentialKey)
     }
 
     /// The circuit of a call's credential, if it was ever of no use.
     pub(crate) fn credential(&self, key: CredentialKey) -> Option<Arc<Entry>> {
-        if !self.core.hub.has_credentials() {
-            return None;
-        }
-        self.keys.find(key.0.get())
+        let any = self.core.hub.has_credentials();
+        any.then(|| self.keys.find(key.0.get())).flatten()
     }
 
     /// The same, made if there is none.
     pub(crate) fn make_credential(self: &Arc<Self>, key: CredentialKey, of: &Entry) -> Arc<Entry> {
         self.keys.find_or_insert(key.0.get(), || {
             let name = name::with_credential(of.name(), key.0.get());
-            Entry::new(self, &name, Kind::Credential)
+            Entry::new(self, key.0.get(), &name, Kind::Credential)
         })
     }
 }

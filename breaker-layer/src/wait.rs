@@ -8,12 +8,14 @@ use std::{
     time::Duration,
 };
 
+use http::Request;
+use llm_exchange::{Attempts, Payload};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     circuit::Refused,
     entry::Entry,
-    guard::{Guard, Seat, Turned},
+    guard::{Guard, Turned},
     settings::Waiting,
     shared::Shared,
 };
@@ -24,36 +26,37 @@ pub(crate) type Wait = Pin<Box<dyn Future<Output = Result<Guard, Turned>> + Send
 /// Waits if the app allows it, and if it is of use.
 pub(crate) fn wait(
     shared: &Arc<Shared>,
-    seat: Seat,
-    turned: Turned,
-    deadline: Option<Instant>,
+    mut turned: Turned,
+    request: &Request<Payload>,
+    attempts: &Attempts,
 ) -> Result<Wait, Turned> {
     let Some(Waiting { at_most, waiters }) = shared.core.settings.waiting else {
         return Err(turned);
     };
     let own = Instant::now().checked_add(at_most);
-    let until = [own, deadline].into_iter().flatten().min();
+    let until = [own, attempts.deadline()].into_iter().flatten().min();
     if !is_of_use(&turned.refused, until) {
         return Err(turned);
     }
-    let Some(place) = Place::take(&turned.entry, waiters) else {
+    let Some(place) = Place::take(turned.entry(), waiters) else {
         return Err(turned);
     };
+    turned.seat.read_credential(shared, request);
     let shared = Arc::clone(shared);
     Ok(Box::pin(async move {
         let _place = place;
         let mut turned = turned;
         loop {
             // listens before it asks: a slot that is given back in between is not missed
-            let entry = Arc::clone(&turned.entry);
+            let entry = Arc::clone(turned.entry());
             let mut moved = pin!(entry.moved.notified());
             moved.as_mut().enable();
-            turned = match seat.admit(&shared) {
+            turned = match turned.seat.admit(&shared) {
                 Ok(guard) => return Ok(guard),
                 Err(turned) if !is_of_use(&turned.refused, until) => return Err(turned),
                 Err(turned) => turned,
             };
-            if !Arc::ptr_eq(&entry, &turned.entry) {
+            if !Arc::ptr_eq(&entry, turned.entry()) {
                 // another circuit refuses now: listen to that one
                 continue;
             }

@@ -8,6 +8,9 @@ const MOST: usize = 64 << 10;
 /// An answer that begins with fewer bytes may still become an error.
 const TELLING: usize = 32;
 
+/// With what the first member's name begins then.
+const MAY_BE_AN_ERROR: [u8; 3] = [b'e', b't', b'o'];
+
 /// Looks at an answer's first bytes and at its last one, and keeps it only if it may be an error.
 #[derive(Debug, Default)]
 pub(crate) struct Whole {
@@ -30,6 +33,15 @@ enum Begins {
 impl Whole {
     /// Whether this is the beginning.
     pub(crate) fn data(&mut self, data: &Bytes) -> bool {
+        // the bytes of most answers: nothing is trimmed of them
+        if let ([b'{', b'"', name, ..], Some(last @ b'}'), Begins::Blank) =
+            (&data[..], data.last(), &self.begins)
+            && !MAY_BE_AN_ERROR.contains(name)
+            && data.len() >= TELLING
+        {
+            (self.last, self.begins) = (*last, Begins::AsJson);
+            return true;
+        }
         let trimmed = data.trim_ascii_end();
         self.last = trimmed.last().copied().unwrap_or(self.last);
         match &mut self.begins {
@@ -137,6 +149,16 @@ mod tests {
         assert!(!seen(&["{\"id\":"]).is_whole());
         assert!(!seen(&["\n"]).is_whole());
         assert!(!seen(&[]).is_whole());
+    }
+
+    #[test]
+    fn an_answer_that_begins_as_most_do_is_judged_by_its_last_frame_too() {
+        let begins = r#"{"id":"chatcmpl-1","usage":{"prompt_tokens":9}"#;
+        assert!(seen(&[begins, "}\n"]).is_whole());
+        assert!(!seen(&[begins, ",\"choices\":["]).is_whole());
+        assert!(seen(&[begins, "}"]).error().is_none());
+        let late = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
+        assert!(seen(&[late]).error().is_some());
     }
 
     #[test]

@@ -9,9 +9,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use llm_exchange::{AnswerBody, BoxError, Cut, CutShort, ErrorAnswer, Meter, Reached};
+use llm_exchange::{AnswerBody, BoxError, Cut, CutShort, Meter, Reached};
 
 use crate::{
     extend::Allowed,
@@ -66,20 +65,17 @@ impl<R, S: Store> Held<R, S> {
         // upstream hears of it at once
         self.body = None;
         tell::cut(&hold.open.budget);
-        let mut end = vec![last, reached.ending(hold.open.asks_usage)];
-        end.retain(|data| !data.is_empty());
-        let message = "the budget is used up";
-        let answer = ErrorAnswer::new(StatusCode::TOO_MANY_REQUESTS, "budget_exceeded", message);
-        if hold.meter.dialect().is_grpc() {
-            self.end.extend(end.into_iter().map(Frame::data).map(Ok));
-            self.end.push_back(Ok(Frame::trailers(answer.trailers())));
-        } else if reached.ending(false).is_empty() {
-            // a format whose end is not written here
-            self.end.extend(end.into_iter().map(Frame::data).map(Ok));
-            self.end
-                .push_back(Err(CutShort::new(Cut::Limit, message).into()));
-        } else {
-            self.end.extend(end.into_iter().map(Frame::data).map(Ok));
+        let ending = reached.ending(hold.open.asks_usage);
+        let trailers = reached.trailers();
+        let is_told = !ending.is_empty() || trailers.is_some();
+        let data = [last, ending].into_iter().filter(|data| !data.is_empty());
+        self.end.extend(data.map(Frame::data).map(Ok));
+        self.end
+            .extend(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+        if !is_told {
+            // a format that has no such end
+            let error = CutShort::new(Cut::Limit, "the budget is used up");
+            self.end.push_back(Err(error.into()));
         }
     }
 }

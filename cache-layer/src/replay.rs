@@ -13,9 +13,9 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use llm_exchange::{
-    BoxError, Dialect,
-    sse::Decoder,
-    stream::{Collector, expand},
+    BoxError, Dialect, Framing,
+    sse::{Decoder, Event},
+    stream::{Collector, PieceReader, expand},
 };
 use tokio::time::{Sleep, sleep};
 
@@ -102,13 +102,25 @@ pub(crate) fn without(body: &Bytes, ranges: &[Range<u64>]) -> VecDeque<Bytes> {
 
 /// A stream's answer as the JSON that was not streamed. `None`: it can't be put together.
 pub(crate) fn collected(entry: &Entry, dialect: Dialect) -> Option<Bytes> {
-    let mut decoder = Decoder::new();
-    decoder.push(entry.body.clone());
+    let mut pieces = PieceReader::new(framing(dialect)).max_bytes(usize::MAX);
+    pieces.push(entry.body.clone());
     let mut collector = Collector::new(dialect);
-    while let Some(event) = decoder.next_event() {
-        collector.push(&event.ok()?).ok()?;
+    while let Some(piece) = pieces.next_piece() {
+        collector.push_data(&piece.ok()?).ok()?;
+    }
+    if let Ok(Some(last)) = pieces.finish() {
+        collector.push_data(&last).ok()?;
     }
     collector.finish().ok()
+}
+
+/// How a call's stream comes whose path does not say that it is one: only such a call has an answer of
+/// the other form.
+pub(crate) fn framing(dialect: Dialect) -> Framing {
+    match dialect {
+        Dialect::Ollama => Framing::Lines,
+        _ => Framing::Sse,
+    }
 }
 
 /// A JSON answer as the stream that it would have been. `None`: it is no answer.
@@ -118,7 +130,14 @@ pub(crate) fn expanded(
     with_usage: bool,
 ) -> Option<VecDeque<Bytes>> {
     let events = expand(dialect, &entry.body, with_usage).ok()?;
-    Some(events.iter().map(|event| event.raw().clone()).collect())
+    let in_form = |event: &Event| match framing(dialect) {
+        Framing::Lines => {
+            let line = [&*event.data().unwrap_or_default(), b"\n"].concat();
+            line.into()
+        }
+        _ => event.raw().clone(),
+    };
+    Some(events.iter().map(in_form).collect())
 }
 
 impl Body for Replay {

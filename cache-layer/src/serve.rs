@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Response, header};
-use llm_exchange::{Call, FromCache};
+use llm_exchange::{Call, Framing, FromCache};
 
 use crate::{
     CacheBody, CacheStatus, Cached, Entry, Key,
-    replay::{Replay, collected, expanded, without},
+    replay::{Replay, collected, expanded, framing, without},
 };
 
 /// The answer in the form that the call asks for. `None`: it can't be brought into that form.
@@ -43,10 +43,10 @@ pub(crate) fn response<R>(
         headers.insert(name.clone(), value.clone());
     }
     if entry.head.is_stream != streams {
-        let form = if streams {
-            "text/event-stream"
-        } else {
-            "application/json"
+        let form = match streams.then(|| framing(dialect)) {
+            None => "application/json",
+            Some(Framing::Lines) => "application/x-ndjson",
+            Some(_) => "text/event-stream",
         };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form));
         headers.remove(header::CONTENT_LENGTH);

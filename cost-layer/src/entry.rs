@@ -1,12 +1,14 @@
 //! What is booked of a call.
 
 use std::{
+    borrow::Cow,
+    cell::Cell,
     collections::hash_map::RandomState,
     fmt,
     hash::BuildHasher,
     str::FromStr,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
@@ -26,11 +28,29 @@ impl RecordId {
     #[must_use]
     pub fn new() -> Self {
         static PROCESS: OnceLock<u64> = OnceLock::new();
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         // the standard library's keys are random for each process
         let process = *PROCESS.get_or_init(|| RandomState::new().hash_one("record ids"));
-        Self(u128::from(process) << 64 | u128::from(NEXT.fetch_add(1, Relaxed)))
+        Self(u128::from(process) << 64 | u128::from(count()))
     }
+}
+
+/// A number that no other call of this process gets. A thread takes many at once, as all count together.
+fn count() -> u64 {
+    const BLOCK: u64 = 1_024;
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static MINE: Cell<u64> = const { Cell::new(0) };
+    }
+    let mine = MINE.try_with(|mine| {
+        let next = match mine.get() {
+            used_up if used_up % BLOCK == 0 => NEXT.fetch_add(BLOCK, Relaxed),
+            next => next,
+        };
+        mine.set(next + 1);
+        next
+    });
+    // a thread that ends has none any more
+    mine.unwrap_or_else(|_| NEXT.fetch_add(BLOCK, Relaxed))
 }
 
 impl Default for RecordId {
@@ -125,15 +145,15 @@ pub struct Entry {
     /// Who is spending, as the app says.
     pub user: Option<User>,
     /// The host that the call was sent to. Empty: it was not in the request.
-    pub provider: Box<str>,
+    pub provider: Arc<str>,
     /// The model that was asked of whoever answered: what costs are summed by.
-    pub model: Box<str>,
+    pub model: Arc<str>,
     /// The model that the caller asked for.
-    pub model_asked: Option<Box<str>>,
+    pub model_asked: Option<Arc<str>>,
     /// The model that the answer names.
-    pub model_served: Option<Box<str>>,
+    pub model_served: Option<Arc<str>>,
     /// The wire format.
-    pub dialect: Box<str>,
+    pub dialect: Arc<str>,
     /// Whether the answer was asked for as a stream.
     pub is_stream: bool,
     /// The status of the answer's head. 0: there was none.
@@ -143,9 +163,9 @@ pub struct Entry {
     /// How the answer ended. `None`: there was none.
     pub end: Option<End>,
     /// Why, in the provider's words; of several choices the worst.
-    pub finish: Option<Box<str>>,
+    pub finish: Option<Arc<str>>,
     /// The service tier that the answer names.
-    pub service_tier: Option<Box<str>>,
+    pub service_tier: Option<Arc<str>>,
     /// Whether no call was made for it.
     pub from_cache: Option<FromCache>,
     /// What was used; of an answer from a cache, what would have been.
@@ -178,16 +198,21 @@ impl Entry {
     /// An entry of which nothing is known yet but its model and the time.
     #[must_use]
     pub fn new(id: RecordId, at: SystemTime, model: &str) -> Self {
+        Self::of(id, at, bounded(model).into())
+    }
+
+    /// The same, of a model whose name is bounded.
+    pub(crate) fn of(id: RecordId, at: SystemTime, model: Arc<str>) -> Self {
         Self {
             id,
             part: 0,
             at: to_the_microsecond(at),
             user: None,
-            provider: "".into(),
-            model: bounded(model),
+            provider: Arc::default(),
+            model,
             model_asked: None,
             model_served: None,
-            dialect: "".into(),
+            dialect: Arc::default(),
             is_stream: false,
             status: 0,
             verdict: Verdict::Ok,
@@ -222,7 +247,7 @@ const LONGEST: usize = 256;
 
 /// A name, cut where it is too long: names come from callers and providers. NUL, which Postgres takes
 /// in no text, is taken out.
-pub(crate) fn bounded(name: &str) -> Box<str> {
+pub(crate) fn bounded(name: &str) -> Cow<'_, str> {
     let mut end = name.len().min(LONGEST);
     while !name.is_char_boundary(end) {
         end -= 1;
@@ -252,8 +277,16 @@ mod tests {
 
     #[test]
     fn ids_differ_and_are_read_as_they_are_written() {
-        let ids: HashSet<_> = (0..1_000).map(|_| RecordId::new()).collect();
-        assert_eq!(ids.len(), 1_000);
+        let some = || (0..5_000).map(|_| RecordId::new()).collect::<Vec<_>>();
+        let all = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(some)).collect();
+            let all = threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap());
+            all.collect::<Vec<_>>()
+        });
+        let ids: HashSet<_> = all.into_iter().chain(some()).collect();
+        assert_eq!(ids.len(), 25_000);
         for id in ids {
             assert_eq!(id.to_string().parse(), Ok(id));
         }

@@ -109,7 +109,7 @@ fn begin<S: Service<Request<Payload>>>(
     ask_for_plain_text(request.headers_mut());
     // where it can't be asked for the usage is estimated
     *hides_usage = Call::ask_usage(&mut request).unwrap_or(false);
-    match books.writer.place() {
+    match books.desk.writer().place() {
         Ok(place) => {
             opened.sent(place);
             *open = Some(opened);

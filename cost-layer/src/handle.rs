@@ -21,7 +21,7 @@ impl CostHandle {
     /// Sums since the layer was made.
     #[must_use]
     pub fn stats(&self) -> CostStats {
-        self.0.stats()
+        self.0.desk.stats()
     }
 
     /// The prices in use, to be replaced and to be shared with other layers.
@@ -33,7 +33,7 @@ impl CostHandle {
     /// The alerts from now on.
     #[must_use]
     pub fn alerts(&self) -> Alerts {
-        self.0.bell.listen()
+        self.0.desk.bell().listen()
     }
 
     /// Writes all that waits to the ledger: before the process ends.
@@ -42,19 +42,19 @@ impl CostHandle {
     ///
     /// The ledger does not take them now. They still wait.
     pub async fn flush(&self) -> Result<(), LedgerError> {
-        self.0.writer.flush().await
+        self.0.desk.flush().await
     }
 
     /// How long a model's calls took, at all providers together. `None`: there were none.
     #[must_use]
     pub fn latency(&self, model: &str, window: Window) -> Option<Latency> {
-        self.0.latency.of_model(model, window)
+        self.0.desk.latency().of_model(model, window)
     }
 
     /// How long calls took, each model at each provider by itself.
     #[must_use]
     pub fn latencies(&self, window: Window) -> Vec<Latency> {
-        self.0.latency.each(window)
+        self.0.desk.latency().each(window)
     }
 
     /// All latencies since the layer was made, as an interval log of HDR histograms, to be kept, looked at
@@ -62,7 +62,7 @@ impl CostHandle {
     #[cfg(feature = "hdr")]
     #[must_use]
     pub fn export_latencies(&self) -> String {
-        crate::latency::export(&self.0.latency, self.0.pricing.now(), self.0.age())
+        crate::latency::export(self.0.desk.latency(), self.0.pricing.now(), self.0.age())
     }
 
     /// Asks the ledger for sums.
@@ -72,7 +72,7 @@ impl CostHandle {
     /// The ledger does not answer.
     pub async fn spend(&self, query: &Query) -> Result<Vec<Spend>, LedgerError> {
         self.write_first().await;
-        self.0.writer.ledger().spend(query).await
+        self.0.desk.writer().ledger().spend(query).await
     }
 
     /// What each model cost on a day (UTC), the dearest first.
@@ -115,7 +115,7 @@ impl CostHandle {
     /// The ledger does not answer.
     pub async fn entries(&self, page: &Page) -> Result<Vec<Entry>, LedgerError> {
         self.write_first().await;
-        self.0.writer.ledger().entries(page).await
+        self.0.desk.writer().ledger().entries(page).await
     }
 
     /// What is known of today, by the layer's clock.
@@ -126,7 +126,7 @@ impl CostHandle {
 
     /// Whoever asks sees what was booked. A ledger that is away answers what it can.
     async fn write_first(&self) {
-        let written = timeout(WRITING, self.0.writer.flush()).await;
+        let written = timeout(WRITING, self.0.desk.flush()).await;
         if !matches!(written, Ok(Ok(()))) {
             tracing::warn!("records wait that are not in the answer");
         }
@@ -135,6 +135,8 @@ impl CostHandle {
 
 impl fmt::Debug for CostHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CostHandle").field(&self.stats()).finish()
+        f.debug_tuple("CostHandle")
+            .field(&self.0.desk.carried())
+            .finish()
     }
 }

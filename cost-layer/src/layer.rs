@@ -82,7 +82,8 @@ impl CostLayer {
         self.set(|settings| settings.ledger = Arc::new(ledger))
     }
 
-    /// The most records that wait for the ledger. Default 10,000, some 8 MB.
+    /// The most records that wait for the ledger, besides the last 64 calls of each of 16 stripes of threads
+    /// (256 where they come faster than they are carried on). Default 10,000, some 8 MB.
     #[must_use]
     pub fn queue(self, records: usize) -> Self {
         self.set(|settings| settings.writer.capacity = records)
@@ -163,7 +164,8 @@ impl CostLayer {
         self.limit(|limits| *limits = Limits::NONE)
     }
 
-    /// Called with each alert, on the task of the call that gave rise to it: keep it short.
+    /// Called with each alert, at most 50 ms after the call that gave rise to it, on the task that writes
+    /// records or that of another call: keep it short.
     #[must_use]
     pub fn on_alert(self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
         self.set(|settings| settings.on_alert = Some(Arc::new(hook)))

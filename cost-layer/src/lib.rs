@@ -3,6 +3,7 @@
 mod alert;
 mod books;
 mod day;
+mod desk;
 mod entry;
 mod export;
 mod future;
@@ -12,10 +13,12 @@ mod layer;
 mod ledger;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod names;
 mod open;
 mod prices;
 mod pricing;
 mod service;
+mod stripes;
 mod tags;
 mod used;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use llm_exchange::Verdict;
-use metrics::{SharedString, counter, histogram};
+use metrics::{SharedString, Unit, counter, histogram};
 
 use crate::{Entry, Record};
 
@@ -34,8 +34,11 @@ pub const TOKEN_BUCKETS: [f64; 14] = [
     67_108_864.0,
 ];
 
-/// All histograms of durations; the others are of tokens.
+/// All histograms of durations.
 pub const DURATIONS: [&str; 3] = [DURATION, FIRST_CHUNK, PER_CHUNK];
+
+/// All histograms of tokens.
+pub const TOKENS: [&str; 3] = [INPUT_EACH, OUTPUT_EACH, OLD_TOKENS];
 
 const DURATION: &str = "gen_ai.client.operation.duration";
 const FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
@@ -51,6 +54,55 @@ const OLD_TOKENS: &str = "gen_ai.client.token.usage";
 const COST: &str = "llm_cost_nano_usd";
 const SAVED: &str = "llm_cost_saved_nano_usd";
 const UNPRICED: &str = "llm_cost_unpriced";
+
+/// Tells the recorder of the process what each metric is, and in which unit: an exporter may write that
+/// into its names. To be called once, after the recorder is installed.
+pub fn describe() {
+    for (name, what) in [
+        (DURATION, "From a call to the end of its answer"),
+        (
+            FIRST_CHUNK,
+            "From a call to the first content of its stream",
+        ),
+        (
+            PER_CHUNK,
+            "From one token of a stream to the next, on average over a call",
+        ),
+    ] {
+        metrics::describe_histogram!(name, Unit::Seconds, what);
+    }
+    for (name, what) in [
+        (INPUT_EACH, "Tokens of one prompt"),
+        (OUTPUT_EACH, "Tokens generated in one call"),
+        (OLD_TOKENS, "Tokens of one call"),
+    ] {
+        metrics::describe_histogram!(name, Unit::Count, what);
+    }
+    for (name, what) in [
+        (INPUT, "Tokens of prompts, cached and written ones included"),
+        (OUTPUT, "Tokens generated, reasoning included"),
+        (
+            CACHE_READ,
+            "Tokens of prompts read from the provider's cache",
+        ),
+        (CACHE_WRITE, "Tokens of prompts written to it"),
+        (REASONING, "Tokens of reasoning"),
+        (
+            COST,
+            "What calls cost, as far as prices are known, in nano-dollars",
+        ),
+        (
+            SAVED,
+            "What answers from a cache would have cost, in nano-dollars",
+        ),
+        (
+            UNPRICED,
+            "Calls and attempts of which the price is not known",
+        ),
+    ] {
+        metrics::describe_counter!(name, Unit::Count, what);
+    }
+}
 
 pub(crate) struct Metrics {
     names: RwLock<HashSet<Box<str>>>,

@@ -1,13 +1,14 @@
 //! A call whose record is not booked yet.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, OnceLock},
     time::SystemTime,
 };
 
 use http::{HeaderMap, HeaderName, Request, Response, header};
 use llm_exchange::{
-    BodyEnd, Call, FinishReason, FromCache, Meter, Observe, Payload, User, Verdict,
+    BodyEnd, Call, FinishReason, FromCache, Meter, Observe, Payload, Said, User, Verdict,
 };
 use tokio::time::Instant;
 
@@ -45,7 +46,7 @@ pub(crate) struct Open {
     at: SystemTime,
     user: Option<User>,
     tags: Option<Tags>,
-    provider: Box<str>,
+    provider: Arc<str>,
     request_id: Option<Box<str>>,
     credential: Option<u64>,
     upload_broke: bool,
@@ -89,15 +90,15 @@ impl Open {
         began: Instant,
     ) -> Option<Box<Self>> {
         let call = Arc::clone(Call::of(request)?);
-        let trusted = || call.end_user().filter(|_| books.trusts_body).map(bounded);
+        let trusted = || call.end_user().filter(|_| books.trusts_body);
         let user = User::of(request).cloned();
-        let user = user.or_else(|| trusted().map(|name| User::new(Arc::from(name))));
+        let user = user.or_else(|| trusted().map(User::new));
         Some(Box::new(Self {
             began,
             at: books.pricing.now(),
             user: user.map(shortened),
             tags: Tags::of(request).cloned(),
-            provider: provider(request),
+            provider: books.names.mine().shared(provider(request)),
             request_id: text(request.headers(), &REQUEST_IDS[..1]),
             credential: books.credential(request),
             upload_broke: request.body().upload_broke(),
@@ -169,19 +170,31 @@ impl Open {
         let id = RecordId::new();
         let asked = self.call.model();
         let meter = self.meter.as_ref();
-        let model = meter.and_then(Meter::asked_model).or(asked);
-        let model = bounded(model.unwrap_or_default());
-        let served = meter.and_then(Meter::model);
-        let model = match (&*model, &served) {
-            ("", Some(served)) => bounded(served),
-            _ => model,
+        let mut call = {
+            let said = meter.map(Meter::said);
+            let said = said.as_ref();
+            let mut names = self.books.names.mine();
+            let served = said.and_then(Said::model);
+            let model = meter.and_then(Meter::asked_model).or(asked);
+            let model = model.filter(|model| !model.is_empty()).or(served);
+            let model = names.shared(model.unwrap_or_default());
+            let mut call = Entry::of(id, self.at, model);
+            call.model_asked = asked.map(|name| names.shared(name));
+            call.model_served = served.map(|name| names.shared(name));
+            call.dialect = names.shared(self.call.dialect().as_str());
+            let finish = said.and_then(|said| {
+                said.finish_reasons()
+                    .max_by_key(|one| FinishReason::of(one))
+            });
+            call.finish = finish.map(|name| names.shared(name));
+            let tier = said.and_then(Said::service_tier);
+            call.service_tier = tier.map(|name| names.shared(name));
+            call.answer_id = said.and_then(Said::id).map(boxed);
+            call
         };
-        let mut call = Entry::new(id, self.at, &model);
+        let model = Arc::clone(&call.model);
         call.user = self.user.clone();
-        call.provider = self.provider.clone();
-        call.model_asked = asked.map(bounded);
-        call.model_served = served.as_deref().map(bounded);
-        call.dialect = self.call.dialect().as_str().into();
+        call.provider = Arc::clone(&self.provider);
         call.is_stream = self.call.is_stream();
         call.status = self.status;
         call.verdict = verdict;
@@ -195,11 +208,6 @@ impl Open {
         call.total = self.began.elapsed();
         if let Some(meter) = meter {
             call.end = meter.end();
-            let mut finishes = meter.finish_reasons();
-            finishes.sort_by_key(|reason| FinishReason::of(reason));
-            call.finish = finishes.last().map(|reason| bounded(reason));
-            call.service_tier = meter.service_tier().as_deref().map(bounded);
-            call.answer_id = meter.id().as_deref().map(bounded);
             let first = meter.first_content();
             call.first_content = first.map(|first| first.saturating_duration_since(self.began));
             if meter.is_stream() {
@@ -232,11 +240,8 @@ impl Open {
                 attempt.user = call.user.clone();
                 attempt.provider = call.provider.clone();
                 attempt.model_asked = call.model_asked.clone();
-                attempt.model_served = meter.and_then(Meter::model).as_deref().map(bounded);
-                attempt.dialect = meter
-                    .map_or(self.call.dialect(), Meter::dialect)
-                    .as_str()
-                    .into();
+                let dialect = meter.map_or(self.call.dialect(), Meter::dialect);
+                attempt.dialect = self.books.names.mine().shared(dialect.as_str());
                 attempt.is_stream = call.is_stream;
                 attempt.status = meter.map_or(0, |meter| meter.status().as_u16());
                 attempt.verdict = left.verdict;
@@ -244,7 +249,12 @@ impl Open {
                 attempt.usage = used.usage;
                 attempt.is_estimated = used.is_estimated;
                 attempt.charge = used.charge(pricing, meter, model, host(model), self.at);
-                attempt.answer_id = meter.and_then(Meter::id).as_deref().map(bounded);
+                if let Some(meter) = meter {
+                    let said = meter.said();
+                    let mut names = self.books.names.mine();
+                    attempt.model_served = said.model().map(|name| names.shared(name));
+                    attempt.answer_id = said.id().map(boxed);
+                }
                 attempt.tags = call.tags.clone();
                 attempt
             });
@@ -280,23 +290,27 @@ impl std::fmt::Debug for Settle {
 
 fn shortened(user: User) -> User {
     match bounded(user.as_str()) {
-        name if *name == *user.as_str() => user,
-        name => User::new(Arc::from(name)),
+        Cow::Borrowed(name) if name.len() == user.as_str().len() => user,
+        name => User::new(name),
     }
 }
 
 /// The host and port, and nothing else that may stand in an authority.
-fn provider(request: &Request<Payload>) -> Box<str> {
+fn provider(request: &Request<Payload>) -> &str {
     let uri = request
         .uri()
         .authority()
         .map(|authority| authority.as_str());
     let header = || request.headers().get(header::HOST)?.to_str().ok();
     let authority = uri.or_else(header).unwrap_or_default();
-    bounded(authority.rsplit('@').next().unwrap_or_default())
+    authority.rsplit('@').next().unwrap_or_default()
+}
+
+fn boxed(text: &str) -> Box<str> {
+    bounded(text).into()
 }
 
 fn text(headers: &HeaderMap, names: &[HeaderName]) -> Option<Box<str>> {
     let value = names.iter().find_map(|name| headers.get(name))?;
-    value.to_str().ok().map(bounded)
+    value.to_str().ok().map(boxed)
 }

@@ -9,7 +9,10 @@ use std::{
 
 use llm_exchange::{Money, Price, Purchase, WallClock};
 
-use crate::prices::{Charge, InvalidPrices, Prices};
+use crate::{
+    prices::{Charge, InvalidPrices, Prices},
+    stripes::Stripes,
+};
 
 /// The prices that a layer charges by: a handle, cheap to clone, that all share. It is the
 /// [`Price`] that other layers take: `budget.priced_by(cost.pricing())`.
@@ -17,8 +20,14 @@ use crate::prices::{Charge, InvalidPrices, Prices};
 /// They can be replaced while calls run. A call is charged by the prices in use at its end.
 #[derive(Clone)]
 pub struct Pricing {
-    shared: Arc<RwLock<Arc<Prices>>>,
+    shared: Arc<Shared>,
     clock: WallClock,
+}
+
+struct Shared {
+    current: RwLock<Arc<Prices>>,
+    /// What each stripe's threads charge by: calls that end on several threads don't meet here.
+    seen: Stripes<Option<Arc<Prices>>>,
 }
 
 /// Why prices were not replaced. Those in use stay.
@@ -67,7 +76,10 @@ impl Pricing {
     #[must_use]
     pub fn new(prices: Prices) -> Self {
         Self {
-            shared: Arc::new(RwLock::new(Arc::new(prices))),
+            shared: Arc::new(Shared {
+                current: RwLock::new(Arc::new(prices)),
+                seen: Stripes::default(),
+            }),
             clock: WallClock::default(),
         }
     }
@@ -82,7 +94,14 @@ impl Pricing {
     /// The prices in use.
     #[must_use]
     pub fn prices(&self) -> Arc<Prices> {
-        Arc::clone(&self.shared.read().unwrap_or_else(PoisonError::into_inner))
+        let current = self.shared.current.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same, for every call.
+    fn with<T>(&self, ask: impl FnOnce(&Prices) -> T) -> T {
+        let mut seen = self.shared.seen.mine();
+        ask(seen.get_or_insert_with(|| self.prices()))
     }
 
     /// Charges by these prices from now on. What the app knows better (aliases, models of its own, the
@@ -103,7 +122,11 @@ impl Pricing {
 
     /// As [`replace`](Self::replace), however few models they have.
     pub fn replace_all(&self, prices: Prices) {
-        let mut current = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self
+            .shared
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let prices = current.replaced_by(prices);
         tracing::info!(
             models = prices.len(),
@@ -111,6 +134,8 @@ impl Pricing {
             "prices replaced"
         );
         *current = Arc::new(prices);
+        drop(current);
+        self.shared.seen.each().for_each(|mut seen| *seen = None);
     }
 
     /// Reads a file, LiteLLM's JSON or a list of the form of `prices.csv`, and replaces the prices by
@@ -127,18 +152,17 @@ impl Pricing {
     /// How old the prices in use are. `None`: they have no date.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.prices().age(self.clock.now())
+        self.with(|prices| prices.age(self.clock.now()))
     }
 
     /// What a purchase costs by the prices in use, item by item.
     #[must_use]
     pub fn charge(&self, purchase: &Purchase<'_>) -> Option<Charge> {
-        self.prices().charge(purchase, self.clock.now())
+        self.with(|prices| prices.charge(purchase, self.clock.now()))
     }
 
     pub(crate) fn charge_either(&self, purchase: &Purchase<'_>, other: &str) -> Option<Charge> {
-        self.prices()
-            .charge_either(purchase, other, self.clock.now())
+        self.with(|prices| prices.charge_either(purchase, other, self.clock.now()))
     }
 
     pub(crate) fn now(&self) -> SystemTime {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use llm_exchange::{Call, LeftBehind, Meter, Purchase, Usage, Verdict};
+use llm_exchange::{Call, LeftBehind, Meter, Purchase, Said, Usage, Verdict};
 
 use crate::{Charge, Pricing};
 
@@ -61,29 +61,25 @@ impl Used {
         if self.is_nothing() {
             return Some(Charge::default());
         }
-        let served = meter.and_then(Meter::model);
-        let served = served.as_deref().unwrap_or(asked);
-        let tier = meter.and_then(Meter::service_tier);
-        let speed = meter.and_then(Meter::speed);
-        let geo = meter.and_then(Meter::geo);
+        let said = meter.map(Meter::said);
+        let said = said.as_ref();
+        let served = said.and_then(Said::model).unwrap_or(asked);
         let mut purchase = Purchase::new(served, self.usage);
-        purchase.service_tier = tier.as_deref();
-        purchase.speed = speed.as_deref();
-        purchase.geo = geo.as_deref();
+        purchase.service_tier = said.and_then(Said::service_tier);
+        purchase.speed = said.and_then(Said::speed);
+        purchase.geo = said.and_then(Said::geo);
         purchase.host = host;
         purchase.at = Some(at);
-        let parts = meter.map(Meter::usage_parts).unwrap_or_default();
-        let sum = parts
-            .iter()
-            .fold(Usage::default(), |sum, (_, part)| sum.plus(*part));
+        let parts = || said.into_iter().flat_map(Said::usage_parts);
+        let sum = parts().fold(Usage::default(), |sum, (_, part)| sum.plus(part));
         // not where the usage is more than the provider has said so far
-        if parts.is_empty() || sum.total() != self.usage.total() {
+        if parts().next().is_none() || sum.total() != self.usage.total() {
             return pricing.charge_either(&purchase, asked);
         }
-        let mut charges = parts.iter().map(|(model, usage)| {
-            purchase.usage = *usage;
-            purchase.model = model.as_deref().unwrap_or(served);
-            pricing.charge_either(&purchase, model.as_deref().unwrap_or(asked))
+        let mut charges = parts().map(|(model, usage)| {
+            purchase.usage = usage;
+            purchase.model = model.unwrap_or(served);
+            pricing.charge_either(&purchase, model.unwrap_or(asked))
         });
         charges.try_fold(Charge::default(), |sum, charge| Some(sum.plus(charge?)))
     }

@@ -1,6 +1,6 @@
 //! What it costs to read the usage out of a stream of each dialect, per event, beside a reader that
-//! parses every event to a `serde_json::Value` and looks the usage up (over gRPC: decodes it by
-//! prost, to the few fields it needs).
+//! parses every event to a `serde_json::Value` and looks the usage up (of Amazon's frames the payload,
+//! without a look at their checksums; over gRPC it decodes by prost, to the few fields it needs).
 //!
 //! `cargo bench -p llm-exchange --bench dialects`. A stream has 2,000 content events, one a chunk as they
 //! come from a socket, each with running usage where the dialect sends that, and its usual end.
@@ -183,6 +183,82 @@ fn ollama() -> Stream {
     }
 }
 
+fn openai_completions() -> Stream {
+    let chunk = |choices: Value, usage: Value| {
+        sse(
+            &json!({"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m",
+            "choices": choices, "usage": usage}),
+        )
+    };
+    let choice = |text: String, finish: Value| json!([{"text": text, "index": 0, "logprobs": null, "finish_reason": finish}]);
+    let mut chunks = words(|n| chunk(choice(format!(" word{n}"), Value::Null), Value::Null));
+    chunks.push(chunk(choice(String::new(), json!("stop")), Value::Null));
+    chunks.push(chunk(
+        json!([]),
+        json!({"prompt_tokens": 9, "completion_tokens": WORDS, "total_tokens": 9 + WORDS}),
+    ));
+    chunks.push("data: [DONE]\n\n".into());
+    Stream {
+        name: "openai_completions",
+        path: "/v1/completions",
+        media_type: "text/event-stream",
+        request: r#"{"model":"m","stream":true}"#.into(),
+        chunks,
+        usage: |chunk| data(chunk)?["usage"]["completion_tokens"].as_u64(),
+    }
+}
+
+/// A frame of Amazon's event stream.
+fn frame(name: &str, payload: &Value) -> Bytes {
+    let payload = payload.to_string();
+    let mut headers = Vec::new();
+    for (name, value) in [
+        (":event-type", name),
+        (":content-type", "application/json"),
+        (":message-type", "event"),
+    ] {
+        headers.extend([&[name.len() as u8], name.as_bytes(), &[7, 0]].concat());
+        headers.extend([&[value.len() as u8], value.as_bytes()].concat());
+    }
+    let lengths = [16 + headers.len() + payload.len(), headers.len()];
+    let mut frame = lengths.map(|length| (length as u32).to_be_bytes()).concat();
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame.extend([&headers, payload.as_bytes()].concat());
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame.into()
+}
+
+fn converse() -> Stream {
+    let mut chunks = vec![frame("messageStart", &json!({"role": "assistant"}))];
+    chunks.extend(words(|n| {
+        let delta = json!({"text": format!(" word{n}")});
+        frame(
+            "contentBlockDelta",
+            &json!({"contentBlockIndex": 0, "delta": delta}),
+        )
+    }));
+    chunks.push(frame("contentBlockStop", &json!({"contentBlockIndex": 0})));
+    chunks.push(frame("messageStop", &json!({"stopReason": "end_turn"})));
+    let usage = json!({"inputTokens": 9, "outputTokens": WORDS, "totalTokens": 9 + WORDS});
+    chunks.push(frame(
+        "metadata",
+        &json!({"usage": usage, "metrics": {"latencyMs": 9}}),
+    ));
+    Stream {
+        name: "bedrock_converse",
+        path: "/model/amazon.nova-pro-v1:0/converse-stream",
+        media_type: "application/vnd.amazon.eventstream",
+        request: "{}".into(),
+        chunks,
+        usage: |frame| {
+            let headers = u32::from_be_bytes(frame.get(4..8)?.try_into().ok()?) as usize;
+            let payload = frame.get(12 + headers..frame.len() - 4)?;
+            let event: Value = serde_json::from_slice(payload).ok()?;
+            event["usage"]["outputTokens"].as_u64()
+        },
+    }
+}
+
 fn framed(message: &[u8]) -> Bytes {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[0], &length[..], message].concat().into()
@@ -309,10 +385,12 @@ fn dialects(c: &mut Criterion) {
     let streams = [
         openai_chat(),
         openai_responses(),
+        openai_completions(),
         anthropic(),
         gemini(),
         gemini_array(),
         ollama(),
+        converse(),
         grpc(),
     ];
     for stream in streams {

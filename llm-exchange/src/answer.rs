@@ -6,10 +6,15 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS};
 
-use crate::{AnswerBody, Dialect, ProviderError, dialect::Problem, provider_error};
+use crate::{
+    AnswerBody, Dialect, Framing, ProviderError, decimal::decimal, dialect::Problem,
+    provider_error, stream::ending,
+};
 
 /// What gRPC encodes in `grpc-message`: all but printable ASCII, and the sign itself.
 const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// An error answer shaped as the caller's provider would shape it, so that an official SDK on the
 /// other end understands it.
@@ -100,12 +105,19 @@ impl ErrorAnswer {
     }
 
     /// The same error as the end of a stream that has begun: an error event, then what the dialect's
-    /// streams end with. Nothing in gRPC, whose end is in the [`trailers`](Self::trailers), and of
-    /// Amazon's binary event stream, which is not written here.
+    /// streams end with, in the framing that they mostly have. Nothing in gRPC, whose end is in the
+    /// [`trailers`](Self::trailers).
     #[must_use]
     pub fn in_stream(&self, dialect: Option<Dialect>) -> Bytes {
         let dialect = dialect.unwrap_or(Dialect::OpenAiChat);
-        (dialect.wire().ended_by_error)(&self.problem())
+        self.in_framing(dialect, dialect.wire().framing, true)
+    }
+
+    /// The same in this framing. `begun` is whether an event of the stream was handed on before, by
+    /// which a JSON array goes on or begins; the last one has to be whole.
+    #[must_use]
+    pub fn in_framing(&self, dialect: Dialect, framing: Framing, begun: bool) -> Bytes {
+        ending::of_error(&self.problem(), dialect, framing, begun)
     }
 
     /// The whole answer, in the dialect of the call.
@@ -119,19 +131,16 @@ impl ErrorAnswer {
     }
 
     fn with_body<R>(&self, body: Bytes) -> Response<AnswerBody<R>> {
-        let length = body.len();
+        let length = body.len() as u64;
         let mut response = Response::new(AnswerBody::own(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.reserve(4);
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(header::CONTENT_LENGTH, length.into());
+        headers.insert(header::CONTENT_TYPE, JSON);
+        headers.insert(header::CONTENT_LENGTH, decimal(length));
         if let Some(millis) = self.millis() {
-            headers.insert(header::RETRY_AFTER, millis.div_ceil(1000).into());
-            headers.insert(HeaderName::from_static("retry-after-ms"), millis.into());
+            headers.insert(header::RETRY_AFTER, decimal(millis.div_ceil(1000)));
+            headers.insert(RETRY_AFTER_MS, decimal(millis));
         }
         response
     }
@@ -186,6 +195,10 @@ impl Refusal {
         response.extensions().get()
     }
 
+    pub(crate) const fn answer(&self) -> &ErrorAnswer {
+        &self.answer
+    }
+
     /// The layer that refused.
     #[must_use]
     pub const fn layer(&self) -> &'static str {
@@ -212,17 +225,8 @@ impl Refusal {
         response
     }
 
-    /// The JSON of the answer, for [`into_response_of`](Self::into_response_of): it is the same however
-    /// long the caller is to stay away. `None` over gRPC, whose answers have none.
-    #[must_use]
-    pub fn body(&self, dialect: Option<Dialect>) -> Option<Bytes> {
-        let has_one = !dialect.is_some_and(Dialect::is_grpc);
-        has_one.then(|| self.answer.body(dialect))
-    }
-
-    /// The whole answer with this [`body`](Self::body), written once for many refusals.
-    #[must_use]
-    pub fn into_response_of<R>(self, body: Bytes) -> Response<AnswerBody<R>> {
+    /// The same with this body, which is the answer's in JSON.
+    pub(crate) fn into_response_of<R>(self, body: Bytes) -> Response<AnswerBody<R>> {
         let mut response = self.answer.with_body(body);
         response.extensions_mut().insert(self);
         response

@@ -65,6 +65,8 @@ pub enum Unreadable {
     TooLarge,
     /// The caller's upload broke.
     Broken,
+    /// The call goes both ways ([`Dialect::goes_both_ways`]): its requests pass as they come.
+    BothWays,
 }
 
 impl fmt::Display for Unreadable {
@@ -77,6 +79,7 @@ impl fmt::Display for Unreadable {
             Self::Encoded => "the request body is compressed",
             Self::TooLarge => "the request body is too large to be read",
             Self::Broken => "the request body broke off",
+            Self::BothWays => "the requests go on while answers come",
         })
     }
 }

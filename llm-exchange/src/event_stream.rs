@@ -6,10 +6,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Buf, Bytes};
 use serde::Deserialize;
 
+mod write;
+
+pub(crate) use self::write::{event, exception};
 use crate::cut::{Cutter, Frames, Uncut};
 
 /// The lengths of the frame and of its headers, and the checksum over both.
-const PRELUDE: usize = 12;
+pub(crate) const PRELUDE: usize = 12;
 
 /// The checksum over the whole frame, at its end.
 const CHECKSUM: usize = 4;
@@ -37,7 +40,7 @@ fn word(bytes: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?))
 }
 
-fn length(prelude: &[u8; PRELUDE]) -> Option<usize> {
+pub(crate) fn length(prelude: &[u8; PRELUDE]) -> Option<usize> {
     let (lengths, checksum) = prelude.split_at(8);
     if word(checksum)? != crc32fast::hash(lengths) {
         return None;

@@ -171,13 +171,8 @@ impl Host {
             // the path names the model, and what stands before its version is a proxy's
             Some(Dialect::Gemini | Dialect::AnthropicMessages) => from_version(asked),
             Some(Dialect::Ollama) => asked.rfind("/api/").map_or(asked, |at| &asked[at..]),
-            Some(
-                Dialect::BedrockConverse
-                | Dialect::GeminiGrpc
-                | Dialect::VertexGrpc
-                | Dialect::KServeGrpc,
-            )
-            | None => asked,
+            Some(dialect) if dialect.is_grpc() => service_and_method(asked),
+            Some(_) | None => asked,
         };
         let version = whole
             .split('/')
@@ -208,6 +203,12 @@ impl Host {
         parts.path_and_query = Some(PathAndQuery::try_from(&*text).ok()?);
         Uri::from_parts(parts).ok()
     }
+}
+
+/// The last two segments of a path, with the slash before them.
+fn service_and_method(path: &str) -> &str {
+    let slashes = path.rmatch_indices('/').map(|(at, _)| at);
+    slashes.take(2).last().map_or(path, |at| &path[at..])
 }
 
 /// A path from the segment on that is a version.

@@ -9,6 +9,7 @@ mod clock;
 mod credential;
 mod cut;
 mod cut_short;
+mod decimal;
 mod dialect;
 mod event_stream;
 mod from_cache;
@@ -27,6 +28,7 @@ mod provider_error;
 mod route;
 mod splice;
 pub mod sse;
+mod standing;
 pub mod stream;
 mod tokens;
 mod usage;
@@ -54,12 +56,13 @@ pub use self::{
     },
     host::{Host, InvalidHost, NotRedirected},
     kept::KeptRequest,
-    meter::{Cut, End, FinishReason, Meter, Reached, UsageHidden},
+    meter::{Cut, End, FinishReason, Meter, Reached, Said, UsageHidden},
     payload::{Payload, ReadPayload},
     peek::{Depth, Ending, Peek, PeekLimits, Peeked, peek},
     plain_text::ask_for_plain_text,
     price::{InvalidMoney, Money, Price, Purchase},
     provider_error::ProviderError,
+    standing::StandingRefusal,
     tokens::TokenEstimate,
     usage::{Tokens, Usage},
     user::User,

@@ -79,22 +79,67 @@ impl Payload {
     /// inner service, and [`upload_broke`](Self::upload_broke) remembers it.
     ///
     /// An [`Attempts`](crate::Attempts) that the app put into the request's extensions becomes the call's.
+    #[inline]
     pub fn read<B>(request: Request<B>, max_bytes: usize) -> ReadPayload
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let request = request.map(Self::new);
-        // mostly a layer further out read it, and its path need not be read again
-        if Call::of(&request).is_some() {
-            return ReadPayload(ReadState::Ready(Some(request)));
-        }
-        ReadPayload(match Route::of_request(request.method(), request.uri()) {
-            Some(route) if is_readable(route.dialect, request.headers()) => {
-                ReadState::Collecting(Box::new(Collect::new(request, route, max_bytes)))
+        let request = match Self::itself(request) {
+            // mostly a layer further out read it: neither the body nor the path need be read again
+            Ok(read) if Call::of(&read).is_some() => {
+                return ReadPayload(ReadState::Ready(Some(read)));
             }
-            _ => ReadState::Ready(Some(request)),
-        })
+            Ok(unread) => unread,
+            Err(request) => request.map(Self::new),
+        };
+        ReadPayload(Self::begin(request, max_bytes))
+    }
+
+    /// The request that [`read`](Self::read) would return as it is, because a layer further out read it, and
+    /// what it asks for: looked at in its place, for a layer that spares itself moving it.
+    /// [`itself`](Self::itself) moves it then.
+    #[inline]
+    pub fn already_read<B: 'static>(
+        request: &mut Request<B>,
+    ) -> Option<(&mut Request<Self>, Arc<Call>)> {
+        let request: &mut dyn Any = request;
+        let read = request.downcast_mut::<Request<Self>>()?;
+        let call = Arc::clone(Call::of(read)?);
+        Some((read, call))
+    }
+
+    /// The same request, if its body is a payload.
+    ///
+    /// # Errors
+    ///
+    /// The same request, if its body is none.
+    #[inline]
+    #[allow(clippy::result_large_err, reason = "the other way is as large")]
+    pub fn itself<B: 'static>(request: Request<B>) -> Result<Request<Self>, Request<B>> {
+        let mut request = Some(request);
+        let same = (&mut request as &mut dyn Any)
+            .downcast_mut::<Option<Request<Self>>>()
+            .and_then(Option::take);
+        match (same, request) {
+            (Some(same), _) => Ok(same),
+            (None, Some(other)) => Err(other),
+            // one of them is there: it is taken from one to the other
+            (None, None) => Ok(Request::new(Self::whole_of(Bytes::new()))),
+        }
+    }
+
+    fn begin(request: Request<Self>, max_bytes: usize) -> ReadState {
+        match Route::of_request(request.method(), request.uri()) {
+            Some(route) if !is_readable(route.dialect, request.headers()) => {
+                ReadState::Ready(Some(request))
+            }
+            Some(route) if route.dialect.goes_both_ways() => {
+                ReadState::Ready(Some(read::both_ways(request, &route)))
+            }
+            Some(route) => ReadState::Collecting(Box::new(Collect::new(request, route, max_bytes))),
+            None => ReadState::Ready(Some(request)),
+        }
     }
 
     /// A copy that sends the same bytes, if there can be one. It costs no copy of the bytes.

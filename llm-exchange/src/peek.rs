@@ -208,7 +208,13 @@ where
             }
             let format = Format::of(status, headers, call);
             peeked.encoded = format == Format::Encoded;
-            (peeked, How::of(status, format))
+            let all_in_head = headers.contains_key("grpc-status");
+            let how = match How::of(status, format) {
+                // its first answer may wait for a request that waits for the head
+                How::Stream if call.dialect().goes_both_ways() && !all_in_head => How::Head,
+                how => how,
+            };
+            (peeked, how)
         }
     };
     let answer = if how == How::Stream {

@@ -1,4 +1,4 @@
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Asks for an answer that can be read: for the layers that read answers, before a call is sent.
 ///
@@ -16,8 +16,9 @@ use http::{HeaderMap, HeaderValue, header};
 /// ```
 pub fn ask_for_plain_text(headers: &mut HeaderMap) {
     // every line of it, if there are several
-    if headers.contains_key(header::ACCEPT_ENCODING) {
+    static NAME: HeaderName = header::ACCEPT_ENCODING;
+    if headers.contains_key(&NAME) {
         let identity = HeaderValue::from_static("identity");
-        headers.insert(header::ACCEPT_ENCODING, identity);
+        headers.insert(&NAME, identity);
     }
 }

@@ -102,20 +102,23 @@ fn split_last(text: &str, at: u8) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-fn grpc(service: &str, method: &str) -> Option<Route> {
+fn grpc(before: &str, method: &str) -> Option<Route> {
+    let (_, service) = split_last(before, b'/')?;
     let (dialect, unary, streaming) = match service {
-        "/google.ai.generativelanguage.v1beta.GenerativeService" => (
+        "google.ai.generativelanguage.v1beta.GenerativeService" => (
             Dialect::GeminiGrpc,
             "GenerateContent",
             "StreamGenerateContent",
         ),
-        "/google.cloud.aiplatform.v1.PredictionService" => (
+        "google.cloud.aiplatform.v1.PredictionService" => (
             Dialect::VertexGrpc,
             "GenerateContent",
             "StreamGenerateContent",
         ),
-        // ModelStreamInfer goes both ways: it can't be read to its end before it is answered
-        "/inference.GRPCInferenceService" => (Dialect::KServeGrpc, "ModelInfer", ""),
+        "inference.GRPCInferenceService" if method == "ModelStreamInfer" => {
+            return Some(Route::plain(Dialect::KServeStreamGrpc));
+        }
+        "inference.GRPCInferenceService" => (Dialect::KServeGrpc, "ModelInfer", ""),
         _ => return None,
     };
     let stream = Some(method == streaming);

@@ -76,13 +76,17 @@ where
 
     fn end(&mut self, end: BodyEnd<'_>) {
         if let Some(mut observer) = self.observer.take() {
-            // a body further in hears of its drop only after this one
-            if let Some(meter) = observer.meter() {
-                meter.note(&end);
-            }
-            observer.end(end);
+            tell(&mut observer, end);
         }
     }
+}
+
+fn tell(observer: &mut impl Observe, end: BodyEnd<'_>) {
+    // a body further in hears of its drop only after this one
+    if let Some(meter) = observer.meter() {
+        meter.note(&end);
+    }
+    observer.end(end);
 }
 
 // an observer is never pinned
@@ -146,14 +150,16 @@ where
     O: Observe,
 {
     fn drop(&mut self) {
-        if self.observer.is_some() {
-            // hyper stops reading at the announced length and drops the body: that is its end
-            let whole = self.body.is_end_stream() || self.body.size_hint().exact() == Some(0);
-            self.end(if whole {
+        // hyper stops reading at the announced length and drops the body: that is its end
+        let whole = self.body.is_end_stream() || self.body.size_hint().exact() == Some(0);
+        // the observer goes after the body: its own drop knows what the bodies further in settled
+        if let Some(observer) = &mut self.observer {
+            let end = if whole {
                 BodyEnd::Whole
             } else {
                 BodyEnd::Dropped
-            });
+            };
+            tell(observer, end);
         }
     }
 }

@@ -244,3 +244,70 @@ async fn nothing_that_was_said_or_that_opens_doors_is_shown() {
         "{shown}"
     );
 }
+
+fn post_to(path: &str, body: &str) -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    let mut request = post(body);
+    *request.uri_mut() = format!("https://api.example{path}").parse().unwrap();
+    request
+}
+
+fn transcript(name: &str) -> String {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../llm-exchange/tests/transcripts/"
+    );
+    std::fs::read_to_string(format!("{path}{name}")).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_form_serves_the_other_in_the_framing_of_its_dialect() {
+    let lines = "application/x-ndjson";
+    for (path, body, name, kind) in [
+        (
+            "/api/chat",
+            r#"{"model":"llama3.2","messages":[],"options":{"temperature":0},"stream":true}"#,
+            "52-ollama-chat-stream.ndjson",
+            lines,
+        ),
+        (
+            "/v1/responses",
+            r#"{"model":"gpt-5.6-sol","input":"hi","temperature":0,"stream":true}"#,
+            "07-openai-responses-stream.sse",
+            "text/event-stream",
+        ),
+        (
+            "/v1/completions",
+            r#"{"model":"gpt-3.5-turbo-instruct","prompt":"hi","temperature":0,"stream":true}"#,
+            "16-openai-completions-stream.sse",
+            "text/event-stream",
+        ),
+    ] {
+        let unstreamed = body.replace("true", "false");
+        // the stream is known, the answer is asked for
+        let stream = transcript(name).replace("length", "stop");
+        let body_of = |text: &str| ScriptedBody::new().data(text.to_owned());
+        let said = |kind: &'static str, text: &str| {
+            Answer::status(200)
+                .header("content-type", kind)
+                .body(body_of(text))
+        };
+        let layer_of_stream = layer().all();
+        let script = Script::new().then(said(kind, &stream));
+        ask(&layer_of_stream, &script, post_to(path, body)).await;
+        let answer = ask(&layer_of_stream, &script, post_to(path, &unstreamed)).await;
+        assert_eq!(answer.cache(), "hit", "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        let json: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+        assert!(json.to_string().contains("ellow") || json.to_string().contains("lemon"));
+
+        // and the reverse
+        let layer = layer().all();
+        let script = Script::new().then(said("application/json", &answer.text));
+        ask(&layer, &script, post_to(path, &unstreamed)).await;
+        let again = ask(&layer, &script, post_to(path, body)).await;
+        assert_eq!(again.cache(), "hit", "{path}");
+        assert_eq!(again.header("content-type"), Some(kind));
+        assert_eq!(again.text.starts_with('{'), kind == lines, "{}", again.text);
+        assert!(again.text.ends_with('\n'));
+    }
+}

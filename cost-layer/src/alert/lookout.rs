@@ -60,7 +60,6 @@ pub(crate) struct Now {
     pub(crate) day: Day,
     /// Of the prices in use.
     pub(crate) age: Option<Duration>,
-    pub(crate) lost: u64,
 }
 
 const MINUTE: u64 = 60;
@@ -116,7 +115,7 @@ impl Lookout {
 
         if self.limits.unknown_price {
             for entry in record.entries().filter(|entry| entry.charge.is_none()) {
-                let model = entry.model.clone();
+                let model: Box<str> = (&*entry.model).into();
                 give(
                     format!("price {model}"),
                     HOUR,
@@ -132,7 +131,7 @@ impl Lookout {
             let kind = AlertKind::ExpensiveRequest {
                 id: call.id,
                 user: call.user.clone(),
-                model: call.model.clone(),
+                model: (&*call.model).into(),
                 cost,
                 limit,
             };
@@ -142,14 +141,6 @@ impl Lookout {
             && age > limit
         {
             give("age".into(), DAY, AlertKind::OldPrices { age });
-        }
-        if now.lost > self.lost {
-            self.lost = now.lost;
-            give(
-                "lost".into(),
-                MINUTE,
-                AlertKind::RecordsLost { lost: now.lost },
-            );
         }
         let spent = self.hour.add(now.second, cost);
         if let Some(limit) = self.limits.hour
@@ -216,9 +207,9 @@ impl Lookout {
             let model = &call.model;
             let found = self
                 .models
-                .spend(&**model, || model.clone(), minute, nanos, floor);
+                .spend(&**model, || (&**model).into(), minute, nanos, floor);
             unusual(found, &|| {
-                (format!("model {model}"), Whose::Model(model.clone()))
+                (format!("model {model}"), Whose::Model((&**model).into()))
             });
             if let Some(hash) = credential {
                 let found = self.credentials.spend(&hash, || hash, minute, nanos, floor);
@@ -226,6 +217,17 @@ impl Lookout {
             }
         }
         alerts
+    }
+
+    /// The alert that lost records give rise to; how many there are in all.
+    pub(crate) fn lost(&mut self, lost: u64, second: u64) -> Option<Alert> {
+        if lost <= self.lost {
+            return None;
+        }
+        self.lost = lost;
+        let held_back = self.once.give("lost".into(), second, MINUTE)?;
+        let kind = AlertKind::RecordsLost { lost };
+        Some(Alert { kind, held_back })
     }
 
     /// The alerts that slow models give rise to.
@@ -280,7 +282,6 @@ mod tests {
             second,
             day: Day::of(SystemTime::UNIX_EPOCH + Duration::from_secs(second)),
             age: None,
-            lost: 0,
         }
     }
 
@@ -364,17 +365,16 @@ mod tests {
     fn old_prices_and_lost_records_are_told() {
         let mut lookout = Lookout::new(Limits::default());
         let mut now = at(0);
-        (now.age, now.lost) = (Some(Duration::from_secs(61 * DAY)), 3);
+        now.age = Some(Duration::from_secs(61 * DAY));
         let free = record("a", "m", Some("0"));
-        assert_eq!(
-            kinds(&lookout.booked(&free, None, now)),
-            ["old_prices", "records_lost"]
-        );
+        assert_eq!(kinds(&lookout.booked(&free, None, now)), ["old_prices"]);
         assert!(lookout.booked(&free, None, now).is_empty());
-        now.second = 70;
-        assert!(lookout.booked(&free, None, now).is_empty());
-        now.lost = 4;
-        assert_eq!(kinds(&lookout.booked(&free, None, now)), ["records_lost"]);
+        assert!(lookout.lost(0, 0).is_none());
+        let told = lookout.lost(3, 0).unwrap();
+        assert_eq!(told.kind, AlertKind::RecordsLost { lost: 3 });
+        assert!(lookout.lost(3, 70).is_none());
+        assert!(lookout.lost(4, 59).is_none());
+        assert_eq!(lookout.lost(5, 70).unwrap().held_back, 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! All models' latencies, in one place: callers reach it once for many samples.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, hash::BuildHasher, time::Duration};
 
 use foldhash::fast::RandomState;
 
@@ -91,7 +91,8 @@ pub struct Latency {
 pub(crate) const OTHER: &str = "other";
 
 pub(crate) struct Store {
-    names: HashMap<Box<str>, u32, RandomState>,
+    /// by a hash of provider and model
+    names: HashMap<u64, u32, RandomState>,
     series: Vec<Series>,
     most: usize,
 }
@@ -115,8 +116,8 @@ impl Store {
 
     /// The number of a series, a new one as long as there are not too many; 0 is all others.
     pub(crate) fn number(&mut self, provider: &str, model: &str) -> u32 {
-        let key = format!("{provider}\n{model}");
-        if let Some(number) = self.names.get(key.as_str()) {
+        let key = self.names.hasher().hash_one((provider, model));
+        if let Some(number) = self.names.get(&key) {
             return *number;
         }
         if self.series.len() > self.most {
@@ -124,7 +125,7 @@ impl Store {
         }
         let number = self.series.len() as u32;
         self.series.push(Series::new(provider, model));
-        self.names.insert(key.into(), number);
+        self.names.insert(key, number);
         number
     }
 

@@ -13,6 +13,13 @@ fn sample(micros: u64) -> Sample {
     }
 }
 
+impl Recorder {
+    /// One sample, now.
+    fn one(&self, provider: &str, model: &str, sample: Sample) -> Vec<TooSlow> {
+        self.record(std::iter::once((provider, model, sample, self.second())))
+    }
+}
+
 #[test]
 fn samples_of_many_threads_are_all_there() {
     let recorder = Recorder::new(32, None);
@@ -21,7 +28,7 @@ fn samples_of_many_threads_are_all_there() {
             let recorder = &recorder;
             scope.spawn(move || {
                 for n in 0..1_000 {
-                    recorder.record("p", "m", sample(thread * 1_000 + n));
+                    recorder.one("p", "m", sample(thread * 1_000 + n));
                     if n % 100 == 0 {
                         recorder.each(Window::AllTime);
                     }
@@ -40,7 +47,7 @@ fn samples_of_many_threads_are_all_there() {
 fn beyond_the_bound_all_models_are_one() {
     let recorder = Recorder::new(2, None);
     for model in 0..1_000 {
-        recorder.record("p", &format!("made-up-{model}"), sample(10));
+        recorder.one("p", &format!("made-up-{model}"), sample(10));
     }
     let all = recorder.each(Window::AllTime);
     let names: Vec<_> = all.iter().map(|latency| latency.model.as_str()).collect();
@@ -51,10 +58,10 @@ fn beyond_the_bound_all_models_are_one() {
 #[test]
 fn a_model_is_summed_over_its_providers_and_outcomes_stay_apart() {
     let recorder = Recorder::new(32, None);
-    recorder.record("a", "m", sample(1_000));
-    recorder.record("b", "m", sample(9_000));
+    recorder.one("a", "m", sample(1_000));
+    recorder.one("b", "m", sample(9_000));
     for outcome in [Outcome::Failed, Outcome::Abandoned] {
-        recorder.record(
+        recorder.one(
             "a",
             "m",
             Sample {
@@ -79,7 +86,7 @@ async fn windows_slide_while_all_time_stays() {
             .map_or(0, |latency| latency.ok.total.count)
     };
     for _ in 0..90 {
-        recorder.record("p", "m", sample(50));
+        recorder.one("p", "m", sample(50));
         tokio::time::advance(Duration::from_secs(60)).await;
     }
     assert_eq!(count(Window::AllTime), 90);
@@ -99,8 +106,8 @@ async fn a_slow_95th_percentile_is_told_once_there_are_enough_to_tell() {
     let recorder = Recorder::new(32, Some(Duration::from_millis(10)));
     let mut told = Vec::new();
     for n in 0..40_u64 {
-        told.extend(recorder.record("p", "m", sample(50_000)));
-        told.extend(recorder.record("p", "fast", sample(500)));
+        told.extend(recorder.one("p", "m", sample(50_000)));
+        told.extend(recorder.one("p", "fast", sample(500)));
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(n >= 19 || told.is_empty(), "{n}");
     }
@@ -120,7 +127,7 @@ proptest! {
     ) {
         let recorder = Recorder::new(32, None);
         for value in &values {
-            recorder.record("p", "m", sample(*value));
+            recorder.one("p", "m", sample(*value));
         }
         values.sort_unstable();
         let latency = recorder.of_model("m", Window::AllTime).unwrap().ok.total;
@@ -156,7 +163,7 @@ mod merged {
             let one = Recorder::new(32, None);
             for (node, model, value) in values {
                 for recorder in [&nodes[node], &one] {
-                    recorder.record("api.example:443", models[model], sample(value));
+                    recorder.one("api.example:443", models[model], sample(value));
                 }
             }
             let mut merged = MergedLatency::new();
@@ -174,7 +181,7 @@ mod merged {
         #[test]
         fn a_damaged_export_is_refused_or_read_and_never_panics(at in 0_usize..1_000, byte in 32_u8..127) {
             let recorder = Recorder::new(32, None);
-            (1..200).for_each(|n| drop(recorder.record("p", "m", sample(n * 977))));
+            (1..200).for_each(|n| drop(recorder.one("p", "m", sample(n * 977))));
             let mut log = export_of(&recorder).into_bytes();
             let at = at % log.len();
             log[at] = byte;

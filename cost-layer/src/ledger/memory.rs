@@ -34,8 +34,8 @@ struct State {
 struct Key {
     hour: u64,
     user: Box<str>,
-    model: Box<str>,
-    provider: Box<str>,
+    model: Arc<str>,
+    provider: Arc<str>,
     tags: Tags,
 }
 
@@ -201,7 +201,7 @@ impl State {
                     user: "".into(),
                     tags: Tags::new(),
                     model: "other".into(),
-                    provider: "".into(),
+                    provider: Arc::default(),
                     ..key
                 };
             }

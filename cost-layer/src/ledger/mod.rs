@@ -27,7 +27,7 @@ pub use self::{
 };
 pub(crate) use self::{
     row::{COLUMNS, Value, row},
-    writer::{Place, Writer, WriterLimits},
+    writer::{BATCH, Place, Writer, WriterLimits},
 };
 use crate::{Entry, Record};
 

@@ -169,15 +169,15 @@ pub(crate) fn entry(cells: Vec<Value>) -> Option<Entry> {
     entry.user = cells.maybe_text()?.map(User::new);
     entry.provider = cells.text()?.into();
     entry.model = cells.text()?.into();
-    entry.model_asked = cells.boxed()?;
-    entry.model_served = cells.boxed()?;
+    entry.model_asked = cells.name()?;
+    entry.model_served = cells.name()?;
     entry.dialect = cells.text()?.into();
     entry.is_stream = cells.int::<u8>()? != 0;
     entry.status = cells.int()?;
     entry.verdict = fields::verdict(&cells.text()?);
     entry.end = cells.maybe_text()?.and_then(|name| fields::end(&name));
-    entry.finish = cells.boxed()?;
-    entry.service_tier = cells.boxed()?;
+    entry.finish = cells.name()?;
+    entry.service_tier = cells.name()?;
     entry.from_cache = cells
         .maybe_text()?
         .and_then(|name| fields::from_cache(&name));
@@ -225,9 +225,9 @@ pub(crate) fn entry(cells: Vec<Value>) -> Option<Entry> {
     entry.first_content = cells.duration()?;
     entry.per_token = cells.duration()?;
     entry.attempts = cells.int()?;
-    entry.request_id = cells.boxed()?;
-    entry.provider_request_id = cells.boxed()?;
-    entry.answer_id = cells.boxed()?;
+    entry.request_id = cells.name()?;
+    entry.provider_request_id = cells.name()?;
+    entry.answer_id = cells.name()?;
     let tags: BTreeMap<String, String> = match cells.maybe_text()? {
         Some(json) => serde_json::from_str(&json).ok()?,
         None => BTreeMap::new(),
@@ -306,7 +306,7 @@ impl Cells {
         }
     }
 
-    fn boxed(&mut self) -> Option<Option<Box<str>>> {
+    fn name<T: From<String>>(&mut self) -> Option<Option<T>> {
         Some(self.maybe_text()?.map(Into::into))
     }
 

@@ -1,9 +1,10 @@
-//! Between the calls and the ledger: a bounded queue, and one task that empties it.
+//! Between the calls and the ledger: a bounded queue, which one task empties.
 
 use std::{
     collections::VecDeque,
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,9 +14,8 @@ use std::{
 };
 
 use tokio::{
-    runtime::Handle,
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{Ledger, LedgerError};
@@ -34,15 +34,9 @@ pub enum Overflow {
 }
 
 /// One transaction of the ledger.
-const BATCH: usize = 100;
-/// Records wait so long for others.
-const LINGER: Duration = Duration::from_millis(50);
+pub(crate) const BATCH: usize = 100;
 /// A ledger that takes longer is taken to be away.
 const APPENDING: Duration = Duration::from_secs(10);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// When nobody is left who could flush, a ledger that is away is given up after so many times: a minute.
-const MOST_TRIES: u32 = 12;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WriterLimits {
@@ -63,9 +57,7 @@ impl Default for WriterLimits {
 #[derive(Debug, Default)]
 pub(crate) struct Place(Option<OwnedSemaphorePermit>);
 
-pub(crate) struct Writer(Arc<Shared>);
-
-struct Shared {
+pub(crate) struct Writer {
     ledger: Arc<dyn Ledger>,
     queue: Mutex<Queue>,
     places: Arc<Semaphore>,
@@ -81,14 +73,14 @@ struct Shared {
 struct Queue {
     /// A record stays here until the ledger has it.
     records: VecDeque<(Arc<Record>, OwnedSemaphorePermit)>,
-    /// A task is there that empties it.
+    /// A task is there that empties it, and carries on what lies at the desk.
     is_served: bool,
 }
 
 impl Writer {
     pub(crate) fn new(ledger: Arc<dyn Ledger>, limits: WriterLimits) -> Self {
         let capacity = limits.capacity.clamp(1, Semaphore::MAX_PERMITS);
-        Self(Arc::new(Shared {
+        Self {
             ledger,
             queue: Mutex::default(),
             places: Arc::new(Semaphore::new(capacity)),
@@ -96,19 +88,19 @@ impl Writer {
             lost: AtomicU64::new(0),
             full: Notify::new(),
             emptying: tokio::sync::Mutex::new(()),
-        }))
+        }
     }
 
     pub(crate) fn ledger(&self) -> &dyn Ledger {
-        &*self.0.ledger
+        &*self.ledger
     }
 
     /// A place for a call that is about to be sent. `Err`: it has to be waited for.
     pub(crate) fn place(&self) -> Result<Place, Pin<Box<dyn Future<Output = Place> + Send>>> {
-        let Overflow::Wait(at_most) = self.0.overflow else {
+        let Overflow::Wait(at_most) = self.overflow else {
             return Ok(Place(None));
         };
-        let places = Arc::clone(&self.0.places);
+        let places = Arc::clone(&self.places);
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => Ok(Place(Some(place))),
             Err(_) => Err(Box::pin(async move {
@@ -118,44 +110,62 @@ impl Writer {
         }
     }
 
-    /// Hands a record on. It never waits; what there is no place for is lost, and counted.
-    pub(crate) fn push(&self, record: Arc<Record>, place: Place) {
-        let shared = &self.0;
-        let place = place
-            .0
-            .map_or_else(|| Arc::clone(&shared.places).try_acquire_owned().ok(), Some);
-        let Some(place) = place else {
-            shared.lose(1);
-            return;
-        };
-        let mut queue = shared.queue();
-        queue.records.push_back((record, place));
-        let is_full = queue.records.len() == BATCH;
-        let serve = !queue.is_served;
-        // without a runtime whoever flushes writes them
-        let runtime = if serve {
-            Handle::try_current().ok()
-        } else {
-            None
-        };
-        queue.is_served |= runtime.is_some();
-        drop(queue);
-        if let Some(runtime) = runtime {
-            let serving = Serving {
-                shared: Arc::clone(shared),
-                is_over: false,
-            };
-            runtime.spawn(serve_queue(serving));
-        } else if is_full {
-            shared.full.notify_one();
+    /// Hands records on. It never waits; what there is no place for is lost, and counted.
+    pub(crate) fn push(&self, records: impl Iterator<Item = (Arc<Record>, Place)>) {
+        let mut lost = 0;
+        let mut queue = self.queue();
+        let before = queue.records.len();
+        for (record, place) in records {
+            let place = place
+                .0
+                .map_or_else(|| Arc::clone(&self.places).try_acquire_owned().ok(), Some);
+            match place {
+                Some(place) => queue.records.push_back((record, place)),
+                None => lost += 1,
+            }
         }
+        let is_whole = before < BATCH && queue.records.len() >= BATCH;
+        drop(queue);
+        if is_whole {
+            self.full.notify_one();
+        }
+        self.lose(lost);
+    }
+
+    /// Until there is a whole batch.
+    pub(crate) async fn batch_is_whole(&self) {
+        self.full.notified().await;
+    }
+
+    /// Whether a task is to be begun that empties the queue: there is none.
+    pub(crate) fn begin_serving(&self) -> bool {
+        !mem::replace(&mut self.queue().is_served, true)
+    }
+
+    /// The task is gone.
+    pub(crate) fn end_serving(&self) {
+        self.queue().is_served = false;
+    }
+
+    /// The task is gone if the queue is empty and this holds meanwhile.
+    pub(crate) fn end_serving_if(&self, holds: impl FnOnce() -> bool) -> bool {
+        let mut queue = self.queue();
+        let ends = queue.records.is_empty() && holds();
+        queue.is_served = !ends;
+        ends
+    }
+
+    /// Loses all that waits.
+    pub(crate) fn give_up(&self) {
+        let left = self.queue().records.drain(..).count();
+        self.lose(left as u64);
     }
 
     /// Writes all that is in the queue now.
     pub(crate) async fn flush(&self) -> Result<(), LedgerError> {
         let mut left = self.waiting();
         while left > 0 {
-            let written = self.0.write_batch().await?;
+            let written = self.write_batch().await?;
             // another one may have written them
             left = left.saturating_sub(written.max(1)).min(self.waiting());
         }
@@ -164,63 +174,14 @@ impl Writer {
 
     /// How many records wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.0.queue().records.len()
+        self.queue().records.len()
     }
 
     /// How many were lost.
     pub(crate) fn lost(&self) -> u64 {
-        self.0.lost.load(Relaxed)
+        self.lost.load(Relaxed)
     }
-}
 
-/// The task. However it ends, also with its runtime, the next record begins another one.
-struct Serving {
-    shared: Arc<Shared>,
-    is_over: bool,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.shared.queue().is_served = false;
-        }
-    }
-}
-
-async fn serve_queue(mut serving: Serving) {
-    let shared = Arc::clone(&serving.shared);
-    let mut tries = 0;
-    loop {
-        if shared.queue().records.len() < BATCH {
-            // in a moment there may be more
-            let _ = timeout(LINGER, shared.full.notified()).await;
-        }
-        match shared.write_batch().await {
-            Ok(_) => tries = 0,
-            Err(error) => {
-                tracing::warn!(%error, source = ?std::error::Error::source(&error).map(ToString::to_string), "records wait");
-                tries += 1;
-                // nobody but this task
-                if tries >= MOST_TRIES && Arc::strong_count(&shared) == 2 {
-                    let left = shared.queue().records.drain(..).count();
-                    shared.lose(left as u64);
-                    return;
-                }
-                let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(10));
-                sleep(pause.min(LONGEST_PAUSE)).await;
-            }
-        }
-        let mut queue = shared.queue();
-        if queue.records.is_empty() {
-            // said while the queue is held, so that no record is left without a task
-            queue.is_served = false;
-            serving.is_over = true;
-            return;
-        }
-    }
-}
-
-impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,7 +194,7 @@ impl Shared {
     }
 
     /// Writes up to a batch, and returns how many left the queue.
-    async fn write_batch(&self) -> Result<usize, LedgerError> {
+    pub(crate) async fn write_batch(&self) -> Result<usize, LedgerError> {
         let _one = self.emptying.lock().await;
         let batch: Vec<_> = {
             let queue = self.queue();

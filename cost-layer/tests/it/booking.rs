@@ -400,3 +400,27 @@ async fn what_is_no_llm_call_passes_through_untouched() {
     assert_eq!(script.seen()[0].headers["accept-encoding"], "gzip");
     assert_eq!(handle.stats().calls, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_answer_is_asked_not_to_come_and_is_never_charged_nothing() {
+    let layer = layer();
+    let handle = layer.handle();
+    let script = Script::new()
+        .then(Answer::json(200, vec![0x1f_u8; 4_000]).header("content-encoding", "gzip"));
+    let mut request = post(OPENAI);
+    let accepts = "gzip, br".parse().unwrap();
+    request.headers_mut().insert("accept-encoding", accepts);
+    let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
+    let whole = http_body_util::BodyExt::collect(response.into_body()).await;
+    assert_eq!(
+        whole.unwrap().to_bytes().len(),
+        4_000,
+        "it passes as it came"
+    );
+    assert_eq!(script.seen()[0].headers["accept-encoding"], "identity");
+    let entry = only(&handle).await;
+    assert_eq!(entry.end, Some(llm_exchange::End::Unreadable));
+    assert!(entry.is_estimated);
+    assert!(entry.usage.output() >= 1_000, "{:?}", entry.usage);
+    assert!(entry.cost().unwrap() > llm_exchange::Money::ZERO);
+}

@@ -10,3 +10,5 @@ mod drops;
 mod ledgers;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod readiness;
+mod threads;

@@ -38,7 +38,13 @@ fn recorded(calls: impl Future<Output = ()>) -> Vec<Seen> {
         .start_paused(true)
         .build()
         .unwrap();
-    ::metrics::with_local_recorder(&recorder, || runtime.block_on(calls));
+    ::metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            calls.await;
+            // they are told with the records that are carried on
+            tokio::time::sleep(SECOND).await;
+        });
+    });
     let all = snapshotter.snapshot().into_vec().into_iter();
     all.map(|(key, _, _, value)| Seen {
         name: key.key().name().to_owned(),

@@ -2,6 +2,7 @@
 
 use cost_layer::{Day, PerMillion, Prices};
 use llm_exchange::{Money, Price, Purchase, Usage};
+use proptest::prelude::*;
 
 /// In the form of LiteLLM's list, with each kind of entry that it has.
 const LITELLM: &str = r#"{
@@ -188,5 +189,33 @@ fn what_is_no_list_is_refused_with_its_line() {
     ] {
         let error = Prices::read(text).unwrap_err().to_string();
         assert!(error.contains(says), "{text:?}: {error}");
+    }
+}
+
+/// A list with some bytes of it written over, cut out or doubled.
+fn damaged(list: &'static str) -> impl Strategy<Value = String> {
+    let harm = (0..list.len(), 0..list.len(), "[ -~\\n]{0,12}");
+    proptest::collection::vec(harm, 1..4).prop_map(|harms| {
+        let mut bytes = list.as_bytes().to_vec();
+        for (from, to, text) in harms {
+            let (from, to) = (from.min(bytes.len()), to.min(bytes.len()));
+            bytes.splice(from..to.max(from).min(from + 20), text.into_bytes());
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_damaged_list_is_refused_or_read_and_never_panics(
+        text in prop_oneof![damaged(LITELLM), damaged(include_str!("../../prices.csv"))],
+    ) {
+        if let Ok(prices) = Prices::read(&text) {
+            for purchase in purchases("gpt-6-sol").iter().chain(&purchases("deepseek-v4-pro")) {
+                let _ = prices.charge(purchase, std::time::SystemTime::UNIX_EPOCH);
+            }
+        }
     }
 }

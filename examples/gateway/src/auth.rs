@@ -18,6 +18,8 @@ pub(crate) const LONGEST_NAME: usize = 256;
 pub(crate) struct Auth {
     pub(crate) keys: Option<Keys>,
     pub(crate) user_header: Option<HeaderName>,
+    /// Who calls where nobody is named; without it such a call is refused.
+    pub(crate) anonymous: Option<User>,
 }
 
 /// The keys of the callers, kept as hashes with a key of this process: a lookup takes no time that
@@ -47,7 +49,11 @@ impl Auth {
         };
         let named = named(request.headers(), header)?;
         request.headers_mut().remove(header);
-        named.or(of_key).ok_or_else(errors::no_user)
+        let anonymous = || self.anonymous.clone();
+        named
+            .or(of_key)
+            .or_else(anonymous)
+            .ok_or_else(errors::no_user)
     }
 }
 

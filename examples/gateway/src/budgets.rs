@@ -3,16 +3,17 @@
 use std::{fmt, time::Duration};
 
 use budget_layer::{
-    BudgetLayer, Guarded, RedisStore,
+    BudgetLayer, Guarded, Limit, RedisStore, Zone,
     store::{MemoryStore, Store},
 };
-use cost_layer::Prices;
+use cost_layer::{CostLayer, Pricing};
 use llm_exchange::BoxError;
 use tokio::time::timeout;
 
-use crate::config::{BudgetStore, Config};
+use crate::config::{BudgetConfig, BudgetStore};
 
 /// The budgets, in the store that the configuration asks for.
+#[derive(Clone)]
 pub(crate) enum Budgets {
     InMemory(BudgetLayer),
     InRedis(BudgetLayer<Guarded<RedisStore>>),
@@ -21,43 +22,62 @@ pub(crate) enum Budgets {
 /// All calls of which nobody knows whose they are.
 const ANONYMOUS: &str = "anonymous";
 
-pub(crate) fn open(config: &Config) -> Result<Option<Budgets>, BoxError> {
-    let Some(budget) = &config.budget else {
+/// `has_users`: it is known whose each call is.
+pub(crate) fn open(
+    config: Option<BudgetConfig>,
+    cost: Option<&CostLayer>,
+    has_users: bool,
+) -> Result<Option<Budgets>, BoxError> {
+    let Some(BudgetConfig {
+        limits,
+        zone,
+        store,
+    }) = config
+    else {
         return Ok(None);
     };
-    Ok(Some(match &budget.store {
+    let pricing = match cost {
+        Some(cost) => cost.pricing(),
+        None => CostLayer::default().pricing(),
+    };
+    let plan = Plan {
+        limits,
+        zone,
+        pricing,
+        has_users,
+    };
+    Ok(Some(match store {
         BudgetStore::Memory(snapshot) => {
             let store = MemoryStore::new();
             let store = match snapshot {
                 Some(path) => store.with_snapshot(path)?,
                 None => store,
             };
-            Budgets::InMemory(layer(config, store))
+            Budgets::InMemory(plan.layer(store))
         }
         BudgetStore::Redis(url) => {
-            let store = RedisStore::new(url)?;
-            Budgets::InRedis(layer(config, Guarded::new(store)))
+            Budgets::InRedis(plan.layer(Guarded::new(RedisStore::new(&url)?)))
         }
     }))
 }
 
-fn layer<S: Store>(config: &Config, store: S) -> BudgetLayer<S> {
-    let mut layer = BudgetLayer::new(store);
-    // with it there are none
-    if config.auth.is_none() {
-        layer = layer.anonymous(ANONYMOUS);
-    }
-    let Some(budget) = &config.budget else {
-        return layer;
-    };
-    let layer = budget
-        .limits
-        .iter()
-        .fold(layer, |layer, limit| layer.limit(limit.clone()))
-        .time_zone(budget.zone.clone());
-    match &config.cost {
-        Some(cost) => layer.priced_by(cost.layer.pricing()),
-        None => layer.priced_by(Prices::builtin()),
+/// What the layer is told, whichever its store.
+struct Plan {
+    limits: Vec<Limit>,
+    zone: Zone,
+    pricing: Pricing,
+    has_users: bool,
+}
+
+impl Plan {
+    fn layer<S: Store>(self, store: S) -> BudgetLayer<S> {
+        let mut layer = BudgetLayer::new(store)
+            .time_zone(self.zone)
+            .priced_by(self.pricing);
+        if !self.has_users {
+            layer = layer.anonymous(ANONYMOUS);
+        }
+        self.limits.into_iter().fold(layer, BudgetLayer::limit)
     }
 }
 

@@ -29,24 +29,33 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod auth;
+mod board;
 mod budgets;
 mod config;
+mod connections;
 pub mod demo;
 mod errors;
+mod exporter;
 mod headers;
+mod live;
 mod log;
+mod open;
 mod priced;
+mod prices;
 mod provider;
 mod proxy;
 mod report;
 mod routes;
 mod server;
 mod stack;
+mod start_error;
 mod upload;
 mod upstream;
 
 pub use self::{
     config::{Config, ConfigError},
-    server::{Gateway, SHUTDOWN_TIMEOUT, StartError},
+    server::{Gateway, ReloadError, SHUTDOWN_TIMEOUT},
+    start_error::StartError,
 };

@@ -1,12 +1,15 @@
-//! One line for each call, when it is over.
+//! What is told of each call when it is over: a line in the log, and one on the dashboard.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use fallback_layer::Served;
-use http::{Method, StatusCode};
-use llm_exchange::{BodyEnd, BoxError, Call, Observe};
+use cost_layer::Booked;
+use fallback_layer::{Served, Why};
+use http::{Method, Response, StatusCode};
+use llm_exchange::{BodyEnd, BoxError, Call, Money, Observe, Refusal, Verdict};
 use tokio::time::Instant;
+
+use crate::board::{Board, Line, Step};
 
 /// Longest text of a caller that is written into a log.
 const LONGEST: usize = 120;
@@ -15,21 +18,27 @@ const LONGEST: usize = 120;
 /// answer, or earlier if the caller goes away. No body, header or query is in it.
 #[derive(Debug)]
 pub(crate) struct CallLog {
+    board: Arc<Board>,
     method: Method,
     path: String,
+    at: SystemTime,
     began: Instant,
     provider: Option<Arc<str>>,
     /// The target of a route, by its label.
     served_by: Option<String>,
     call: Option<Arc<Call>>,
     status: Option<StatusCode>,
+    steps: Vec<Step>,
+    booked: Option<Booked>,
     error: Option<String>,
     end: &'static str,
 }
 
 impl CallLog {
-    pub(crate) fn begin(method: &Method, path: &str) -> Self {
+    pub(crate) fn begin(method: &Method, path: &str, board: Arc<Board>) -> Self {
         Self {
+            at: board.now(),
+            board,
             method: method.clone(),
             path: short(path).to_owned(),
             began: Instant::now(),
@@ -37,6 +46,8 @@ impl CallLog {
             served_by: None,
             call: None,
             status: None,
+            steps: Vec::new(),
+            booked: None,
             error: None,
             end: "caller gone",
         }
@@ -46,17 +57,27 @@ impl CallLog {
         self.provider = Some(name.clone());
     }
 
-    /// Who of a route's targets gave the answer; nobody, if all failed.
-    pub(crate) fn served(&mut self, served: &Served) {
-        self.served_by = Some(short(served.by().unwrap_or("nobody")).to_owned());
-    }
-
     pub(crate) fn call(&mut self, call: &Arc<Call>) {
         self.call = Some(call.clone());
     }
 
-    pub(crate) fn status(&mut self, status: StatusCode) {
-        self.status = Some(status);
+    /// The head is there; what the layers did so far is told by its extensions.
+    pub(crate) fn answered<B>(&mut self, response: &Response<B>) {
+        self.status = Some(response.status());
+        self.booked = Booked::of(response).cloned();
+        if let Some(served) = Served::of(response) {
+            // nobody, if all failed
+            self.served_by = Some(short(served.by().unwrap_or("nobody")).to_owned());
+            // the attempts that were sent are in the record
+            let unsent = served.left().iter().filter(|left| {
+                matches!(left.why(), Why::Skipped(_) | Why::Outcome(Verdict::Refused))
+            });
+            let unsent = unsent.map(|left| Step::Skipped(short(&left.to_string()).into()));
+            self.steps.extend(unsent);
+        }
+        if let Some(refusal) = Refusal::of(response) {
+            self.steps.push(Step::Refused(refusal.code()));
+        }
     }
 
     /// Why there is no answer of the provider; for operators, not for callers.
@@ -69,6 +90,37 @@ impl CallLog {
             cause = error.source();
         }
         self.error = Some(text);
+    }
+
+    /// The call in one line; `None` if it is none of an LLM.
+    fn line(&mut self) -> Option<Line> {
+        let call = self.call.as_deref()?;
+        let asked = short(call.model()?);
+        let served = self.served_by.take().filter(|served| served != asked);
+        let status = self.status?;
+        let mut line = Line {
+            at: self.at,
+            user: None,
+            model: asked.into(),
+            served: served.map(String::into_boxed_str),
+            steps: std::mem::take(&mut self.steps),
+            is_stream: call.is_stream(),
+            status: status.as_u16(),
+            end: self.end,
+            is_ok: status.is_success() && self.end == "whole",
+            input_tokens: 0,
+            output_tokens: 0,
+            is_estimated: false,
+            cost: None,
+            saved: Money::ZERO,
+            first_content: None,
+            total: self.began.elapsed(),
+            retries: call.attempts().count().saturating_sub(1),
+        };
+        if let Some(record) = self.booked.as_ref().and_then(Booked::record) {
+            line.fill(record);
+        }
+        Some(line)
     }
 }
 
@@ -103,6 +155,9 @@ impl Drop for CallLog {
             "{}",
             self.end
         );
+        if let Some(line) = self.line() {
+            self.board.add(line);
+        }
     }
 }
 

@@ -2,7 +2,13 @@
 
 mod args;
 
-use std::{error::Error, io::IsTerminal, net::SocketAddr, path::Path, process::ExitCode};
+use std::{
+    error::Error,
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    path::Path,
+    process::ExitCode,
+};
 
 use gateway::{Config, Gateway, SHUTDOWN_TIMEOUT, demo};
 use tracing_subscriber::EnvFilter;
@@ -53,12 +59,36 @@ fn run(
         let Some(path) = config else {
             let demo = demo::start(listen).await?;
             print!("{}", demo.to_try());
-            return until_told(demo.gateway, &mut signals).await;
+            signals.stop().await;
+            // its calls would be waited for
+            drop(demo.load);
+            return shut_down(demo.gateway, &mut signals).await;
         };
         let gateway = Gateway::start(read(path, listen)?).await?;
-        println!("gateway listens on {}", gateway.url());
-        until_told(gateway, &mut signals).await
+        let summary = format!(
+            "gateway listens on {}\n{}\n",
+            gateway.url(),
+            gateway.summary()
+        );
+        // nobody may be there to read it
+        let _ = std::io::stdout().write_all(summary.as_bytes());
+        while let Told::Reload = signals.next().await {
+            reload(&gateway, path, listen);
+        }
+        shut_down(gateway, &mut signals).await
     })
+}
+
+/// Goes on with what the file says now, as far as that can be done; else as before.
+fn reload(gateway: &Gateway, path: &Path, listen: Option<SocketAddr>) {
+    let config = read(path, listen);
+    match config.and_then(|config| gateway.reload(config).map_err(|error| error.to_string())) {
+        Ok(()) => tracing::info!(
+            "the configuration was read again: prices, providers, keys and routes are in force; \
+             what else is different waits for a restart"
+        ),
+        Err(error) => tracing::error!(%error, "the configuration was not taken"),
+    }
 }
 
 fn read(path: &Path, listen: Option<SocketAddr>) -> Result<Config, String> {
@@ -72,12 +102,11 @@ fn read(path: &Path, listen: Option<SocketAddr>) -> Result<Config, String> {
     })
 }
 
-/// Serves until the first signal, and then lets running answers end; a second signal ends all.
-async fn until_told(
+/// Lets running answers end; a second signal ends all.
+async fn shut_down(
     gateway: Gateway,
     signals: &mut Signals,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    signals.next().await;
     tracing::info!(limit = ?SHUTDOWN_TIMEOUT, "stopping: running answers may end");
     tokio::select! {
         all = gateway.shutdown(SHUTDOWN_TIMEOUT) => {
@@ -86,27 +115,42 @@ async fn until_told(
             }
             Ok(())
         }
-        () = signals.next() => Err("told twice to stop: running answers were cut".into()),
+        () = signals.stop() => Err("told twice to stop: running answers were cut".into()),
     }
 }
 
 #[cfg(unix)]
-struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self(
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        ))
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) {
+    /// Told to stop.
+    async fn stop(&mut self) {
         tokio::select! {
-            _ = self.0.recv() => {}
-            _ = self.1.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Told to stop, or to read the configuration again.
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
         }
     }
 }
@@ -120,7 +164,19 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn stop(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
     }
+
+    async fn next(&mut self) -> Told {
+        self.stop().await;
+        Told::Stop
+    }
+}
+
+/// What a signal asks for.
+enum Told {
+    Stop,
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there is no such signal"))]
+    Reload,
 }

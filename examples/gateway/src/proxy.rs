@@ -7,19 +7,17 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use fallback_layer::Served;
 use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use llm_exchange::{Call, Dialect, Payload, Unreadable, Watch};
 use tower::ServiceExt;
 
 use crate::{
-    auth::Auth,
+    board::Board,
     errors, headers,
+    live::{Live, Now},
     log::CallLog,
     priced,
     provider::{self, Provider},
-    routes::Routes,
-    stack::Stack,
     upload::{self, Upload},
     upstream,
 };
@@ -28,22 +26,22 @@ use crate::{
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// What every call needs.
+#[derive(Debug)]
 pub(crate) struct Proxy {
-    pub(crate) auth: Option<Auth>,
-    pub(crate) providers: Vec<Provider>,
-    pub(crate) routes: Routes,
-    pub(crate) stack: Stack,
+    pub(crate) live: Live,
+    pub(crate) board: Arc<Board>,
 }
 
 /// Proxies a call, whatever its path: what is not served is told so in the caller's dialect.
 pub(crate) async fn proxy(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
-    let mut log = CallLog::begin(request.method(), request.uri().path());
-    let response = proxy.answer(request, &mut log).await;
-    log.status(response.status());
+    let path = request.uri().path();
+    let mut log = CallLog::begin(request.method(), path, Arc::clone(&proxy.board));
+    let response = proxy.live.now().answer(request, &mut log).await;
+    log.answered(&response);
     response.map(|body| Body::new(Watch::new(body, log)))
 }
 
-impl Proxy {
+impl Now {
     async fn answer(&self, mut request: Request, log: &mut CallLog) -> Response {
         let path = request.uri().path();
         let dialect = errors::dialect(request.uri(), request.headers());
@@ -80,7 +78,8 @@ impl Proxy {
 
         let (parts, body) = request.into_parts();
         // only what may have to be kept is limited; uploads of files stream through
-        let is_call = Dialect::of(&parts.method, &parts.uri).is_some();
+        let is_call =
+            Dialect::of(&parts.method, &parts.uri).is_some_and(|dialect| !dialect.goes_both_ways());
         let most = if is_call {
             upload::MOST_BYTES
         } else {
@@ -135,9 +134,6 @@ impl Proxy {
         let call = Call::of(&request).cloned();
         match self.stack.clone().oneshot(request).await {
             Ok(response) => {
-                if let Some(served) = Served::of(&response) {
-                    log.served(served);
-                }
                 let mut response = priced::with_cost(response).await;
                 headers::clean_answer(response.headers_mut());
                 *response.version_mut() = Version::HTTP_11;

@@ -1,67 +1,33 @@
-//! What calls cost and how long they took, as JSON and for Prometheus.
+//! What calls cost and how long they took, as JSON.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Query as Asked, Request, State},
-    middleware::{Next, from_fn_with_state},
+    extract::{Path, Query as Asked, State},
     response::{IntoResponse, Response},
     routing::get,
 };
 use cost_layer::{By, CostHandle, LedgerError, Quantiles, Query, Span, Spend, Window};
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// Who may look at the books.
-pub(crate) struct Reports {
-    pub(crate) books: CostHandle,
-    /// Asked for, if there is one.
-    pub(crate) token: Option<String>,
-    /// Only this machine can reach the gateway.
-    pub(crate) is_local: bool,
+use crate::board::dollars;
+
+/// What the reports are made of.
+struct Reports {
+    books: CostHandle,
 }
 
 /// The routes of the reports.
-pub(crate) fn routes(reports: Reports) -> Router {
-    let reports = Arc::new(reports);
+pub(crate) fn routes(books: CostHandle) -> Router {
     Router::new()
         .route("/report/daily", get(daily))
         .route("/report/users/{id}", get(user))
         .route("/report/models/{*name}", get(model))
         .route("/report/latency", get(latency))
-        .route("/metrics", get(metrics))
-        .layer(from_fn_with_state(Arc::clone(&reports), admitted))
-        .with_state(reports)
-}
-
-/// Beyond this machine nobody looks without the token; with one nobody at all.
-async fn admitted(State(reports): State<Arc<Reports>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION);
-    let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let admitted = match &reports.token {
-        Some(token) => given.is_some_and(|given| is_same(given, token.as_bytes())),
-        None => reports.is_local,
-    };
-    if admitted {
-        return next.run(request).await;
-    }
-    let message = "the reports need the admin token (admin_token_env in [cost]) as a bearer token";
-    (
-        StatusCode::UNAUTHORIZED,
-        Json(json!({"error": {"message": message}})),
-    )
-        .into_response()
-}
-
-/// Takes as long wherever they differ.
-fn is_same(given: &[u8], token: &[u8]) -> bool {
-    let differing = given
-        .iter()
-        .zip(token)
-        .fold(0, |bits, (a, b)| bits | (a ^ b));
-    given.len() == token.len() && differing == 0
+        .with_state(Arc::new(Reports { books }))
 }
 
 #[derive(Deserialize)]
@@ -162,11 +128,6 @@ fn fields(spend: &Spend) -> Map<String, Value> {
     }
 }
 
-/// For people and plots; the exact amounts are in the ledger.
-fn dollars(money: llm_exchange::Money) -> f64 {
-    money.picos() as f64 / 1e12
-}
-
 fn away(error: LedgerError) -> Response {
     tracing::error!(%error, "a report");
     (StatusCode::SERVICE_UNAVAILABLE, "the ledger is not there").into_response()
@@ -202,74 +163,4 @@ fn quantiles(of: &Quantiles) -> Value {
         "max": of.max.as_secs_f64(),
         "count": of.count,
     })
-}
-
-/// Prometheus' text format. Models are bounded by the layer.
-async fn metrics(State(reports): State<Arc<Reports>>) -> Response {
-    let stats = reports.books.stats();
-    let mut text = String::new();
-    for (name, kind, value) in [
-        ("llm_calls_total", "counter", stats.calls as f64),
-        ("llm_cost_usd_total", "counter", dollars(stats.cost)),
-        ("llm_cost_saved_usd_total", "counter", dollars(stats.saved)),
-        ("llm_cost_unpriced_total", "counter", stats.unpriced as f64),
-        ("llm_cost_records_lost_total", "counter", stats.lost as f64),
-        ("llm_cost_records_waiting", "gauge", stats.waiting as f64),
-        (
-            "llm_prices_age_seconds",
-            "gauge",
-            reports
-                .books
-                .pricing()
-                .age()
-                .map_or(0.0, |age| age.as_secs_f64()),
-        ),
-    ] {
-        let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
-    }
-    let latencies = reports.books.latencies(Window::FiveMinutes);
-    type Measure = fn(&cost_layer::Timings) -> &Quantiles;
-    let measures: [(&str, Measure); 3] = [
-        ("gen_ai_client_operation_duration_seconds", |of| &of.total),
-        (
-            "gen_ai_client_operation_time_to_first_chunk_seconds",
-            |of| &of.first_content,
-        ),
-        (
-            "gen_ai_client_operation_time_per_output_chunk_seconds",
-            |of| &of.per_token,
-        ),
-    ];
-    for (name, measure) in measures {
-        let _ = writeln!(text, "# TYPE {name} summary");
-        for latency in &latencies {
-            for (outcome, timings) in [("ok", &latency.ok), ("failed", &latency.failed)] {
-                let of = measure(timings);
-                let labels = format!(
-                    "gen_ai_request_model=\"{}\",server_address=\"{}\",outcome=\"{outcome}\"",
-                    escaped(&latency.model),
-                    escaped(&latency.provider)
-                );
-                let each: [(&str, Duration); 4] = [
-                    ("0.5", of.p50),
-                    ("0.9", of.p90),
-                    ("0.95", of.p95),
-                    ("0.99", of.p99),
-                ];
-                for (quantile, time) in each.into_iter().filter(|_| of.count > 0) {
-                    let seconds = time.as_secs_f64();
-                    let _ = writeln!(text, "{name}{{{labels},quantile=\"{quantile}\"}} {seconds}");
-                }
-                let _ = writeln!(text, "{name}_count{{{labels}}} {}", of.count);
-            }
-        }
-    }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
-}
-
-fn escaped(label: &str) -> String {
-    label
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }

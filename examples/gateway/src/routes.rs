@@ -24,6 +24,10 @@ impl Routes {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_model.is_empty() && self.default.is_empty()
+    }
+
     /// Where a call sets out: at the first provider of its route that speaks its dialect. There the
     /// caller's own credential is left in place, if there is none of ours. `None`: it has no route.
     pub(crate) fn first(&self, call: &Call) -> Option<&Provider> {

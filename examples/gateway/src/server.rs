@@ -1,127 +1,59 @@
 //! Listens, serves, and comes to an orderly end.
 
-use std::{
-    convert::Infallible,
-    fmt, io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
-use cache_layer::{InvalidRedis, RedisStore};
-use cost_layer::{CostHandle, LedgerError, PostgresLedger, SqliteLedger};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-};
-use llm_exchange::BoxError;
+use breaker_layer::BreakerLayer;
+use cache_layer::PromptCacheLayer;
+use cost_layer::{CostHandle, CostLayer};
 use retry_layer::{RetryHandle, RetryLayer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::watch,
     task::{JoinHandle, JoinSet},
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
-use tower_service::Service;
 
 use crate::{
+    StartError,
+    admin::{Admin, AnswersHandle, Caches, Door},
     auth::Auth,
+    board::{self, Board},
     budgets::{self, Budgets},
-    config::{Config, CostConfig, LedgerConfig, StoreConfig},
+    config::{AdminConfig, Config},
+    connections, exporter,
+    live::Live,
+    open, prices,
     proxy::{self, Proxy},
-    report::{self, Reports},
-    stack::{self, Answers},
+    stack::Layers,
     upstream,
 };
 
 /// How long running answers have to come to their end when the gateway is told to stop: 30 s.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time for one request's head, and for the first one on a connection.
-const HEAD: Duration = Duration::from_secs(30);
-
-/// The longest head of a request, in bytes.
-const MOST_HEAD: usize = 64 << 10;
-
 /// The time for the last records to reach the ledger.
 const LEDGER: Duration = Duration::from_secs(5);
-
-/// A caller that does not answer a ping for so long is gone.
-const PING: Duration = Duration::from_secs(30);
-const PONG: Duration = Duration::from_secs(15);
 
 /// A running gateway. Dropping it closes the port and cuts all connections; [`shutdown`] lets
 /// running answers end.
 ///
-/// It runs on the tokio runtime it was started on, one task for each connection.
+/// It runs on the tokio runtime it was started on: a task for each connection, and a few of its own.
 ///
 /// [`shutdown`]: Gateway::shutdown
-#[derive(Debug)]
 pub struct Gateway {
     addr: SocketAddr,
+    /// Where operators look.
+    admin_addr: SocketAddr,
     stop: watch::Sender<Option<Duration>>,
     accepting: JoinHandle<bool>,
+    /// The operators' listener, if it is another one; the dashboard's curves; the file of prices, which
+    /// is read again when it changes; the metrics, which are counted now and then.
+    _beside: JoinSet<()>,
     retries: Option<RetryHandle>,
     books: Option<CostHandle>,
     budgets: Option<Budgets>,
-}
-
-/// Why a gateway does not start.
-#[non_exhaustive]
-#[derive(Debug)]
-pub enum StartError {
-    /// Other machines could reach it and spend on a key of its own.
-    OpenKeys(SocketAddr),
-    /// The address can't be listened on.
-    Listen(SocketAddr, io::Error),
-    /// The ledger can't be opened.
-    Ledger(LedgerError),
-    /// The store of the cache can't be set up.
-    Cache(InvalidRedis),
-    /// The store of the budgets can't be set up.
-    Budget(BoxError),
-    /// The TLS library can't be set up.
-    Tls(rustls::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OpenKeys(addr) => write!(
-                f,
-                "other machines may reach {addr}, the gateway does not know its callers, and with \
-                 api_key_env whoever reaches it spends on your key: give callers keys of the \
-                 gateway's (keys_env in [auth]), listen on 127.0.0.1 behind a proxy that \
-                 authenticates, or remove api_key_env so that callers bring their own keys"
-            ),
-            Self::Listen(addr, error) => write!(
-                f,
-                "can't listen on {addr}: {error} (--listen ADDRESS:PORT chooses another)"
-            ),
-            Self::Ledger(error) => write!(f, "can't open the ledger of [cost]: {error}"),
-            Self::Cache(error) => write!(f, "can't set up the store of [cache]: {error}"),
-            Self::Budget(error) => write!(f, "can't set up the store of [budget]: {error}"),
-            Self::Tls(error) => write!(f, "can't set up TLS: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::OpenKeys(_) => None,
-            Self::Listen(_, error) => Some(error),
-            Self::Ledger(error) => Some(error),
-            Self::Cache(error) => Some(error),
-            Self::Budget(error) => Some(&**error),
-            Self::Tls(error) => Some(error),
-        }
-    }
+    proxy: Arc<Proxy>,
 }
 
 impl Gateway {
@@ -130,77 +62,90 @@ impl Gateway {
     /// # Errors
     ///
     /// The address is not a loopback address and a provider has a key of ours, but callers need none;
-    /// it can't be listened on; the ledger or the cache's store can't be opened; or TLS can't be set up.
+    /// it can't be listened on; the ledger or a store can't be opened; or TLS can't be set up.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
-        let is_local = config.listen.ip().is_loopback();
-        let exposed = config.providers.iter().any(|provider| provider.has_key());
-        let has_keys = config.auth.as_ref().is_some_and(Auth::has_keys);
-        if exposed && !is_local && !has_keys {
-            return Err(StartError::OpenKeys(config.listen));
-        }
-        if !is_local && config.auth.is_some() && !has_keys {
-            tracing::warn!(
-                "whoever reaches the gateway may call as any user: user_header needs a proxy in front"
-            );
-        }
-        for provider in &config.providers {
-            if provider.exposes_key() {
-                tracing::warn!(
-                    provider = &*provider.name,
-                    "its key goes over the network in clear text: base_url has no https"
-                );
-            }
-        }
-        let retries = config.retry.as_ref().map(RetryLayer::handle);
-        let reports = match &mut config.cost {
-            None => None,
-            Some(cost) => {
-                open_ledger(cost).await.map_err(StartError::Ledger)?;
-                Some(Reports {
-                    books: cost.layer.handle(),
-                    token: cost.admin_token.clone(),
-                    is_local,
-                })
-            }
-        };
-        let books = reports.as_ref().map(|reports| reports.books.clone());
-        let answers = open_cache(&mut config).map_err(StartError::Cache)?;
-        let budgets = budgets::open(&config).map_err(StartError::Budget)?;
+        check(config.listen, &config)?;
         let tls = upstream::public_roots().map_err(StartError::Tls)?;
-        let proxy = Proxy {
-            stack: stack::build(
-                &config,
-                answers.as_ref(),
-                budgets.as_ref(),
-                upstream::client(tls),
-            ),
-            auth: config.auth,
-            providers: config.providers,
-            routes: config.routes,
+        exporter::install();
+        let board = Arc::new(Board::default());
+        let prices = config.cost.as_ref().and_then(|cost| cost.prices.clone());
+        let cost = open::ledger(config.cost.take(), &board)
+            .await
+            .map_err(StartError::Ledger)?;
+        let caches = open::caches(config.cache.take(), cost.as_ref()).map_err(StartError::Cache)?;
+        let has_users = config.auth.is_some();
+        let budgets = budgets::open(config.budget.take(), cost.as_ref(), has_users)
+            .map_err(StartError::Budget)?;
+        let layers = Layers {
+            sse: config.sse.take(),
+            cost,
+            answers: caches.answers,
+            budgets: budgets.clone(),
+            retry: config.retry.take(),
+            breaker: config.breaker.take(),
+            prompts: caches.prompts,
+            client: upstream::client(tls),
         };
-        let router = Router::new()
+        let retries = layers.retry.as_ref().map(RetryLayer::handle);
+        let books = layers.cost.as_ref().map(CostLayer::handle);
+        let (listen, admin_config) = (config.listen, std::mem::take(&mut config.admin));
+        let admin = admin(&layers, &admin_config, listen, &board);
+        let proxy = Arc::new(Proxy {
+            live: Live::new(layers, config),
+            board: Arc::clone(&board),
+        });
+
+        let mut router = Router::new()
             .route("/health", get(proxy::health))
             .fallback(proxy::proxy)
-            .with_state(Arc::new(proxy));
-        let router = match reports {
-            Some(reports) => router.merge(report::routes(reports)),
-            None => router,
-        };
-        let listening = TcpListener::bind(config.listen)
-            .await
-            .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (addr, listener) =
-            listening.map_err(|error| StartError::Listen(config.listen, error))?;
+            .with_state(Arc::clone(&proxy));
         let (stop, stopping) = watch::channel(None);
-        let accepting = tokio::spawn(accept(listener, router, stopping));
+        let mut beside = JoinSet::new();
+        let (addr, listener) = bind(listen).await?;
+        let mut admin_addr = addr;
+        match admin_config.listen {
+            None => router = router.merge(admin.routes()),
+            Some(address) => {
+                let (address, listener) = bind(address).await?;
+                admin_addr = address;
+                let looking = connections::accept(listener, admin.routes(), stopping.clone());
+                beside.spawn(async move {
+                    looking.await;
+                });
+            }
+        }
+        if let Some(books) = books.clone() {
+            if let Some(path) = prices {
+                beside.spawn(prices::watch(books.pricing(), path));
+            }
+            beside.spawn(draw(board, books));
+        }
+        beside.spawn(exporter::upkeep());
+        let accepting = tokio::spawn(connections::accept(listener, router, stopping));
         Ok(Self {
             addr,
+            admin_addr,
             stop,
             accepting,
+            _beside: beside,
             retries,
             books,
             budgets,
+            proxy,
         })
+    }
+
+    /// Serves by another configuration from now on, as far as that may change while the gateway runs:
+    /// prices, providers and their keys, callers' keys, and routes with their `disabled` targets.
+    /// Calls that are under way end as they began. What else is different waits for a restart.
+    ///
+    /// # Errors
+    ///
+    /// It can't be served by: then nothing changes.
+    pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        check(self.addr, &config).map_err(|error| ReloadError(error.to_string()))?;
+        let replaced = self.proxy.live.replace(config);
+        replaced.map_err(|error| ReloadError(format!("[cost] prices: {error}")))
     }
 
     /// Where it listens.
@@ -213,6 +158,22 @@ impl Gateway {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// What is switched on, in a few lines for a terminal.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        format!(
+            "dashboard on {}/\n{}",
+            self.admin_url(),
+            self.proxy.live.summary()
+        )
+    }
+
+    /// The same of where operators look: the dashboard, the reports, the layers' states.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin_addr)
     }
 
     /// Closes the port and lets running answers end, for as long as `limit`; idle connections are
@@ -249,132 +210,86 @@ impl Drop for Gateway {
     }
 }
 
-/// The ledger that the configuration asks for.
-/// The cache with its store; where calls are priced, it tells what was saved.
-fn open_cache(config: &mut Config) -> Result<Option<Answers>, InvalidRedis> {
-    let Some(mut cache) = config.cache.take() else {
-        return Ok(None);
-    };
-    if let Some(cost) = &config.cost {
-        cache.layer = cache.layer.priced_by(cost.layer.pricing());
-        let prompts = cache.prompts.take();
-        cache.prompts = prompts.map(|prompts| prompts.priced_by(cost.layer.pricing()));
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("addr", &self.addr)
+            .field("admin_addr", &self.admin_addr)
+            .finish_non_exhaustive()
     }
-    let answers = match &cache.store {
-        StoreConfig::Memory => Answers::InMemory(cache.layer.clone()),
-        StoreConfig::Redis { url, secret } => {
-            let store = RedisStore::new(url, secret.as_bytes())?;
-            Answers::InRedis(cache.layer.clone().store(store))
-        }
-    };
-    config.cache = Some(cache);
-    Ok(Some(answers))
 }
 
-async fn open_ledger(cost: &mut CostConfig) -> Result<(), LedgerError> {
-    let layer = cost.layer.clone();
-    cost.layer = match &cost.ledger {
-        LedgerConfig::Memory => layer,
-        LedgerConfig::Sqlite(path) => layer.ledger(SqliteLedger::open(path)?),
-        LedgerConfig::Postgres(url) => layer.ledger(PostgresLedger::connect(url).await?),
-    };
+/// A configuration that a running gateway can't go on with.
+#[derive(Debug)]
+pub struct ReloadError(String);
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ReloadError {}
+
+/// Whether strangers could spend on a key of ours.
+fn check(listen: SocketAddr, config: &Config) -> Result<(), StartError> {
+    let is_local = listen.ip().is_loopback();
+    let exposed = config.providers.iter().any(|provider| provider.has_key());
+    let has_keys = config.auth.as_ref().is_some_and(Auth::has_keys);
+    if exposed && !is_local && !has_keys {
+        return Err(StartError::OpenKeys(listen));
+    }
+    if !is_local && config.auth.is_some() && !has_keys {
+        tracing::warn!(
+            "whoever reaches the gateway may call as any user: user_header needs a proxy in front"
+        );
+    }
+    for provider in &config.providers {
+        if provider.exposes_key() {
+            tracing::warn!(
+                provider = &*provider.name,
+                "its key goes over the network in clear text: base_url has no https"
+            );
+        }
+    }
     Ok(())
 }
 
-/// Waits until the gateway is told to stop; returns how long running answers have.
-async fn told(mut stopping: watch::Receiver<Option<Duration>>) -> Duration {
-    match stopping.wait_for(Option::is_some).await {
-        Ok(limit) => limit.unwrap_or_default(),
-        // the gateway is gone, and with it all that runs
-        Err(_) => Duration::ZERO,
+/// What operators see of these layers.
+fn admin(layers: &Layers, config: &AdminConfig, listen: SocketAddr, board: &Arc<Board>) -> Admin {
+    let door = Door {
+        token: config.token.clone(),
+        is_local: config.listen.unwrap_or(listen).ip().is_loopback(),
+    };
+    if door.token.is_none() && !door.is_local {
+        tracing::warn!(
+            "nobody may look at the dashboard and the reports: [admin] has no token_env"
+        );
+    }
+    Admin {
+        books: layers.cost.as_ref().map(CostLayer::handle),
+        breakers: layers.breaker.as_ref().map(BreakerLayer::handle),
+        caches: Caches {
+            answers: layers.answers.as_ref().map(AnswersHandle::of),
+            prompts: layers.prompts.as_ref().map(PromptCacheLayer::handle),
+        },
+        retries: layers.retry.as_ref().map(RetryLayer::handle),
+        ..Admin::new(door, Arc::clone(board))
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    router: Router,
-    stopping: watch::Receiver<Option<Duration>>,
-) -> bool {
-    let mut connections = JoinSet::new();
-    let mut stop = std::pin::pin!(told(stopping.clone()));
-    let limit = loop {
-        tokio::select! {
-            limit = stop.as_mut() => break limit,
-            accepted = listener.accept() => match accepted {
-                Ok((tcp, _)) => {
-                    connections.spawn(serve(tcp, router.clone(), stopping.clone()));
-                }
-                Err(error) => {
-                    // out of descriptors, mostly: some will be free soon
-                    tracing::warn!(%error, "can't accept a connection");
-                    sleep(Duration::from_millis(50)).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    };
-    drop(listener);
-    let ended = timeout(limit, async {
-        while connections.join_next().await.is_some() {}
-    })
-    .await
-    .is_ok();
-    connections.shutdown().await;
-    ended
+async fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let listening = TcpListener::bind(address).await;
+    let listening = listening.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    listening.map_err(|error: io::Error| StartError::Listen(address, error))
 }
 
-async fn serve(tcp: TcpStream, router: Router, stopping: watch::Receiver<Option<Duration>>) {
-    // events are to leave as they come; without that they just leave later
-    let _ = tcp.set_nodelay(true);
-    let begun = Arc::new(AtomicBool::new(false));
-    let service = {
-        let begun = begun.clone();
-        service_fn(move |request: http::Request<Incoming>| {
-            begun.store(true, Ordering::Relaxed);
-            let answer = router.clone().call(request);
-            async move {
-                Ok::<_, Infallible>(match answer.await {
-                    Ok(response) => response,
-                })
-            }
-        })
-    };
-    let builder = builder();
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(tcp), service));
-    // hyper's own clock starts only when it knows which HTTP is spoken
-    let mut head = std::pin::pin!(sleep(HEAD));
-    let mut stop = std::pin::pin!(told(stopping));
-    let (mut waited, mut stopped) = (false, false);
+/// Notes again and again how long calls take.
+async fn draw(board: Arc<Board>, books: CostHandle) {
+    let mut every = interval(board::EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        tokio::select! {
-            // what goes wrong with a connection is its caller's affair
-            _ = connection.as_mut() => return,
-            () = head.as_mut(), if !waited => {
-                if !begun.load(Ordering::Relaxed) {
-                    return;
-                }
-                waited = true;
-            }
-            _ = stop.as_mut(), if !stopped => {
-                connection.as_mut().graceful_shutdown();
-                stopped = true;
-            }
-        }
+        every.tick().await;
+        board.sample(&books);
     }
-}
-
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(MOST_HEAD);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PONG)
-        .max_header_list_size(MOST_HEAD as u32);
-    builder
 }

@@ -1,56 +1,69 @@
 //! The layers between the door and the client, in the order of the house.
 
 use axum::body::Body;
+use breaker_layer::BreakerLayer;
 use bytes::Bytes;
-use cache_layer::{CacheLayer, RedisStore};
+use cache_layer::{CacheLayer, PromptCacheLayer, RedisStore};
+use cost_layer::CostLayer;
+use fallback_layer::FallbackLayer;
 use http::{Request, Response};
 use llm_exchange::{BoxError, Payload};
+use retry_layer::RetryLayer;
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{budgets::Budgets, config::Config, upstream::Upstream};
+use crate::{budgets::Budgets, config::SseConfig, upstream::Upstream};
 
 /// A call whose provider is chosen, through the layers.
 pub(crate) type Stack = BoxCloneSyncService<Request<Payload>, Response<Body>, BoxError>;
 
 /// The cache of answers, with its store.
+#[derive(Clone, Debug)]
 pub(crate) enum Answers {
     InMemory(CacheLayer),
     InRedis(CacheLayer<RedisStore>),
 }
 
-/// Puts the configured layers around the client, the innermost first:
-///
-/// ```text
-/// caller → sse → cost → cache → budget → fallback → retry → breaker → clocks of one attempt → prompt cache → client
-/// ```
-pub(crate) fn build(
-    config: &Config,
-    answers: Option<&Answers>,
-    budgets: Option<&Budgets>,
-    client: Upstream,
-) -> Stack {
-    let mut stack = client;
-    let cache = config.cache.as_ref();
-    stack = with(cache.and_then(|cache| cache.prompts.as_ref()), stack);
-    stack = with(config.sse.as_ref().map(|sse| &sse.innermost), stack);
-    stack = with(config.breaker.as_ref(), stack);
-    stack = with(config.retry.as_ref(), stack);
-    stack = with(config.fallback.as_ref(), stack);
-    stack = match budgets {
-        None => stack,
-        Some(Budgets::InMemory(layer)) => with(Some(layer), stack),
-        Some(Budgets::InRedis(layer)) => with(Some(layer), stack),
-    };
-    stack = match answers {
-        None => stack,
-        Some(Answers::InMemory(layer)) => with(Some(layer), stack),
-        Some(Answers::InRedis(layer)) => with(Some(layer), stack),
-    };
-    stack = with(config.cost.as_ref().map(|cost| &cost.layer), stack);
-    stack = with(config.sse.as_ref().map(|sse| &sse.outermost), stack);
-    stack
+/// The layers that keep something over calls: they stay while the gateway runs.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    pub(crate) sse: Option<SseConfig>,
+    pub(crate) cost: Option<CostLayer>,
+    pub(crate) answers: Option<Answers>,
+    pub(crate) budgets: Option<Budgets>,
+    pub(crate) retry: Option<RetryLayer>,
+    pub(crate) breaker: Option<BreakerLayer>,
+    pub(crate) prompts: Option<PromptCacheLayer>,
+    pub(crate) client: Upstream,
+}
+
+impl Layers {
+    /// Puts the configured layers around the client, the innermost first:
+    ///
+    /// ```text
+    /// caller → sse → cost → cache → budget → fallback → retry → breaker → clocks of one attempt → prompt cache → client
+    /// ```
+    pub(crate) fn stack(&self, fallback: Option<&FallbackLayer>) -> Stack {
+        let mut stack = self.client.clone();
+        stack = with(self.prompts.as_ref(), stack);
+        stack = with(self.sse.as_ref().map(|sse| &sse.innermost), stack);
+        stack = with(self.breaker.as_ref(), stack);
+        stack = with(self.retry.as_ref(), stack);
+        stack = with(fallback, stack);
+        stack = match &self.budgets {
+            None => stack,
+            Some(Budgets::InMemory(layer)) => with(Some(layer), stack),
+            Some(Budgets::InRedis(layer)) => with(Some(layer), stack),
+        };
+        stack = match &self.answers {
+            None => stack,
+            Some(Answers::InMemory(layer)) => with(Some(layer), stack),
+            Some(Answers::InRedis(layer)) => with(Some(layer), stack),
+        };
+        stack = with(self.cost.as_ref(), stack);
+        with(self.sse.as_ref().map(|sse| &sse.outermost), stack)
+    }
 }
 
 /// A layer around the stack so far, unless it is off.

@@ -13,8 +13,10 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
-    sse,
-    stream::ending,
+    stream::{
+        self,
+        ending::{self, Last},
+    },
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -26,13 +28,15 @@ pub(super) const WIRE: Wire = Wire {
     // usage is in every stream, asked for or not
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::anthropic::deltas,
+    deltas: stream::anthropic::deltas,
+    collect: || Some(Box::<stream::anthropic::Collected>::default()),
+    expand: |answer, _| stream::anthropic::expand(answer),
     read_answer,
     usage: ("usage", anthropic_usage::read),
     is_complete: |reading| reading.done,
     looks_like_error,
     error,
-    ended_by_error: |problem| sse::Event::named("error", error(problem)).raw().clone(),
+    ended_by_error: |problem| vec![Last::named("error", error(problem))],
     ended_by_limit: ending::anthropic,
 };
 

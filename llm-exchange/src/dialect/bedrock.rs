@@ -1,18 +1,18 @@
 //! Amazon Bedrock's Converse: the same for the models of every vendor.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use super::{
-    json::{self, Count, MaybeCount, Spoken, Text, bytes_of, media},
+    json::{self as text, Count, MaybeCount, Spoken, Text, bytes_of, media},
     json_start,
     wire::{Framing, Place, Problem, Seen, Wire},
 };
 use crate::{
-    Usage,
+    Tokens, Usage,
     call::{Facts, Unreadable},
-    meter::Reading,
+    meter::{Open, Reading},
+    stream::{self, ending::Last},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -23,15 +23,17 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Within("inferenceConfig", "maxTokens")],
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::others::converse,
+    deltas: stream::others::converse,
+    collect: || Some(Box::<stream::converse::Collected>::default()),
+    expand: |answer, _| stream::converse::expand(answer),
     read_answer,
     usage: ("usage", read_usage),
     // the usage comes after the last message's end
     is_complete: |reading| reading.done && reading.all_finished(),
     looks_like_error: |start| json_start::starts_with_member(start, b"message", None),
     error,
-    ended_by_error: |_| Bytes::new(),
-    ended_by_limit: |_, _, _| Bytes::new(),
+    ended_by_error: |_| Vec::new(),
+    ended_by_limit,
 };
 
 #[derive(Deserialize)]
@@ -53,7 +55,7 @@ struct InferenceConfig {
 }
 
 fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
-    let request: Request<'_> = json::request(body)?;
+    let request: Request<'_> = text::request(body)?;
     let prompt = [request.system, request.tool_config, request.messages];
     let cap = request
         .inference_config
@@ -83,6 +85,7 @@ struct Event<'a> {
     service_tier: Option<Tier<'a>>,
     #[serde(borrow)]
     role: Option<&'a RawValue>,
+    content_block_index: Option<Count>,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +171,14 @@ fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     let mut spoken = Spoken::default();
     if event.role.is_some() {
         reading.choice(0);
+    }
+    if let Some(Count(index)) = event.content_block_index {
+        // only a tool's block has a start; an event with neither is a block's end
+        if event.start.is_some() || event.delta.is_some() {
+            reading.begin_block(index);
+        } else {
+            reading.end_block(index);
+        }
     }
     if let Some(tool) = event
         .start
@@ -270,8 +281,25 @@ fn error(problem: &Problem<'_>) -> Vec<u8> {
         code: &'a str,
     }
 
-    json::written(&Body {
+    text::written(&Body {
         message: problem.message,
         code: problem.code,
     })
+}
+
+fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Vec<Last> {
+    let stops = open.blocks.iter().map(|index| {
+        let stop = json!({"contentBlockIndex": index});
+        Last::named("contentBlockStop", stop.to_string())
+    });
+    let usage = json!({"usage": {"inputTokens": tokens.input, "outputTokens": tokens.output,
+        "totalTokens": tokens.total()}});
+    let last = [
+        Last::named(
+            "messageStop",
+            json!({"stopReason": "max_tokens"}).to_string(),
+        ),
+        Last::named("metadata", usage.to_string()),
+    ];
+    stops.chain(last).collect()
 }

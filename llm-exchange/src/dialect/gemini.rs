@@ -1,7 +1,6 @@
 //! Gemini's `generateContent`: one answer, events, or an array that is written bit by bit. All are
 //! the same objects.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
@@ -16,7 +15,7 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Open, Reading},
     provider_error::{self, ProviderError},
-    sse::Event,
+    stream::{self, ending::Last},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -27,13 +26,15 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::WithinSpelt("generationConfig", "maxOutputTokens")],
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::others::gemini,
+    deltas: stream::others::gemini,
+    collect: || Some(Box::<stream::gemini::Collected>::default()),
+    expand: |answer, _| stream::gemini::expand(answer),
     read_answer,
     usage: ("usageMetadata", gemini_usage::read),
     is_complete: |reading| reading.done && reading.all_finished(),
     looks_like_error: |start| json_start::starts_with_member(start, b"error", None),
     error,
-    ended_by_error: |problem| Event::new(error(problem)).raw().clone(),
+    ended_by_error: |problem| vec![Last::new(error(problem))],
     ended_by_limit,
 };
 
@@ -255,7 +256,7 @@ fn error(problem: &Problem<'_>) -> Vec<u8> {
     })
 }
 
-fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Bytes {
+fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Vec<Last> {
     let candidates = open.choices.iter().map(|index| {
         json!({"content": {"role": "model", "parts": [{"text": ""}]},
             "finishReason": "MAX_TOKENS", "index": index})
@@ -265,5 +266,5 @@ fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Bytes {
         "totalTokenCount": tokens.total()});
     let chunk = json!({"candidates": candidates, "usageMetadata": usage,
         "modelVersion": open.model, "responseId": open.id});
-    Event::new(chunk.to_string()).raw().clone()
+    vec![Last::new(chunk.to_string())]
 }

@@ -3,18 +3,20 @@
 mod deltas;
 mod numbers;
 
-use bytes::Bytes;
-
-use self::numbers::{AI_PLATFORM, BLOCK_REASONS, GENERATIVE_LANGUAGE, Numbers, TRAFFIC_TYPES};
+use self::numbers::{
+    AI_PLATFORM, BLOCK_REASONS, GENERATIVE_LANGUAGE, MAX_TOKENS, Numbers, TRAFFIC_TYPES,
+};
 use super::{
     gemini,
     gemini_usage::Counts,
     wire::{Framing, Place, Seen, Wire},
 };
 use crate::{
+    Tokens,
     call::{Facts, Media, Unreadable},
-    grpc::{Malformed, Value, fields},
-    meter::Reading,
+    grpc::{Malformed, Value, Writer, fields},
+    meter::{Open, Reading},
+    stream::{ending::Last, tree::Unexpected},
 };
 
 /// `google.ai.generativelanguage.v1beta`.
@@ -24,6 +26,7 @@ pub(super) const GEMINI: Wire = Wire {
     model: Place::Field(&[1]),
     output_cap: &[Place::Field(&[4, 4])],
     read_event: |message, reading| read_event(message, &GENERATIVE_LANGUAGE, reading),
+    ended_by_limit: |open, tokens, _| ended_by_limit(open, tokens, &GENERATIVE_LANGUAGE),
     deltas: |message, out| deltas::read(message, &GENERATIVE_LANGUAGE, out),
     ..VERTEX
 };
@@ -38,14 +41,16 @@ pub(super) const VERTEX: Wire = Wire {
     usage_on_request: false,
     read_event: |message, reading| read_event(message, &AI_PLATFORM, reading),
     deltas: |message, out| deltas::read(message, &AI_PLATFORM, out),
+    collect: || None,
+    expand: |_, _| Err(Unexpected),
     // every body is read as messages
     read_answer: |_, _| {},
     usage: ("usageMetadata", |_, _| {}),
     is_complete: |reading| reading.done,
     looks_like_error: |_| Some(false),
     error: gemini::WIRE.error,
-    ended_by_error: |_| Bytes::new(),
-    ended_by_limit: |_, _, _| Bytes::new(),
+    ended_by_error: |_| Vec::new(),
+    ended_by_limit: |open, tokens, _| ended_by_limit(open, tokens, &AI_PLATFORM),
 };
 
 fn named(names: &[&str], number: u64) -> String {
@@ -231,4 +236,34 @@ fn usage(usage: &[u8], numbers: &Numbers, reading: &mut Reading) -> Result<(), M
     }
     reading.set_usage(counts.usage());
     Ok(())
+}
+
+fn ended_by_limit(open: &Open, tokens: Tokens, numbers: &Numbers) -> Vec<Last> {
+    let content = Writer::default().bytes(numbers.role, b"model");
+    let content = content.into_message();
+    let candidates = open.choices.iter().map(|index| {
+        Writer::default()
+            .bytes(numbers.content, &content)
+            .varint(numbers.finish_reason, MAX_TOKENS)
+            .varint(numbers.index, *index)
+            .into_message()
+    });
+    let message = candidates.fold(Writer::default(), |message, candidate| {
+        message.bytes(numbers.candidates, &candidate)
+    });
+    let usage = Writer::default()
+        .varint(1, tokens.input)
+        .varint(2, tokens.output)
+        .varint(3, tokens.total())
+        .into_message();
+    let mut message = message.bytes(numbers.usage_metadata, &usage);
+    for (number, name) in [
+        (numbers.model_version, &open.model),
+        (numbers.response_id, &open.id),
+    ] {
+        if let Some(name) = name {
+            message = message.bytes(number, name.as_bytes());
+        }
+    }
+    vec![Last::new(message.into_message())]
 }

@@ -5,6 +5,7 @@ use super::{
     wire::{Place, Seen, Wire},
 };
 use crate::{
+    ProviderError,
     call::{Facts, Unreadable},
     grpc::{Malformed, fields},
     meter::{Reading, StreamEvent},
@@ -18,7 +19,18 @@ pub(super) const WIRE: Wire = Wire {
     read_event,
     // tensors are no text
     deltas: |_, _| {},
+    ended_by_limit: |_, _, _| Vec::new(),
     ..google_grpc::VERTEX
+};
+
+/// Triton's stream of answers.
+pub(super) const STREAM: Wire = Wire {
+    name: "kserve_stream_grpc",
+    // the requests are not read
+    facts: |_| Ok(Facts::default()),
+    model: Place::Nowhere,
+    read_event: read_streamed,
+    ..WIRE
 };
 
 const MODEL_NAME: u32 = 1;
@@ -67,4 +79,24 @@ fn read_event(message: &[u8], reading: &mut Reading) -> Seen {
     } else {
         StreamEvent::Nothing.into()
     }
+}
+
+/// `ModelStreamInferResponse`: an error's text, or an answer. The call itself stays OK.
+fn read_streamed(message: &[u8], reading: &mut Reading) -> Seen {
+    const ERROR_MESSAGE: u32 = 1;
+    const INFER_RESPONSE: u32 = 2;
+
+    let mut seen = Seen::default();
+    for field in fields(message).map_while(Result::ok) {
+        match field.number {
+            ERROR_MESSAGE if !field.value.bytes().is_empty() => {
+                let text = String::from_utf8_lossy(field.value.bytes());
+                reading.fail(ProviderError::from_text(&text));
+                return StreamEvent::Error.into();
+            }
+            INFER_RESPONSE => seen = read_event(field.value.bytes(), reading),
+            _ => {}
+        }
+    }
+    seen
 }

@@ -41,6 +41,7 @@ use crate::route::Route;
 /// | [`GeminiGrpc`](Dialect::GeminiGrpc) | `google.ai.generativelanguage.v1beta.GenerativeService`, `GenerateContent` and `StreamGenerateContent` |
 /// | [`VertexGrpc`](Dialect::VertexGrpc) | `google.cloud.aiplatform.v1.PredictionService`, the same |
 /// | [`KServeGrpc`](Dialect::KServeGrpc) | `inference.GRPCInferenceService/ModelInfer` |
+/// | [`KServeStreamGrpc`](Dialect::KServeStreamGrpc) | `inference.GRPCInferenceService/ModelStreamInfer` |
 ///
 /// Whatever comes before that end of the path is a prefix of the provider's or of a proxy
 /// (`/openai/v1/chat/completions`). A call of no known dialect passes through every layer untouched.
@@ -69,9 +70,15 @@ pub enum Dialect {
     VertexGrpc,
     /// KServe's open inference protocol over gRPC, as Triton speaks it: no tokens are counted in it.
     KServeGrpc,
+    /// Triton's calls that go both ways: requests and answers while the call lasts. A request that
+    /// fails is told in a message, and the call goes on. Such a call is not read, held back, ended or
+    /// sent again by any layer; how it went is known of its answers.
+    KServeStreamGrpc,
 }
 
 impl Dialect {
+    pub(crate) const COUNT: usize = Self::KServeGrpc as usize + 1;
+
     /// The dialect of a request, if it is an LLM call that this crate can read.
     #[must_use]
     pub fn of(method: &Method, uri: &Uri) -> Option<Self> {
@@ -96,6 +103,13 @@ impl Dialect {
         matches!(self.wire().framing, Framing::Grpc)
     }
 
+    /// Whether requests go on while answers come: then a request has no end to be waited for, nor an
+    /// answer a first one that comes of itself.
+    #[must_use]
+    pub const fn goes_both_ways(self) -> bool {
+        matches!(self, Self::KServeStreamGrpc)
+    }
+
     /// The table: what is known of each format, and who reads it.
     pub(crate) const fn wire(self) -> &'static Wire {
         match self {
@@ -110,6 +124,7 @@ impl Dialect {
             Self::GeminiGrpc => &google_grpc::GEMINI,
             Self::VertexGrpc => &google_grpc::VERTEX,
             Self::KServeGrpc => &kserve::WIRE,
+            Self::KServeStreamGrpc => &kserve::STREAM,
         }
     }
 }

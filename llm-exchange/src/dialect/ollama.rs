@@ -1,6 +1,5 @@
 //! Ollama's own API: one JSON text a line, and a stream unless the request says otherwise.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
@@ -13,6 +12,7 @@ use crate::{
     Tokens, Usage,
     call::{Facts, Media, Unreadable},
     meter::{Open, Reading},
+    stream::{self, ending::Last},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -23,7 +23,9 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Within("options", "num_predict")],
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::others::ollama,
+    deltas: stream::others::ollama,
+    collect: || Some(Box::<stream::ollama::Collected>::default()),
+    expand: |answer, _| stream::ollama::expand(answer),
     read_answer: |body, reading| {
         read_event(body, reading);
     },
@@ -32,7 +34,7 @@ pub(super) const WIRE: Wire = Wire {
     is_complete: |reading| reading.done,
     looks_like_error: |start| json_start::starts_with_member(start, b"error", None),
     error,
-    ended_by_error,
+    ended_by_error: |problem| vec![Last::new(error(problem))],
     ended_by_limit,
 };
 
@@ -166,16 +168,10 @@ fn error(problem: &Problem<'_>) -> Vec<u8> {
     })
 }
 
-fn ended_by_error(problem: &Problem<'_>) -> Bytes {
-    let mut line = error(problem);
-    line.push(b'\n');
-    line.into()
-}
-
 /// With the members of both calls, of which a client reads its own.
-fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Bytes {
+fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Vec<Last> {
     let message = json!({"role": "assistant", "content": ""});
     let line = json!({"model": open.model, "message": message, "response": "", "done": true,
         "done_reason": "length", "prompt_eval_count": tokens.input, "eval_count": tokens.output});
-    format!("{line}\n").into()
+    vec![Last::new(line.to_string())]
 }

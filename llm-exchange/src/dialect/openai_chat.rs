@@ -14,7 +14,7 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
-    stream::ending,
+    stream::{self, ending},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -28,7 +28,9 @@ pub(super) const WIRE: Wire = Wire {
     ],
     usage_on_request: true,
     read_event,
-    deltas: crate::stream::openai_chat::deltas,
+    deltas: stream::openai_chat::deltas,
+    collect: || Some(Box::<stream::openai_chat::Collected>::default()),
+    expand: stream::openai_chat::expand,
     read_answer,
     usage: ("usage", openai_usage::read),
     is_complete,
@@ -55,6 +57,9 @@ struct Request<'a> {
     safety_identifier: Option<Text<'a>>,
     #[serde(borrow)]
     user: Option<Text<'a>>,
+    /// DeepSeek's name for it.
+    #[serde(borrow)]
+    user_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +86,7 @@ fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
     let prompt = [request.messages, request.tools];
     Ok(Facts {
         model: request.model.map(|model| model.0.into()),
-        end_user: end_user(request.safety_identifier, request.user),
+        end_user: end_user(request.safety_identifier, request.user.or(request.user_id)),
         stream: request.stream.unwrap_or(false),
         asks_usage: StreamOptions::asks_usage(request.stream_options),
         // the larger, where both stand: which one a server obeys differs

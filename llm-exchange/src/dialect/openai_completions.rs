@@ -1,7 +1,6 @@
 //! OpenAI's old completions: a prompt, and a text. Answers are read as those of chat completions, of
 //! which they differ in one member.
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
@@ -14,8 +13,7 @@ use crate::{
     Tokens,
     call::{Facts, Media, Unreadable},
     meter::Open,
-    sse::Event,
-    stream::{ending, others},
+    stream::{self, ending::Last, others},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -24,6 +22,8 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Member("max_tokens")],
     ended_by_limit,
     deltas: others::completions,
+    collect: || Some(Box::<stream::openai_completions::Collected>::default()),
+    expand: stream::openai_completions::expand,
     ..openai_chat::WIRE
 };
 
@@ -63,7 +63,7 @@ fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
     })
 }
 
-fn ended_by_limit(open: &Open, tokens: Tokens, with_usage: bool) -> Bytes {
+fn ended_by_limit(open: &Open, tokens: Tokens, with_usage: bool) -> Vec<Last> {
     let chunk = |choices: Vec<_>| {
         json!({"id": open.id, "object": "text_completion", "created": open.created,
             "model": open.model, "choices": choices})
@@ -71,13 +71,13 @@ fn ended_by_limit(open: &Open, tokens: Tokens, with_usage: bool) -> Bytes {
     let choices = open.choices.iter().map(
         |index| json!({"text": "", "index": index, "logprobs": null, "finish_reason": "length"}),
     );
-    let mut events = vec![Event::new(chunk(choices.collect()).to_string())];
+    let mut events = vec![Last::new(chunk(choices.collect()).to_string())];
     if with_usage {
         let mut usage = chunk(Vec::new());
         usage["usage"] = json!({"prompt_tokens": tokens.input, "completion_tokens": tokens.output,
             "total_tokens": tokens.total()});
-        events.push(Event::new(usage.to_string()));
+        events.push(Last::new(usage.to_string()));
     }
-    events.push(Event::new("[DONE]"));
-    ending::joined(&events)
+    events.push(Last::new("[DONE]"));
+    events
 }

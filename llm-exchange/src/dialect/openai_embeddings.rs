@@ -1,6 +1,5 @@
 //! OpenAI embeddings: numbers for texts. Nothing is generated, and there is no stream.
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -13,6 +12,7 @@ use crate::{
     call::{Facts, Media, Unreadable},
     meter::Reading,
     provider_error::ProviderError,
+    stream::tree::Unexpected,
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -24,7 +24,9 @@ pub(super) const WIRE: Wire = Wire {
     deltas: |_, _| {},
     read_answer,
     is_complete: |reading| reading.done,
-    ended_by_limit: |_, _, _| Bytes::new(),
+    ended_by_limit: |_, _, _| Vec::new(),
+    collect: || None,
+    expand: |_, _| Err(Unexpected),
     ..openai_chat::WIRE
 };
 

@@ -1,10 +1,9 @@
 //! Errors of our own in OpenAI's shape.
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::{json, wire::Problem};
-use crate::{sse::Event, stream::ending};
+use crate::stream::ending::Last;
 
 /// `{"error":{"message","type","param":null,"code"}}`.
 pub(super) fn error(problem: &Problem<'_>) -> Vec<u8> {
@@ -42,6 +41,6 @@ const fn error_type(status: u16) -> &'static str {
     }
 }
 
-pub(super) fn ended_by_error(problem: &Problem<'_>) -> Bytes {
-    ending::joined(&[Event::new(error(problem)), Event::new("[DONE]")])
+pub(super) fn ended_by_error(problem: &Problem<'_>) -> Vec<Last> {
+    vec![Last::new(error(problem)), Last::new("[DONE]")]
 }

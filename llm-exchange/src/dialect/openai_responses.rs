@@ -1,6 +1,5 @@
 //! OpenAI responses: named events, and the whole response with its usage in the last one.
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
@@ -14,7 +13,7 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Open, Reading, StreamEvent},
     provider_error::ProviderError,
-    sse::Event,
+    stream::{self, ending::Last},
 };
 
 pub(super) const WIRE: Wire = Wire {
@@ -25,7 +24,9 @@ pub(super) const WIRE: Wire = Wire {
     output_cap: &[Place::Member("max_output_tokens")],
     usage_on_request: false,
     read_event,
-    deltas: crate::stream::others::responses,
+    deltas: stream::others::responses,
+    collect: || Some(Box::<stream::openai_responses::Collected>::default()),
+    expand: |answer, _| stream::openai_responses::expand(answer),
     read_answer,
     usage: ("usage", openai_usage::read),
     is_complete: |reading| reading.done,
@@ -253,14 +254,14 @@ fn looks_like_error(start: &[u8]) -> Option<bool> {
 }
 
 /// Flat, unlike an error's body.
-fn ended_by_error(problem: &Problem<'_>) -> Bytes {
+fn ended_by_error(problem: &Problem<'_>) -> Vec<Last> {
     let event = json!({"type": "error", "code": problem.code, "message": problem.message,
         "param": null});
-    Event::named("error", event.to_string()).raw().clone()
+    vec![Last::named("error", event.to_string())]
 }
 
 /// The output so far is in the events that passed, and not said again.
-fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Bytes {
+fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Vec<Last> {
     let usage = json!({"input_tokens": tokens.input, "output_tokens": tokens.output,
         "total_tokens": tokens.total()});
     let response = json!({"id": open.id, "object": "response", "status": "incomplete",
@@ -268,5 +269,5 @@ fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Bytes {
         "model": open.model, "output": [], "usage": usage});
     let name = "response.incomplete";
     let event = json!({"type": name, "response": response});
-    Event::named(name, event.to_string()).raw().clone()
+    vec![Last::named(name, event.to_string())]
 }

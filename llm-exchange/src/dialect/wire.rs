@@ -1,14 +1,18 @@
 //! What every dialect tells of itself.
 
-use bytes::Bytes;
-
 use super::json::{Spoken, range_within};
 use crate::{
     Tokens,
     call::{Facts, Unreadable},
     meter::{Holes, Open, Reading, StreamEvent},
     provider_error::ProviderError,
-    stream::delta::Deltas,
+    sse::Event,
+    stream::{
+        collect::Collect,
+        delta::Deltas,
+        ending::Last,
+        tree::{Object, Unexpected},
+    },
 };
 
 /// A dialect's row of the table.
@@ -30,6 +34,10 @@ pub(crate) struct Wire {
     pub(crate) read_event: fn(&[u8], &mut Reading) -> Seen,
     /// Reads the deltas of such an event, for a client.
     pub(crate) deltas: fn(&[u8], &mut Deltas),
+    /// Puts the events of a stream together. `None`: that is not done here.
+    pub(crate) collect: fn() -> Option<Box<dyn Collect>>,
+    /// The reverse; with the usage, where that is asked for in the dialect and was.
+    pub(crate) expand: fn(Object, bool) -> Result<Vec<Event>, Unexpected>,
     /// Reads the JSON of an unstreamed answer.
     pub(crate) read_answer: fn(&[u8], &mut Reading),
     /// The member of an answer that has its usage, and who reads what stands at the start of the bytes.
@@ -41,11 +49,12 @@ pub(crate) struct Wire {
     /// An error as a body, and as the data of a stream's event.
     pub(crate) error: fn(&Problem<'_>) -> Vec<u8>,
     /// The end of a stream that failed: the error as an event, then what the dialect's streams end
-    /// with. Nothing where that is not written: gRPC has it in the trailers, Amazon in binary frames.
-    pub(crate) ended_by_error: fn(&Problem<'_>) -> Bytes,
+    /// with. Nothing where the error is no event: gRPC has it in the trailers, Amazon in a frame of its
+    /// own kind.
+    pub(crate) ended_by_error: fn(&Problem<'_>) -> Vec<Last>,
     /// The end of a stream that reached a limit of ours, as it would end at the provider's own; with the
-    /// usage, where that is asked for in the dialect and was.
-    pub(crate) ended_by_limit: fn(&Open, Tokens, bool) -> Bytes,
+    /// usage, where that is asked for in the dialect and was. Nothing where no answer says so.
+    pub(crate) ended_by_limit: fn(&Open, Tokens, bool) -> Vec<Last>,
 }
 
 /// How the events of a streamed answer are told apart.

@@ -1,26 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
-
-/// A frame as Amazon writes it, with text headers.
-fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
-    let mut encoded = Vec::new();
-    for (name, value) in headers {
-        encoded.push(u8::try_from(name.len()).unwrap());
-        encoded.extend_from_slice(name.as_bytes());
-        encoded.push(7);
-        encoded.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
-        encoded.extend_from_slice(value.as_bytes());
-    }
-    let whole = u32::try_from(PRELUDE + encoded.len() + payload.len() + CHECKSUM).unwrap();
-    let mut frame = whole.to_be_bytes().to_vec();
-    frame.extend(u32::try_from(encoded.len()).unwrap().to_be_bytes());
-    frame.extend(crc32fast::hash(&frame).to_be_bytes());
-    frame.extend(encoded);
-    frame.extend_from_slice(payload);
-    frame.extend(crc32fast::hash(&frame).to_be_bytes());
-    frame
-}
+use super::{write::frame, *};
 
 fn read(body: &[u8]) -> (Vec<Result<Message, Uncut>>, bool) {
     let mut stream = EventStream::new(1 << 20);

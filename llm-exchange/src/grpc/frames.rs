@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 
 use crate::cut::{Cutter, Frames, Uncut};
 
-const PREFIX: usize = 5;
+pub(crate) const PREFIX: usize = 5;
 
 /// Cuts a body into messages. Bounded as [`Cutter`] is.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Message {
     pub(crate) bytes: Bytes,
 }
 
-fn length(prefix: &[u8; PREFIX]) -> Option<usize> {
+pub(crate) fn length(prefix: &[u8; PREFIX]) -> Option<usize> {
     let [flag, length @ ..] = *prefix;
     if flag > 1 {
         return None;
@@ -26,6 +26,13 @@ fn length(prefix: &[u8; PREFIX]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(length))
         .ok()?
         .checked_add(PREFIX)
+}
+
+/// A message as a body has it.
+pub(crate) fn prefixed(message: &[u8]) -> Vec<u8> {
+    // no message of ours comes near to 4 GiB
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    [&[0], &length.to_be_bytes()[..], message].concat()
 }
 
 impl Messages {

@@ -191,12 +191,41 @@ fn set(message: &[u8], path: &[u32], wire: u64, encoded: &[u8]) -> Result<Vec<u8
             },
         };
         let nested = set(nested, inner, wire, encoded)?;
-        put_varint(&mut set_to, u64::from(*number) << 3 | 2);
-        put_varint(&mut set_to, nested.len() as u64);
-        set_to.extend_from_slice(&nested);
+        put_bytes(&mut set_to, *number, &nested);
     }
     set_to.extend_from_slice(&message[at.end..]);
     Ok(set_to)
+}
+
+/// A message as it is written, field by field.
+#[derive(Debug, Default)]
+pub(crate) struct Writer(Vec<u8>);
+
+impl Writer {
+    /// A number; 0 is what is there without it.
+    pub(crate) fn varint(mut self, number: u32, value: u64) -> Self {
+        if value > 0 {
+            put_varint(&mut self.0, u64::from(number) << 3);
+            put_varint(&mut self.0, value);
+        }
+        self
+    }
+
+    /// A text or a message.
+    pub(crate) fn bytes(mut self, number: u32, value: &[u8]) -> Self {
+        put_bytes(&mut self.0, number, value);
+        self
+    }
+
+    pub(crate) fn into_message(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+fn put_bytes(into: &mut Vec<u8>, number: u32, value: &[u8]) {
+    put_varint(into, u64::from(number) << 3 | 2);
+    put_varint(into, value.len() as u64);
+    into.extend_from_slice(value);
 }
 
 fn put_varint(into: &mut Vec<u8>, mut value: u64) {

@@ -6,6 +6,7 @@ mod offsets;
 mod reached;
 mod reading;
 mod repeats;
+mod said;
 mod scan;
 mod spent;
 mod sse_scan;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 pub use self::{
     end::{Cut, End, FinishReason},
     reached::Reached,
+    said::Said,
     usage_hidden::UsageHidden,
 };
 pub(crate) use self::{
@@ -239,6 +241,13 @@ impl Meter {
         parts
             .map(|(model, usage)| (model.as_deref().map(str::to_owned), *usage))
             .collect()
+    }
+
+    /// What the answer has said of itself so far, for who wants to know several things: read at once
+    /// and without a copy.
+    #[must_use]
+    pub fn said(&self) -> Said<'_> {
+        Said(self.reading())
     }
 
     /// The model as the answer names it, which may be a snapshot of the one that was asked for.

@@ -1,9 +1,10 @@
 //! Where a stream reached a number of output tokens.
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{Meter, Reading};
-use crate::{Attempts, Dialect, Framing, Tokens};
+use crate::{Attempts, Dialect, ErrorAnswer, Framing, Tokens, stream::ending};
 
 /// The place in a stream where it reached a number of output tokens that somebody
 /// [watches for](crate::Attempts::watch_output).
@@ -13,6 +14,8 @@ pub struct Reached {
     tokens: Tokens,
     dialect: Dialect,
     framing: Option<Framing>,
+    /// An answer that is no stream can be given no further event.
+    is_stream: bool,
     open: Open,
 }
 
@@ -48,16 +51,38 @@ impl Reached {
     /// `with_usage` is whether the caller asked for the usage, in dialects where that is asked for
     /// ([`Call::asks_usage`](crate::Call::asks_usage)).
     ///
-    /// Nothing where the end is not a part of the body (gRPC), or is not written here: Amazon's
-    /// binary event stream, and Gemini's array.
+    /// It is in the stream's own [`Framing`]. In gRPC the [`trailers`](Self::trailers) come after it;
+    /// nothing where no message of the service says so (KServe's), or the answer is no stream of messages.
     #[must_use]
     pub fn ending(&self, with_usage: bool) -> Bytes {
         match self.framing {
-            Some(Framing::Sse | Framing::Lines) => {
-                (self.dialect.wire().ended_by_limit)(&self.open, self.tokens, with_usage)
+            Some(framing) if self.is_stream => {
+                let events =
+                    (self.dialect.wire().ended_by_limit)(&self.open, self.tokens, with_usage);
+                ending::framed(framing, self.dialect, events, self.at > 0)
             }
             _ => Bytes::new(),
         }
+    }
+
+    /// What comes after the ending, where a stream's end is in its trailers: gRPC's status, which is
+    /// OK after a message that says why it ends, else RESOURCE_EXHAUSTED, not to be tried again.
+    #[must_use]
+    pub fn trailers(&self) -> Option<HeaderMap> {
+        if self.framing != Some(Framing::Grpc) {
+            return None;
+        }
+        let mut trailers = HeaderMap::new();
+        if self.ending(true).is_empty() {
+            let message = "the answer reached the most tokens that it may have";
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            trailers = ErrorAnswer::new(status, "output_limit", message).trailers();
+            let never = HeaderValue::from_static("-1");
+            trailers.insert("grpc-retry-pushback-ms", never);
+        } else {
+            trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        }
+        Some(trailers)
     }
 }
 
@@ -142,6 +167,7 @@ impl Meter {
             tokens,
             dialect: self.dialect(),
             framing: self.framing(),
+            is_stream: self.is_stream(),
             open,
         }
     }

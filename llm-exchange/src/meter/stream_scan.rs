@@ -89,11 +89,17 @@ impl StreamScan {
             }
             Cut::Array(elements) => {
                 elements.push(data.clone());
+                let mut end = self.boundary;
                 while let Some(element) = elements.next_piece() {
-                    let at = scanned - elements.unread_len() as u64;
-                    tally.piece(element, at, dialect, reading);
+                    end = scanned - elements.unread_len() as u64;
+                    tally.piece(element, end, dialect, reading);
                 }
-                elements.unread_len()
+                // what stands between two elements belongs to the second
+                if elements.finder().is_closed() {
+                    elements.unread_len()
+                } else {
+                    usize::try_from(scanned - end).unwrap_or(usize::MAX)
+                }
             }
             Cut::EventStream(stream) => {
                 stream.push(data.clone());

@@ -170,6 +170,16 @@ impl Collect {
     }
 }
 
+/// A call whose requests go on while it is answered: known, and not read.
+pub(super) fn both_ways(mut request: Request<Payload>, route: &Route) -> Request<Payload> {
+    let attempts = request.extensions().get::<Attempts>().cloned();
+    let attempts = attempts.unwrap_or_default();
+    let path = request.uri().path();
+    let call = Call::unreadable_because(route, path, Unreadable::BothWays, attempts);
+    request.body_mut().call = Some(Arc::new(call));
+    request
+}
+
 impl ReadPayload {
     /// The request at once, where nothing has to be waited for: it was read before, or is not read.
     ///

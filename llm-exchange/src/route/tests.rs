@@ -93,10 +93,22 @@ fn every_api_is_known_by_its_path() {
             Some(false),
         ),
         (
+            "/a/proxy/google.cloud.aiplatform.v1.PredictionService/StreamGenerateContent",
+            Dialect::VertexGrpc,
+            None,
+            Some(true),
+        ),
+        (
             "/inference.GRPCInferenceService/ModelInfer",
             Dialect::KServeGrpc,
             None,
             Some(false),
+        ),
+        (
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            Dialect::KServeStreamGrpc,
+            None,
+            None,
         ),
     ] {
         assert_eq!(
@@ -125,9 +137,9 @@ fn what_only_looks_like_a_call_is_none() {
         "/model/meta.llama/invoke",
         "/model//converse",
         "/model/x/count-tokens",
-        "/inference.GRPCInferenceService/ModelStreamInfer",
         "/inference.GRPCInferenceService/",
-        "/prefix/google.cloud.aiplatform.v1.PredictionService/GenerateContent",
+        "google.cloud.aiplatform.v1.PredictionService/GenerateContent",
+        "/prefix.google.cloud.aiplatform.v1.PredictionService/GenerateContent",
     ] {
         assert_eq!(read(path), None, "{path}");
     }

@@ -6,7 +6,7 @@ mod expand;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub(super) use self::{collect::Collected, expand::expand};
+pub(crate) use self::{collect::Collected, expand::expand};
 use super::{
     Delta, DeltaKind,
     delta::{Deltas, text_of},

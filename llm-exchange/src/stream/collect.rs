@@ -5,15 +5,15 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::{
-    StreamError, anthropic,
+    StreamError,
     delta::{read, whole},
-    openai_chat,
     tree::{Object, Unexpected},
 };
 use crate::{Dialect, Payload, meter::Reading, sse::Event};
 
 /// Puts the events of a stream together to the JSON answer that the same call would have been given
-/// without streaming: texts, tool calls, reasoning, every choice, usage, finish reasons.
+/// without streaming: texts, tool calls, reasoning, every choice, usage, finish reasons. gRPC's streams
+/// are not put together, nor embeddings, which have none.
 ///
 /// Fields that are not known here are kept: of the envelope and of a choice the last one that was
 /// said, of a delta put together as its pieces are meant. What only streams have (`obfuscation`, the
@@ -44,16 +44,19 @@ use crate::{Dialect, Payload, meter::Reading, sse::Event};
 pub struct Collector {
     dialect: Dialect,
     reading: Reading,
-    collected: Collected,
+    /// `None`: the dialect's streams are not put together.
+    collected: Option<Box<dyn Collect>>,
     max_bytes: usize,
     bytes: usize,
 }
 
-enum Collected {
-    OpenAiChat(openai_chat::Collected),
-    AnthropicMessages(anthropic::Collected),
-    /// The dialect's streams are not put together.
-    Nothing,
+/// Puts the events of one dialect's stream together.
+pub(crate) trait Collect: Send + Sync {
+    /// Takes the data of the next event.
+    fn event(&mut self, data: &[u8]) -> Result<(), Unexpected>;
+
+    /// The answer that would have come without a stream.
+    fn into_answer(self: Box<Self>) -> Result<Object, Unexpected>;
 }
 
 const NOT_THIS: &str = "streams of this dialect are not put together";
@@ -65,13 +68,7 @@ impl Collector {
         Self {
             dialect,
             reading: Reading::default(),
-            collected: match dialect {
-                Dialect::OpenAiChat => Collected::OpenAiChat(openai_chat::Collected::default()),
-                Dialect::AnthropicMessages => {
-                    Collected::AnthropicMessages(anthropic::Collected::default())
-                }
-                _ => Collected::Nothing,
-            },
+            collected: (dialect.wire().collect)(),
             max_bytes: Payload::DEFAULT_MAX_BYTES,
             bytes: 0,
         }
@@ -90,22 +87,32 @@ impl Collector {
     ///
     /// The provider's error, if the event is one; data that the dialect does not have; too many bytes.
     pub fn push(&mut self, event: &Event) -> Result<(), StreamError> {
-        let Some(data) = event.data() else {
-            return Ok(());
-        };
-        if self.reading.done {
+        match event.data() {
+            Some(data) => self.push_data(&data),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the data of the next event, in any framing: what a [`PieceReader`](super::PieceReader)
+    /// gives.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub fn push_data(&mut self, data: &[u8]) -> Result<(), StreamError> {
+        // Gemini's streams have no last word, and another candidate may still begin
+        if self.reading.done && self.dialect != Dialect::Gemini {
             return Ok(());
         }
+        let Some(collected) = &mut self.collected else {
+            return Err(StreamError::unreadable(NOT_THIS));
+        };
         self.bytes = self.bytes.saturating_add(data.len());
         if self.bytes > self.max_bytes {
             return Err(StreamError::too_large(self.max_bytes));
         }
-        read(self.dialect, &data, &mut self.reading)?;
-        let read = match &mut self.collected {
-            Collected::OpenAiChat(collected) => collected.chunk(&data),
-            Collected::AnthropicMessages(collected) => collected.event(&data),
-            Collected::Nothing => return Err(StreamError::unreadable(NOT_THIS)),
-        };
+        read(self.dialect, data, &mut self.reading)?;
+        let read = collected.event(data);
         read.map_err(|Unexpected| StreamError::unreadable("an event is not of the dialect"))
     }
 
@@ -116,14 +123,13 @@ impl Collector {
     /// If the stream lacks the proof that its protocol gives of a whole answer.
     pub fn finish(self) -> Result<Bytes, StreamError> {
         whole(self.dialect, &self.reading)?;
-        let answer = match self.collected {
-            Collected::OpenAiChat(collected) => collected.into_answer(),
-            Collected::AnthropicMessages(collected) => collected.into_answer(),
-            Collected::Nothing => return Err(StreamError::unreadable(NOT_THIS)),
+        let Some(collected) = self.collected else {
+            return Err(StreamError::unreadable(NOT_THIS));
         };
+        let answer = collected.into_answer();
         let what = "a tool call's arguments are not JSON";
         answer
-            .map(Bytes::from)
+            .map(|answer| answer.to_json().into())
             .map_err(|Unexpected| StreamError::unreadable(what))
     }
 }
@@ -169,10 +175,6 @@ pub fn expand(
     with_usage: bool,
 ) -> Result<Vec<Event>, StreamError> {
     let answer = Object::parse(answer);
-    let events = answer.and_then(|answer| match dialect {
-        Dialect::OpenAiChat => openai_chat::expand(answer, with_usage),
-        Dialect::AnthropicMessages => anthropic::expand(answer),
-        _ => Err(Unexpected),
-    });
+    let events = answer.and_then(|answer| (dialect.wire().expand)(answer, with_usage));
     events.map_err(|Unexpected| StreamError::unreadable("it is no answer of the dialect"))
 }

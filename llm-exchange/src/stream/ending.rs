@@ -1,14 +1,109 @@
-//! The last events of a stream that reached a limit of ours.
+//! What a stream ends with that reached a limit of ours or failed, in the framing it came in.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{Tokens, meter::Open, sse::Event};
+use crate::{
+    Dialect, Framing, Tokens, dialect::Problem, event_stream, grpc::prefixed, meter::Open,
+    sse::Event,
+};
 
-/// Events one after the other.
-pub(crate) fn joined(events: &[Event]) -> Bytes {
-    let parts: Vec<_> = events.iter().map(|event| event.raw().as_ref()).collect();
-    parts.concat().into()
+/// One of the last events of a stream, as its dialect says it.
+pub(crate) struct Last {
+    /// Empty where events have none.
+    name: &'static str,
+    data: Vec<u8>,
+}
+
+impl Last {
+    pub(crate) fn new(data: impl Into<Vec<u8>>) -> Self {
+        Self::named("", data)
+    }
+
+    pub(crate) fn named(name: &'static str, data: impl Into<Vec<u8>>) -> Self {
+        Self {
+            name,
+            data: data.into(),
+        }
+    }
+
+    fn sse(self) -> Event {
+        match self.name {
+            "" => Event::new(self.data),
+            name => Event::named(name, self.data),
+        }
+    }
+
+    /// The frame that Bedrock would send: Converse's events as they are, those of an invoked model
+    /// wrapped.
+    fn frame(self, dialect: Dialect) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Chunk {
+            bytes: String,
+        }
+
+        if dialect.wire().framing == Framing::EventStream {
+            return event_stream::event(self.name, &self.data);
+        }
+        let bytes = STANDARD.encode(self.data);
+        event_stream::event("chunk", &data(&Chunk { bytes }))
+    }
+}
+
+/// The last events as the bytes of a body. `begun`: there was an event before them.
+pub(crate) fn framed(framing: Framing, dialect: Dialect, events: Vec<Last>, begun: bool) -> Bytes {
+    if events.is_empty() {
+        return Bytes::new();
+    }
+    if framing == Framing::Array {
+        return array(events, begun).into();
+    }
+    let parts: Vec<_> = events
+        .into_iter()
+        .map(|event| match framing {
+            Framing::Lines | Framing::Array => [&*event.data, b"\n"].concat().into(),
+            Framing::EventStream => event.frame(dialect).into(),
+            Framing::Grpc => prefixed(&event.data).into(),
+            Framing::Sse => event.sse().raw().clone(),
+        })
+        .collect();
+    match <[Bytes; 1]>::try_from(parts) {
+        Ok([only]) => only,
+        Err(parts) => parts.concat().into(),
+    }
+}
+
+/// What an array is cut behind is its last element, without a comma.
+fn array(events: Vec<Last>, begun: bool) -> Vec<u8> {
+    let mut array = Vec::new();
+    for (number, event) in events.into_iter().enumerate() {
+        let before = if begun || number > 0 { ",\n" } else { "[" };
+        array.extend_from_slice(before.as_bytes());
+        array.extend(event.data);
+    }
+    array.extend_from_slice(b"\n]\n");
+    array
+}
+
+/// The end of a stream that failed. Nothing in gRPC, which has it in its trailers.
+pub(crate) fn of_error(
+    problem: &Problem<'_>,
+    dialect: Dialect,
+    framing: Framing,
+    begun: bool,
+) -> Bytes {
+    match framing {
+        Framing::Grpc => Bytes::new(),
+        // what an invoked model's own events would say of it, no client of Amazon's reads
+        Framing::EventStream => event_stream::exception(problem).into(),
+        _ => framed(
+            framing,
+            dialect,
+            (dialect.wire().ended_by_error)(problem),
+            begun,
+        ),
+    }
 }
 
 fn data(fields: &impl Serialize) -> Vec<u8> {
@@ -16,7 +111,7 @@ fn data(fields: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(fields).unwrap_or_default()
 }
 
-pub(crate) fn openai_chat(open: &Open, tokens: Tokens, with_usage: bool) -> Bytes {
+pub(crate) fn openai_chat(open: &Open, tokens: Tokens, with_usage: bool) -> Vec<Last> {
     #[derive(Serialize)]
     struct Chunk<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +145,7 @@ pub(crate) fn openai_chat(open: &Open, tokens: Tokens, with_usage: bool) -> Byte
     }
 
     let chunk = |choices: &[Choice], usage| {
-        Event::new(data(&Chunk {
+        Last::new(data(&Chunk {
             id: open.id.as_deref(),
             object: "chat.completion.chunk",
             created: open.created,
@@ -80,11 +175,11 @@ pub(crate) fn openai_chat(open: &Open, tokens: Tokens, with_usage: bool) -> Byte
         };
         events.push(chunk(&[], Some(usage)));
     }
-    events.push(Event::new("[DONE]"));
-    joined(&events)
+    events.push(Last::new("[DONE]"));
+    events
 }
 
-pub(crate) fn anthropic(open: &Open, tokens: Tokens, _: bool) -> Bytes {
+pub(crate) fn anthropic(open: &Open, tokens: Tokens, _: bool) -> Vec<Last> {
     #[derive(Serialize)]
     struct BlockStop {
         r#type: &'static str,
@@ -119,7 +214,7 @@ pub(crate) fn anthropic(open: &Open, tokens: Tokens, _: bool) -> Bytes {
             r#type: "content_block_stop",
             index: *index,
         };
-        Event::named(stop.r#type, data(&stop))
+        Last::named(stop.r#type, data(&stop))
     });
     let delta = MessageDelta {
         r#type: "message_delta",
@@ -135,8 +230,8 @@ pub(crate) fn anthropic(open: &Open, tokens: Tokens, _: bool) -> Bytes {
         r#type: "message_stop",
     };
     let last = [
-        Event::named(delta.r#type, data(&delta)),
-        Event::named(stop.r#type, data(&stop)),
+        Last::named(delta.r#type, data(&delta)),
+        Last::named(stop.r#type, data(&stop)),
     ];
-    joined(&stops.chain(last).collect::<Vec<_>>())
+    stops.chain(last).collect()
 }

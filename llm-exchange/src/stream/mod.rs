@@ -6,24 +6,32 @@
 //! | [`DeltaReader`], [`Delta`] | events to pieces of text, reasoning, refusals and tool calls |
 //! | [`Collector`] | events to the one JSON answer that would have come without a stream |
 //! | [`expand`] | such an answer to the events that a stream would have had |
+//! | [`EventEnds`] | where events end, for whoever passes on only whole ones |
 //!
 //! All work on [`sse::Event`](crate::sse::Event)s and do no input or output. `sse-layer` has the same
 //! as streams over a response's body.
 
 pub(crate) mod anthropic;
-mod collect;
+pub(crate) mod collect;
+pub(crate) mod converse;
 pub(crate) mod delta;
 pub(crate) mod ending;
+mod ends;
 mod error;
+pub(crate) mod gemini;
+pub(crate) mod ollama;
 pub(crate) mod openai_chat;
+pub(crate) mod openai_completions;
+pub(crate) mod openai_responses;
 pub(crate) mod others;
 mod partial;
 mod pieces;
-mod tree;
+pub(crate) mod tree;
 
 pub use self::{
     collect::{Collector, expand},
     delta::{Delta, DeltaKind, DeltaReader},
+    ends::EventEnds,
     error::StreamError,
     pieces::PieceReader,
 };

@@ -1,5 +1,19 @@
 //! JSON that was cut off, closed.
 
+use super::tree::{Tree, Unexpected};
+
+/// A tool's input of its pieces. `cut`: the model was stopped by its cap, so that it may lack its end.
+pub(super) fn input(json: &str, cut: bool) -> Result<Option<Tree>, Unexpected> {
+    if json.is_empty() {
+        return Ok(None);
+    }
+    let whole = match Tree::raw(json) {
+        Err(_) if cut => Tree::raw(&completed(json).ok_or(Unexpected)?),
+        whole => whole,
+    };
+    whole.map(Some).map_err(|_| Unexpected)
+}
+
 /// What is expected next.
 #[derive(Clone, Copy, PartialEq)]
 enum Next {

@@ -33,11 +33,11 @@ pub(super) enum Tree {
 
 /// The fields of an object in their order.
 #[derive(Clone, Default)]
-pub(super) struct Object(Vec<(String, Tree)>);
+pub(crate) struct Object(Vec<(String, Tree)>);
 
 /// A value was not what the protocol says it is.
 #[derive(Debug)]
-pub(super) struct Unexpected;
+pub(crate) struct Unexpected;
 
 impl Tree {
     pub(super) fn null() -> Self {
@@ -86,6 +86,14 @@ impl Tree {
             }
             _ => None,
         }
+    }
+
+    pub(super) fn is_true(&self) -> bool {
+        matches!(self, Self::Raw(raw) if raw.get() == "true")
+    }
+
+    pub(super) fn no() -> Self {
+        Self::Raw(RawValue::FALSE.to_owned())
     }
 
     pub(super) fn as_number(&self) -> Option<u64> {
@@ -251,6 +259,10 @@ impl Object {
 
     pub(super) fn into_fields(self) -> impl Iterator<Item = (String, Tree)> {
         self.0.into_iter()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
     }
 
     pub(super) fn is_empty(&self) -> bool {

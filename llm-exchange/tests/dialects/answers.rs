@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Whose answer a file is, by its name.
-fn dialect_of(name: &str) -> Dialect {
+pub(crate) fn dialect_of(name: &str) -> Dialect {
     for (part, dialect) in [
         ("openai-responses", Dialect::OpenAiResponses),
         ("openai-completions", Dialect::OpenAiCompletions),
@@ -104,7 +104,7 @@ impl Transcript {
     }
 }
 
-fn hex(text: &[u8]) -> Vec<u8> {
+pub(crate) fn hex(text: &[u8]) -> Vec<u8> {
     let digits: Vec<_> = text
         .iter()
         .filter(|byte| byte.is_ascii_hexdigit())
@@ -118,6 +118,15 @@ fn hex(text: &[u8]) -> Vec<u8> {
 
 /// What the meter knows, in the words of `expected.json`.
 fn known(meter: &Meter, expected: &Value) -> Value {
+    let at_once = {
+        let said = meter.said();
+        let finishes: Vec<_> = said.finish_reasons().map(str::to_owned).collect();
+        let [model, id, tier] =
+            [said.model(), said.id(), said.service_tier()].map(|text| text.map(str::to_owned));
+        (model, id, tier, finishes)
+    };
+    let (model, id, tier) = (meter.model(), meter.id(), meter.service_tier());
+    assert_eq!(at_once, (model, id, tier, meter.finish_reasons()));
     let error = meter.error();
     let name = error.as_ref().and_then(|error| {
         // Ollama's error is nothing but a message

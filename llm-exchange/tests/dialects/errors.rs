@@ -80,12 +80,13 @@ async fn a_grpc_refusal_is_a_head_with_a_status_and_nothing_else() {
 async fn our_event_ends_a_stream_as_the_providers_own_error_would() {
     for dialect in ALL {
         let event = ours(StatusCode::SERVICE_UNAVAILABLE).in_stream(Some(dialect));
-        if dialect.is_grpc() || dialect == Dialect::BedrockConverse {
+        if dialect.is_grpc() {
             assert!(event.is_empty());
             continue;
         }
         let kind = match dialect {
             Dialect::Ollama => "application/x-ndjson",
+            Dialect::BedrockConverse => "application/vnd.amazon.eventstream",
             _ => "text/event-stream",
         };
         let meter = met(kind, Chunks::chunks([event]), &call(dialect, true)).await;

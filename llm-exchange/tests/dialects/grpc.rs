@@ -9,7 +9,7 @@ use testkit::ScriptedBody;
 
 use crate::{
     requests::{field, varint},
-    support::{Chunks, call, cuts, framed, met, response},
+    support::{Chunks, call, chunks, cuts, framed, met, response},
     transcripts::clock,
 };
 
@@ -161,8 +161,48 @@ async fn tensors_are_content_without_tokens() {
     assert_eq!(meter.id().as_deref(), Some("id-7"));
 }
 
+#[tokio::test]
+async fn a_request_of_tritons_stream_that_fails_is_an_error_in_a_call_that_is_ok() {
+    let call = call(Dialect::KServeStreamGrpc, true);
+    let answer = [field(1, b"llama"), field(3, b"id-7"), field(5, b"tensor")].concat();
+    let said = framed(&field(2, &answer));
+    let failed = framed(&field(1, b"the model is not loaded"));
+    let ok = || Some(trailers(&[("grpc-status", "0")]));
+    let whole = met(GRPC, chunks(vec![said.to_vec()], ok().as_ref()), &call).await;
+    assert_eq!(whole.end(), Some(End::Complete));
+    assert_eq!(whole.model().as_deref(), Some("llama"));
+    for parts in cuts(&[&said[..], &failed, &said].concat()) {
+        let meter = met(GRPC, chunks(parts, ok().as_ref()), &call).await;
+        assert_eq!(meter.end(), Some(End::Errored));
+        let error = meter.error().unwrap();
+        assert_eq!(error.message(), Some("the model is not loaded"));
+        assert_eq!(meter.verdict(), Verdict::Failed);
+    }
+    // an empty text is none
+    let fine = framed(&[field(1, b""), field(2, &answer)].concat());
+    let meter = met(GRPC, chunks(vec![fine.to_vec()], ok().as_ref()), &call).await;
+    assert_eq!(meter.end(), Some(End::Complete));
+}
+
+#[tokio::test]
+async fn an_answer_that_goes_both_ways_is_handed_on_with_its_head() {
+    let call = call(Dialect::KServeStreamGrpc, true);
+    // the first answer comes after a request that waits for the head
+    let body = Chunks::new().hang();
+    let peeked = peek(response(GRPC, body), &call, PeekLimits::default(), &clock());
+    let (peeked, _) = futures_util::FutureExt::now_or_never(peeked).unwrap();
+    assert_eq!(peeked.verdict(), Verdict::Ok);
+    // a refusal is all in its head
+    let mut answer: Response<Chunks> = response(GRPC, Chunks::new());
+    answer
+        .headers_mut()
+        .extend(trailers(&[("grpc-status", "14")]));
+    let (peeked, _) = peek(answer, &call, PeekLimits::default(), &clock()).await;
+    assert_eq!(peeked.error().unwrap().code(), Some("UNAVAILABLE"));
+}
+
 /// A frame of Amazon's with text headers.
-fn amazon(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn amazon(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::new();
     for (name, value) in headers {
         encoded.push(u8::try_from(name.len()).unwrap());

@@ -5,10 +5,12 @@
 mod transcripts;
 
 mod answers;
+mod collected;
 mod ends;
 mod errors;
 mod grpc;
 mod requests;
 mod rewrites;
+mod servers;
 mod support;
 mod usages;

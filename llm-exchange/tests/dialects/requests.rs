@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Request;
 use http_body_util::Full;
-use llm_exchange::{Call, Dialect, Payload, Unreadable};
+use llm_exchange::{Call, Dialect, Host, Payload, Unreadable};
 
 use crate::support::{ALL, GEMINI, call, framed, path, request};
 
@@ -162,7 +162,7 @@ fn what_is_not_exactly_one_message_is_not_read_and_passes_on() {
 }
 
 #[test]
-fn a_call_that_goes_both_ways_is_not_waited_for() {
+fn a_call_that_goes_both_ways_is_known_and_not_waited_for() {
     // its upload never ends
     let body = testkit::ScriptedBody::new().data(framed(b"x")).hang();
     let request = Request::post("/inference.GRPCInferenceService/ModelStreamInfer")
@@ -170,7 +170,30 @@ fn a_call_that_goes_both_ways_is_not_waited_for() {
         .body(body)
         .unwrap();
     let request = Payload::read(request, 1 << 20).now_or_never().unwrap();
-    assert!(Call::of(&request).is_none());
+    let call = Call::of(&request).unwrap();
+    assert_eq!(call.dialect(), Dialect::KServeStreamGrpc);
+    assert_eq!(call.unreadable(), Some(Unreadable::BothWays));
+    assert_eq!((call.model(), call.is_stream()), (None, false));
+    assert!(!request.body().is_replayable());
+}
+
+#[test]
+fn a_grpc_call_is_known_behind_the_path_of_a_proxy() {
+    let mut request = request(
+        Dialect::GeminiGrpc,
+        &format!("/first{GEMINI}/StreamGenerateContent"),
+        framed(&field(1, b"models/m")),
+    );
+    assert_eq!(Call::of(&request).unwrap().model(), Some("m"));
+    // as a gateway sends it on, to a provider that is behind another one
+    let host: Host = "https://h.example/a/second".parse().unwrap();
+    host.redirect(&mut request).unwrap();
+    let whole = format!("https://h.example/a/second{GEMINI}/StreamGenerateContent");
+    assert_eq!(request.uri(), &*whole);
+    assert_eq!(Call::of(&request).unwrap().model(), Some("m"));
+    Call::set_model(&mut request, "other").unwrap();
+    assert_eq!(Call::of(&request).unwrap().model(), Some("other"));
+    assert_eq!(request.uri(), &*whole);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use testkit::{BoxError, ScriptedBody};
 
 pub(crate) type Chunks = ScriptedBody<BoxError>;
 
-pub(crate) const ALL: [Dialect; 11] = [
+pub(crate) const ALL: [Dialect; 12] = [
     Dialect::OpenAiChat,
     Dialect::OpenAiResponses,
     Dialect::OpenAiCompletions,
@@ -23,6 +23,7 @@ pub(crate) const ALL: [Dialect; 11] = [
     Dialect::GeminiGrpc,
     Dialect::VertexGrpc,
     Dialect::KServeGrpc,
+    Dialect::KServeStreamGrpc,
 ];
 
 pub(crate) const GEMINI: &str = "/google.ai.generativelanguage.v1beta.GenerativeService";
@@ -46,6 +47,7 @@ pub(crate) fn path(dialect: Dialect, stream: bool) -> String {
         (Dialect::VertexGrpc, false) => format!("{VERTEX}/GenerateContent"),
         (Dialect::VertexGrpc, true) => format!("{VERTEX}/StreamGenerateContent"),
         (Dialect::KServeGrpc, _) => "/inference.GRPCInferenceService/ModelInfer".into(),
+        (Dialect::KServeStreamGrpc, _) => "/inference.GRPCInferenceService/ModelStreamInfer".into(),
         (other, _) => panic!("{other:?}"),
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use llm_exchange::{AnswerBody, Dialect, ErrorAnswer, ProviderError, Refusal, Verdict};
+use llm_exchange::{
+    AnswerBody, Dialect, ErrorAnswer, ProviderError, Refusal, StandingRefusal, Verdict,
+};
 
 type Answer = Response<AnswerBody<Empty<Bytes>>>;
 
@@ -72,4 +74,38 @@ fn a_refusal_is_known_by_its_type() {
     );
     assert_eq!(refusal.retry_after(), Some(Duration::from_secs(3)));
     assert!(Refusal::of(&Response::new(())).is_none());
+}
+
+#[tokio::test]
+async fn a_standing_refusal_is_each_time_the_answer_that_would_be_written_for_the_one_call() {
+    static CLOSED: StandingRefusal = StandingRefusal::new(
+        "opening-hours",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "closed",
+        "closed at \"night\"",
+    );
+    let all = DIALECTS
+        .into_iter()
+        .chain([Some(Dialect::Gemini), Some(Dialect::GeminiGrpc)]);
+    for dialect in all {
+        for seconds in [1, 8 * 3600] {
+            let after = Duration::from_secs(seconds);
+            let answer = ErrorAnswer::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "closed",
+                "closed at \"night\"",
+            );
+            let refusal = Refusal::new("opening-hours", answer.retry_after(after));
+            let one: Answer = refusal.into_response(dialect);
+            let standing: Answer = CLOSED.answer(dialect, after);
+            assert_eq!(standing.status(), one.status(), "{dialect:?}");
+            assert_eq!(standing.headers(), one.headers(), "{dialect:?}");
+            let known = Refusal::of(&standing).unwrap();
+            assert_eq!((known.layer(), known.code()), ("opening-hours", "closed"));
+            assert_eq!(known.retry_after(), Some(after));
+            let body =
+                |answer: Answer| async { answer.into_body().collect().await.unwrap().to_bytes() };
+            assert_eq!(body(standing).await, body(one).await, "{dialect:?}");
+        }
+    }
 }

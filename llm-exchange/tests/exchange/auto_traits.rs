@@ -44,6 +44,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<Reached>();
     all::<Refusal>();
     all::<Standard>();
+    all::<StandingRefusal>();
     all::<TokenEstimate>();
     all::<Tokens>();
     all::<Unreadable>();

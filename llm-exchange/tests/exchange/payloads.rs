@@ -147,6 +147,21 @@ async fn a_payload_is_read_once_and_not_wrapped_twice() {
 }
 
 #[tokio::test]
+async fn a_request_that_was_read_is_seen_in_its_place_and_only_for_what_it_still_is() {
+    let mut unread = chat(Full::<Bytes>::from(BODY));
+    assert!(Payload::already_read(&mut unread).is_none());
+    let unread = Payload::itself(unread).unwrap_err();
+
+    let mut read = Payload::read(unread, 1 << 20).await;
+    let (request, call) = Payload::already_read(&mut read).unwrap();
+    assert_eq!(call.model(), Some("a"));
+    *request.uri_mut() = "/v1/files".parse().unwrap();
+    assert!(Payload::already_read(&mut read).is_none(), "another path");
+    let same = Payload::itself(read).unwrap();
+    assert_eq!(same.into_body().whole().unwrap(), BODY);
+}
+
+#[tokio::test]
 async fn attempts_of_the_app_become_the_calls() {
     let attempts = Attempts::default();
     let mut request = chat(Full::from(BODY));

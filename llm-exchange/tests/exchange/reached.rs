@@ -294,26 +294,3 @@ async fn a_body_that_a_clock_of_ours_cut_short_is_timed_out() {
     assert_eq!(verdict, Verdict::TimedOut);
     assert_eq!(Meter::of(&response).unwrap().end(), Some(End::TimedOut));
 }
-
-#[tokio::test]
-async fn where_an_end_of_a_framing_is_not_written_there_is_none() {
-    let request = http::Request::post("/v1beta/models/g:streamGenerateContent")
-        .body(String::from(r#"{"contents":[]}"#))
-        .unwrap();
-    let request = llm_exchange::Payload::read(request, 99).await;
-    let call = llm_exchange::Call::of(&request).unwrap();
-    let element = r#"{"candidates":[{"index":0,"content":{"parts":[{"text":"one two"}]}}]}"#;
-    for (content_type, body, is_written) in [
-        ("application/json", format!("[{element}"), false),
-        ("text/event-stream", format!("data: {element}\n\n"), true),
-    ] {
-        let response = Response::builder()
-            .header("content-type", content_type)
-            .body(ScriptedBody::<BoxError>::new().data(body.clone()));
-        let (meter, response) = Meter::attach(response.unwrap(), call);
-        response.into_body().collect().await.unwrap();
-        assert_eq!(meter.output_tokens(), 2);
-        assert_eq!(meter.here().at(), body.len() as u64);
-        assert_eq!(!meter.here().ending(false).is_empty(), is_written);
-    }
-}

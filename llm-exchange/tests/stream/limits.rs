@@ -1,7 +1,7 @@
 //! What is kept is bounded, whatever an upstream sends.
 
 use llm_exchange::{
-    Dialect::{AnthropicMessages, OpenAiChat},
+    Dialect::{self, AnthropicMessages, OpenAiChat},
     sse::Event,
     stream::{Collector, DeltaReader, expand},
 };
@@ -58,6 +58,16 @@ fn depth_without_end_is_no_harm() {
     }
 }
 
+const DIALECTS: [Dialect; 7] = [
+    OpenAiChat,
+    AnthropicMessages,
+    Dialect::OpenAiResponses,
+    Dialect::OpenAiCompletions,
+    Dialect::Gemini,
+    Dialect::Ollama,
+    Dialect::BedrockConverse,
+];
+
 fn fragment() -> impl Strategy<Value = String> {
     select(vec![
         "{\"choices\":[{\"index\":0,\"delta\":{\"content\":",
@@ -68,6 +78,19 @@ fn fragment() -> impl Strategy<Value = String> {
         "\"input_json_delta\",\"partial_json\":\"{\"",
         "\"text_delta\",\"text\":\"a\"",
         "\"index\":",
+        "{\"type\":\"response.output_item.added\",\"output_index\":",
+        "{\"type\":\"response.output_text.delta\",\"content_index\":",
+        "{\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":",
+        "\"item\":",
+        "\"delta\":",
+        "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":",
+        "\"finishReason\":\"STOP\"",
+        "{\"message\":{\"content\":\"a\",\"tool_calls\":",
+        "\"done\":true",
+        "{\"contentBlockIndex\":0,\"delta\":{\"toolUse\":{\"input\":\"{\"",
+        "{\"start\":{\"toolUse\":",
+        "{\"output\":{\"message\":{\"content\":[",
+        "\"stopReason\":\"max_tokens\"",
         "\"tool_calls\":",
         "\"logprobs\":",
         "\"choices\":",
@@ -97,7 +120,7 @@ proptest! {
 
     #[test]
     fn no_data_is_a_panic(events in vec(vec(fragment(), 0..8), 0..6)) {
-        for dialect in [OpenAiChat, AnthropicMessages] {
+        for dialect in DIALECTS {
             let mut collector = Collector::new(dialect);
             let mut reader = DeltaReader::new(dialect);
             for event in &events {

@@ -5,6 +5,7 @@ mod collected;
 mod deltas;
 mod expanded;
 mod limits;
+mod others;
 mod pieces;
 mod support;
 #[path = "../common/transcripts.rs"]

@@ -54,3 +54,9 @@ pub(crate) fn deltas(dialect: Dialect, events: &[Event]) -> (Vec<Delta>, Result<
     }
     (deltas, reader.finish())
 }
+
+/// An event that says its own name.
+pub(crate) fn named(name: &str, mut fields: Value) -> Event {
+    fields["type"] = name.into();
+    Event::named(name, fields.to_string())
+}

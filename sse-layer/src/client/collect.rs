@@ -9,16 +9,15 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, header, response};
 use http_body::Body;
 use llm_exchange::{
-    BoxError, Dialect, Payload,
-    sse::Decoder,
-    stream::{Collector, StreamError},
+    BoxError, Dialect, Framing, Payload,
+    stream::{Collector, PieceReader, StreamError},
 };
 
-use super::is_event_stream;
+const JSON: &[u8] = b"application/json";
 
 /// Reads an answer whole: a stream is put together to the JSON that the same call would have been
-/// answered with without streaming, anything else is read as it is. OpenAI chat completions and
-/// Anthropic messages can be put together.
+/// answered with without streaming, anything else is read as it is. Every dialect's stream over HTTP
+/// can be put together: server-sent events, lines, Gemini's array, Amazon's frames.
 ///
 /// ```
 /// use llm_exchange::Dialect;
@@ -36,15 +35,27 @@ use super::is_event_stream;
 /// # }
 /// ```
 pub fn collect<B>(response: Response<B>, dialect: Dialect) -> Collect<B> {
-    let how = if is_event_stream(&response) {
-        How::Events(Box::new((Decoder::new(), Collector::new(dialect))))
-    } else {
-        How::Bytes(BytesMut::new())
-    };
+    let framing = Framing::of(response.headers(), dialect)
+        .filter(|framing| response.status().is_success() && *framing != Framing::Grpc);
     let (parts, body) = response.into_parts();
+    let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().trim_ascii_start();
+        kind.get(..JSON.len())
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(JSON))
+    });
+    let how = match framing {
+        // a stream may have the type of the answer that is none
+        Some(framing) if !is_json => {
+            let pieces = PieceReader::new(framing);
+            How::Events(Box::new((pieces, Collector::new(dialect))))
+        }
+        _ => How::Bytes(BytesMut::new()),
+    };
     Collect {
         parts: Some(parts),
         body,
+        dialect,
+        framing,
         how,
         max_bytes: Payload::DEFAULT_MAX_BYTES,
     }
@@ -56,12 +67,14 @@ pub struct Collect<B> {
     /// Taken when the answer is whole.
     parts: Option<response::Parts>,
     body: B,
+    dialect: Dialect,
+    framing: Option<Framing>,
     how: How,
     max_bytes: usize,
 }
 
 enum How {
-    Events(Box<(Decoder, Collector)>),
+    Events(Box<(PieceReader, Collector)>),
     Bytes(BytesMut),
 }
 
@@ -70,8 +83,8 @@ impl<B> Collect<B> {
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         if let How::Events(events) = self.how {
-            let (decoder, collector) = *events;
-            self.how = How::Events(Box::new((decoder, collector.max_bytes(bytes))));
+            let (pieces, collector) = *events;
+            self.how = How::Events(Box::new((pieces, collector.max_bytes(bytes))));
         }
         self
     }
@@ -79,11 +92,7 @@ impl<B> Collect<B> {
     fn data(&mut self, data: Bytes) -> Result<(), StreamError> {
         match &mut self.how {
             How::Events(events) => {
-                let (decoder, collector) = &mut **events;
-                decoder.push(data);
-                while let Some(event) = decoder.next_event() {
-                    collector.push(&event?)?;
-                }
+                push(events, data)?;
             }
             How::Bytes(bytes) => {
                 if bytes.len() + data.len() > self.max_bytes {
@@ -99,11 +108,20 @@ impl<B> Collect<B> {
         let mut parts = self.parts.take().expect(AFTER);
         let how = std::mem::replace(&mut self.how, How::Bytes(BytesMut::new()));
         let body = match how {
-            How::Bytes(bytes) => bytes.freeze(),
+            How::Bytes(bytes) => match self.framing {
+                Some(framing) if is_stream(framing, &bytes) => {
+                    let pieces = PieceReader::new(framing).max_bytes(usize::MAX);
+                    let collector = Collector::new(self.dialect).max_bytes(usize::MAX);
+                    let mut stream = (pieces, collector);
+                    push(&mut stream, bytes.freeze())?;
+                    whole(stream, self.framing)?
+                }
+                _ => bytes.freeze(),
+            },
             How::Events(events) => {
                 let json = HeaderValue::from_static("application/json");
                 parts.headers.insert(header::CONTENT_TYPE, json);
-                events.1.finish()?
+                whole(*events, self.framing)?
             }
         };
         parts.headers.remove(header::TRANSFER_ENCODING);
@@ -111,6 +129,46 @@ impl<B> Collect<B> {
             .headers
             .insert(header::CONTENT_LENGTH, body.len().into());
         Ok(Response::from_parts(parts, body))
+    }
+}
+
+fn push(
+    (pieces, collector): &mut (PieceReader, Collector),
+    data: Bytes,
+) -> Result<(), StreamError> {
+    pieces.push(data);
+    while let Some(piece) = pieces.next_piece() {
+        collector.push_data(&piece?)?;
+    }
+    Ok(())
+}
+
+fn whole(
+    (mut pieces, mut collector): (PieceReader, Collector),
+    framing: Option<Framing>,
+) -> Result<Bytes, StreamError> {
+    match pieces.finish() {
+        Ok(Some(last)) => collector.push_data(&last)?,
+        Ok(None) => {}
+        // an event that lacks its end is nothing; whether all was said, the collector knows
+        Err(_) if framing == Some(Framing::Sse) => {}
+        Err(error) => return Err(error),
+    }
+    collector.finish()
+}
+
+/// Whether JSON that was answered is a stream: an array, or more than one line that is an object.
+fn is_stream(framing: Framing, json: &[u8]) -> bool {
+    let json = json.trim_ascii();
+    match framing {
+        Framing::Array => json.starts_with(b"["),
+        Framing::Lines => json
+            .split(|byte| *byte == b'\n')
+            .next()
+            .is_some_and(|first| {
+                first.len() < json.len() && first.trim_ascii_end().ends_with(b"}")
+            }),
+        _ => false,
     }
 }
 

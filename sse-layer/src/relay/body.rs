@@ -25,9 +25,10 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 
 /// The body of an answer that came through an [`SseLayer`](crate::SseLayer).
 ///
-/// An answer that is no stream passes as it is. A stream never fails: what goes wrong is told in it.
-/// Of its events only whole ones are passed on; one that has begun is held back until its end, up to
-/// 4 MiB.
+/// An answer that is no stream passes as it is. What goes wrong in a stream is told in it, by an event
+/// or by trailers. Of its events only whole ones are passed on; one that has begun is held back until
+/// its end, up to 4 MiB. Only a stream that breaks within a longer element of an array or frame of
+/// Amazon's fails as its upstream did.
 pub struct SseBody<F, R, D: Abandon<Upstream<R>>> {
     inner: Inner<F, R>,
     abandon: D,
@@ -57,15 +58,21 @@ where
         return Answered::Other(response.map(AnswerBody::inner), caller);
     }
     let (meter, mut response) = Meter::attach(response, &caller.call);
-    // compressed, or in a framing whose events are not told apart here
-    let Some((framing, whole)) = meter
-        .framing()
-        .and_then(|framing| Some((framing, Whole::new(framing)?)))
-    else {
+    // no stream, or a compressed one
+    let framing = meter.framing().filter(|framing| {
+        let all_in_head = response.headers().contains_key("grpc-status");
+        meter.is_stream() && !all_in_head && (!begun || *framing == Framing::Sse)
+    });
+    let Some(framing) = framing else {
         return Answered::Other(response, caller);
     };
-    mark(response.headers_mut());
-    // lines of JSON have no comments
+    let whole = Whole::new(framing);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    // over HTTP/2 no proxy holds back what is gRPC
+    if framing != Framing::Grpc {
+        mark(response.headers_mut());
+    }
+    // nothing else has comments
     let keep_alive = caller
         .settings
         .keep_alive
@@ -80,7 +87,6 @@ where
 
 /// The headers of a stream.
 fn mark(headers: &mut HeaderMap) {
-    headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use http_body::{Body, Frame};
-use llm_exchange::{BoxError, Cut, Framing, Meter, Reached};
+use llm_exchange::{BoxError, Cut, ErrorAnswer, Framing, Meter, Reached};
 
 use super::{caller::Caller, ending};
 use crate::{
@@ -19,8 +20,8 @@ use crate::{
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Passes a stream on, event by event, and sees to its end. It never fails: what goes wrong is told
-/// in the stream.
+/// Passes a stream on, event by event, and sees to its end. What goes wrong is told in the stream; it
+/// fails only in the midst of an event that was too long to hold back.
 pub(super) struct Stream<U> {
     /// `None`: it is over, or was let go.
     upstream: Option<U>,
@@ -34,8 +35,8 @@ pub(super) struct Stream<U> {
     begun: bool,
     /// What is to go on before the upstream is asked again.
     queue: VecDeque<Bytes>,
-    /// And what after all else.
-    trailers: Option<Frame<Bytes>>,
+    /// And what after all else: trailers, or an error that has no other place.
+    end: Option<Result<Frame<Bytes>, BoxError>>,
 }
 
 impl<U> Stream<U> {
@@ -57,7 +58,7 @@ impl<U> Stream<U> {
             came: 0,
             begun,
             queue: VecDeque::new(),
-            trailers: None,
+            end: None,
         }
     }
 
@@ -67,7 +68,7 @@ impl<U> Stream<U> {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.upstream.is_none() && self.queue.is_empty() && self.trailers.is_none()
+        self.upstream.is_none() && self.queue.is_empty() && self.end.is_none()
     }
 
     /// Whether what came goes on as it is, as mostly it does. Otherwise it is to be
@@ -90,9 +91,9 @@ impl<U> Stream<U> {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.data(data),
                 // after what is still to be said
-                Err(trailers) => self.trailers = Some(trailers),
+                Err(trailers) => self.end = Some(Ok(trailers)),
             },
-            Some(Err(error)) => self.over(Some(&error)),
+            Some(Err(error)) => self.over(Some(error)),
             None => self.over(None),
         }
     }
@@ -131,17 +132,22 @@ impl<U> Stream<U> {
         self.upstream = None;
         self.whole.release();
         self.queue.extend(self.whole.missing_end());
-        self.queue
-            .push_back(reached.ending(self.caller.asked_usage));
+        self.say(reached.ending(self.caller.asked_usage));
+        self.end = reached
+            .trailers()
+            .map(|trailers| Ok(Frame::trailers(trailers)));
         self.last(false);
     }
 
     /// The upstream is over, in order or by this error.
-    fn over(&mut self, error: Option<&BoxError>) {
+    fn over(&mut self, error: Option<BoxError>) {
         self.upstream = None;
         let held = self.whole.release();
         let mut unfinished = false;
-        match ending::of(&self.meter, error) {
+        match ending::of(&self.meter, error.as_ref()) {
+            None if error.is_some() && self.whole.unclosed().is_some() => {
+                self.queue.extend(self.whole.unclosed());
+            }
             // an event without its end goes on as it came, unless it is known to be half of one
             None => {
                 if let Some(held) = held {
@@ -149,13 +155,35 @@ impl<U> Stream<U> {
                     unfinished = true;
                 }
             }
-            Some(answer) => {
-                self.queue.extend(self.whole.missing_end());
-                let dialect = Some(self.meter.dialect());
-                self.queue.push_back(answer.in_stream(dialect));
-            }
+            Some(answer) => self.fail(&answer, error),
         }
         self.last(unfinished);
+    }
+
+    /// Tells the caller in the place that the framing has for it.
+    fn fail(&mut self, answer: &ErrorAnswer, error: Option<BoxError>) {
+        let (dialect, framing) = (self.meter.dialect(), self.meter.framing());
+        if framing == Some(Framing::Grpc) {
+            let mut trailers = match self.end.take() {
+                Some(Ok(frame)) => frame.into_trailers().unwrap_or_default(),
+                _ => HeaderMap::new(),
+            };
+            trailers.extend(answer.trailers());
+            self.end = Some(Ok(Frame::trailers(trailers)));
+        } else if self.whole.can_end() {
+            self.queue.extend(self.whole.missing_end());
+            let framing = framing.unwrap_or(Framing::Sse);
+            self.say(answer.in_framing(dialect, framing, self.whole.has_begun()));
+        } else {
+            // a stream that ended of itself is seen to lack its end
+            self.end = error.map(Err);
+        }
+    }
+
+    fn say(&mut self, data: Bytes) {
+        if !data.is_empty() {
+            self.queue.push_back(data);
+        }
     }
 
     /// `unfinished`: the last event lacks its end.
@@ -185,7 +213,7 @@ where
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
             let Some(upstream) = &mut self.upstream else {
-                return Poll::Ready(self.trailers.take().map(Ok));
+                return Poll::Ready(self.end.take());
             };
             match Pin::new(upstream).poll_frame(cx) {
                 Poll::Ready(came) => {

@@ -39,10 +39,9 @@ pub struct StreamTimeoutBody<R> {
 struct Timed {
     running: Running,
     dialect: Dialect,
-    form: Form,
     /// Of a stream.
     meter: Option<Meter>,
-    /// Of a stream whose events are told apart here.
+    /// Of a stream.
     whole: Option<Whole>,
 }
 
@@ -60,15 +59,13 @@ impl<R> StreamTimeoutBody<R> {
         upstream: AnswerBody<R>,
         running: Running,
         dialect: Dialect,
-        form: Form,
         meter: Option<Meter>,
     ) -> Self {
         let framing = meter.as_ref().and_then(Meter::framing);
         let timed = Timed {
             running,
             dialect,
-            form,
-            whole: framing.and_then(Whole::new),
+            whole: framing.map(Whole::new),
             meter,
         };
         Self {
@@ -82,9 +79,15 @@ impl<R> StreamTimeoutBody<R> {
         self.upstream = None;
         if let Some(timed) = self.timed.take() {
             tell::cut_off(why.label());
+            if timed.meter.as_ref().is_some_and(Meter::is_complete) {
+                // all came but the end of the body
+                self.queue
+                    .extend(timed.whole.and_then(|whole| whole.unclosed()));
+                return;
+            }
             let missing = timed.whole.as_ref().and_then(Whole::missing_end);
             self.queue.extend(missing);
-            match why.cut_off(timed.form, timed.dialect) {
+            match why.cut_off(timed.form(), timed.dialect) {
                 CutOff::Data(data) => self.queue.push_back(data),
                 CutOff::Last(last) => self.last = Some(last),
             }
@@ -93,6 +96,20 @@ impl<R> StreamTimeoutBody<R> {
 }
 
 impl Timed {
+    fn form(&self) -> Form {
+        if self.dialect.is_grpc() {
+            return Form::Grpc;
+        }
+        let framing = self.meter.as_ref().and_then(Meter::framing);
+        match (framing, &self.whole) {
+            (Some(framing), Some(whole)) if whole.can_end() => Form::Events {
+                framing,
+                begun: whole.has_begun(),
+            },
+            _ => Form::Other,
+        }
+    }
+
     fn progress(&self) -> Progress {
         match &self.meter {
             Some(meter) => Progress {
@@ -261,9 +278,10 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match (&self.upstream, &self.timed) {
-            (Some(upstream), None) => upstream.size_hint(),
-            (Some(upstream), Some(timed)) if timed.form != Form::Events => upstream.size_hint(),
-            // it may be given another end
+            // a stream may be given another end
+            (Some(upstream), timed) if timed.as_ref().is_none_or(|timed| timed.whole.is_none()) => {
+                upstream.size_hint()
+            }
             _ => SizeHint::default(),
         }
     }

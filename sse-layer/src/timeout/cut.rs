@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Frame;
-use llm_exchange::{AnswerBody, BoxError, Cut, CutShort, Dialect, ErrorAnswer};
+use llm_exchange::{AnswerBody, BoxError, Cut, CutShort, Dialect, ErrorAnswer, Framing};
 
 use super::settings::Clock;
 
@@ -16,14 +16,14 @@ pub(crate) enum Why {
     Repeating { times: u64 },
 }
 
-/// The form of an answer, by which it can be ended.
+/// How an answer that has begun can be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// A stream of events that are told apart here.
-    Events,
-    /// Streamed or not: its end is in the trailers.
+    /// By an event of its framing; whether one came before it.
+    Events { framing: Framing, begun: bool },
+    /// Streamed or not: in the trailers.
     Grpc,
-    /// Anything else, which can only break off.
+    /// It can only break off.
     Other,
 }
 
@@ -86,7 +86,9 @@ impl Why {
     /// The end of an answer that has begun.
     pub(crate) fn cut_off(self, form: Form, dialect: Dialect) -> CutOff {
         match form {
-            Form::Events => CutOff::Data(self.answer().in_stream(Some(dialect))),
+            Form::Events { framing, begun } => {
+                CutOff::Data(self.answer().in_framing(dialect, framing, begun))
+            }
             Form::Grpc => CutOff::Last(Ok(Frame::trailers(self.answer().trailers()))),
             Form::Other => CutOff::Last(Err(CutShort::new(self.cut(), self.message()).into())),
         }

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Dialect, Framing, Meter, Payload, ReadPayload, Refusal,
-    ask_for_plain_text,
+    AnswerBody, BoxError, Call, Dialect, Meter, Payload, ReadPayload, Refusal, ask_for_plain_text,
 };
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -20,7 +19,7 @@ use tower_service::Service;
 use super::{
     StreamTimeoutBody,
     clocks::{Answer, Progress},
-    cut::{Form, Why},
+    cut::Why,
     layer::Settings,
     running::Running,
 };
@@ -69,9 +68,10 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// `None`: it is no LLM call.
+    /// `None`: it is no LLM call, or one that goes both ways and may rest as long as it likes.
     fn of(request: &mut Request<Payload>, settings: &Settings) -> Option<Self> {
-        let call = Arc::clone(Call::of(request)?);
+        let call = Call::of(request).filter(|call| !call.dialect().goes_both_ways())?;
+        let call = Arc::clone(call);
         let running = Running::new(settings.timeouts(call.model()), call.is_stream());
         if call.is_stream() {
             ask_for_plain_text(request.headers_mut());
@@ -99,11 +99,6 @@ impl Attempt {
         } else {
             (None, response.map(AnswerBody::inner))
         };
-        let form = match meter.as_ref().and_then(Meter::framing) {
-            Some(Framing::Sse | Framing::Lines) => Form::Events,
-            _ if dialect.is_grpc() => Form::Grpc,
-            _ => Form::Other,
-        };
         self.running.head(match meter {
             Some(_) => Answer::Stream,
             None => Answer::Whole,
@@ -113,7 +108,7 @@ impl Attempt {
         let earliest = self.running.earliest(now);
         let hold = commit.filter(|commit| earliest.is_some_and(|earliest| earliest <= *commit));
         let running = self.running;
-        let body = |upstream| StreamTimeoutBody::timed(upstream, running, dialect, form, meter);
+        let body = |upstream| StreamTimeoutBody::timed(upstream, running, dialect, meter);
         (response.map(body), hold)
     }
 }

@@ -75,13 +75,21 @@ pub(crate) fn half() -> Answer {
         .body(body)
 }
 
-pub(crate) async fn text<B>(response: Response<B>) -> String
+pub(crate) async fn bytes<B>(response: Response<B>) -> Vec<u8>
 where
     B: Body<Data = Bytes>,
     B::Error: std::fmt::Debug,
 {
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    String::from_utf8(bytes.to_vec()).unwrap()
+    bytes.to_vec()
+}
+
+pub(crate) async fn text<B>(response: Response<B>) -> String
+where
+    B: Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    String::from_utf8(bytes(response).await).unwrap()
 }
 
 /// The next data of a body.

@@ -7,9 +7,10 @@ use http::Request;
 use http_body_util::Full;
 use llm_exchange::{
     Dialect, Framing,
-    stream::{DeltaReader, PieceReader, StreamError},
+    stream::{DeltaReader, EventEnds, PieceReader, StreamError},
 };
-use sse_layer::{SseLayer, StreamTimeoutLayer};
+use serde_json::Value;
+use sse_layer::{SseLayer, StreamTimeoutLayer, client::collect};
 use tower::{Layer, ServiceExt};
 
 use crate::common::*;
@@ -29,7 +30,7 @@ const fn case(name: &'static str, dialect: Dialect, path: &'static str) -> Case 
 }
 
 const CHAT: &str = "/v1/chat/completions";
-const CASES: [Case; 8] = [
+const CASES: [Case; 10] = [
     case("03-openai-chat-stream-usage.sse", Dialect::OpenAiChat, CHAT),
     case(
         "07-openai-responses-stream.sse",
@@ -54,6 +55,16 @@ const CASES: [Case; 8] = [
     case("41-mistral-chat-stream.sse", Dialect::OpenAiChat, CHAT),
     case("48-openrouter-stream.sse", Dialect::OpenAiChat, CHAT),
     case("52-ollama-chat-stream.ndjson", Dialect::Ollama, "/api/chat"),
+    case(
+        "34-gemini-stream-array.json",
+        Dialect::Gemini,
+        "/v1beta/models/gemini-3.8-flash:streamGenerateContent",
+    ),
+    case(
+        "58-bedrock-converse-stream.bin",
+        Dialect::BedrockConverse,
+        "/model/amazon.nova-pro-v1:0/converse-stream",
+    ),
 ];
 
 impl Case {
@@ -65,8 +76,10 @@ impl Case {
     }
 
     fn framing(&self) -> Framing {
-        match self.dialect {
-            Dialect::Ollama => Framing::Lines,
+        match self.name.rsplit('.').next() {
+            Some("ndjson") => Framing::Lines,
+            Some("json") => Framing::Array,
+            Some("bin") => Framing::EventStream,
             _ => Framing::Sse,
         }
     }
@@ -76,18 +89,24 @@ impl Case {
         post(&format!("https://api.example{}", self.path), body)
     }
 
-    async fn through(&self, layer: SseLayer, body: ScriptedBody) -> Vec<u8> {
-        let kind = match self.framing() {
+    fn media_type(&self) -> &'static str {
+        match self.framing() {
             Framing::Lines => "application/x-ndjson",
+            Framing::Array => "application/json",
+            Framing::EventStream => "application/vnd.amazon.eventstream",
             _ => "text/event-stream",
-        };
+        }
+    }
+
+    async fn through(&self, layer: SseLayer, body: ScriptedBody) -> Vec<u8> {
+        let kind = self.media_type();
         let answer = Answer::status(200).header("content-type", kind).body(body);
         let clocks = StreamTimeoutLayer::new()
             .idle(SECOND * 9)
             .min_tokens(1, SECOND * 9);
         let service = clocks.layer(Script::new().then(answer));
         let response = layer.layer(service).oneshot(self.request()).await.unwrap();
-        text(response).await.into_bytes()
+        bytes(response).await
     }
 
     /// Reads what came as a client would.
@@ -106,6 +125,11 @@ impl Case {
 
     /// Where events end.
     fn ends(&self, stream: &[u8]) -> Vec<usize> {
+        if let Some(mut ends) = EventEnds::new(self.framing()) {
+            let bytes = stream.chunks(1).enumerate();
+            let ends = bytes.filter_map(|(at, byte)| Some(at + ends.last_end(byte)?));
+            return ends.collect();
+        }
         let blank: &[u8] = match (self.framing(), self.dialect) {
             (Framing::Lines, _) => b"\n",
             (_, Dialect::Gemini) => b"\r\n\r\n",
@@ -168,7 +192,8 @@ async fn a_stream_that_hangs_ends_in_an_error_that_a_client_reads() {
     for case in CASES {
         let stream = case.bytes();
         let ends = case.ends(&stream);
-        let front = &stream[..ends[ends.len() / 2]];
+        // so early that none is over
+        let front = &stream[..ends[(ends.len() - 1) / 4]];
         let all = case
             .through(SseLayer::new(), pieces(front, 50).hang())
             .await;
@@ -179,9 +204,9 @@ async fn a_stream_that_hangs_ends_in_an_error_that_a_client_reads() {
             .unwrap()
             .status()
             .map(|status| status.as_u16());
-        // Ollama's errors are a text alone
+        // Ollama's errors are a text alone, Amazon's have a kind
         assert!(
-            matches!(status, Some(504) | None),
+            matches!(status, Some(504 | 424) | None),
             "{} {status:?}",
             case.name
         );
@@ -208,5 +233,84 @@ async fn a_stream_at_its_cap_ends_as_a_whole_answer() {
             let ends = case.ends(&stream);
             assert!(ends.iter().any(|end| *end <= common), "{}", case.name);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_whole_ends_well_when_its_body_hangs_or_breaks() {
+    for case in CASES {
+        let stream = case.bytes();
+        for hang in [true, false] {
+            let body = pieces(&stream, 70);
+            let body = if hang {
+                body.hang()
+            } else {
+                body.error("reset")
+            };
+            let all = case.through(SseLayer::new(), body).await;
+            assert_eq!(all, stream, "{}", case.name);
+        }
+    }
+    // all but the bracket
+    let array = &CASES[8];
+    let stream = array.bytes();
+    let end = array.ends(&stream)[1];
+    for hang in [true, false] {
+        let body = pieces(&stream[..end + 1], 70);
+        let body = if hang {
+            body.hang()
+        } else {
+            body.error("reset")
+        };
+        let all = array.through(SseLayer::new(), body).await;
+        assert_eq!(all, [&stream[..end], b"\n]\n"].concat());
+    }
+}
+
+#[tokio::test]
+async fn a_client_reads_every_stream_as_the_answer_that_it_amounts_to() {
+    for case in CASES {
+        let stream = case.bytes();
+        for size in [1, 50, stream.len()] {
+            let response = http::Response::builder()
+                .header("content-type", case.media_type())
+                .body(pieces(&stream, size))
+                .unwrap();
+            let response = collect(response, case.dialect).await.unwrap();
+            assert_eq!(response.headers()["content-type"], "application/json");
+            let answer: Value = serde_json::from_slice(response.body()).unwrap();
+            let said = match case.dialect {
+                Dialect::OpenAiChat => &answer["choices"][0]["message"]["content"],
+                Dialect::OpenAiResponses => &answer["output"][0]["content"][0]["text"],
+                Dialect::OpenAiCompletions => &answer["choices"][0]["text"],
+                Dialect::AnthropicMessages => &answer["content"][0]["thinking"],
+                Dialect::Gemini => &answer["candidates"][0]["content"]["parts"][0]["text"],
+                Dialect::Ollama => &answer["message"]["content"],
+                _ => &answer["output"]["message"]["content"][0]["text"],
+            };
+            assert!(said.is_string(), "{}: {answer}", case.name);
+        }
+        // and half of it is no answer
+        let half = http::Response::builder()
+            .header("content-type", case.media_type())
+            .body(pieces(&stream[..stream.len() / 2], 50))
+            .unwrap();
+        collect(half, case.dialect).await.unwrap_err();
+    }
+    // of the same type, and no stream
+    for (dialect, name) in [
+        (Dialect::Gemini, "32-gemini-response.json"),
+        (
+            Dialect::BedrockConverse,
+            "57-bedrock-converse-response.json",
+        ),
+    ] {
+        let answer = Case { name, ..CASES[0] }.bytes();
+        let response = http::Response::builder()
+            .header("content-type", "application/json")
+            .body(pieces(&answer, 50))
+            .unwrap();
+        let response = collect(response, dialect).await.unwrap();
+        assert_eq!(response.body(), &answer);
     }
 }

@@ -7,6 +7,7 @@ mod clients;
 mod common;
 mod dialects;
 mod early;
+mod frames;
 mod leaving;
 mod quiet;
 mod readiness;

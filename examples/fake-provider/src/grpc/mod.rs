@@ -38,7 +38,9 @@ const PREFIX: usize = 5;
 impl Call {
     /// `None`: it is none.
     pub(crate) fn of(head: &Parts, body: &Bytes) -> Option<Self> {
-        let (service, method) = head.uri.path().strip_prefix('/')?.split_once('/')?;
+        // whatever stands before them is a proxy's
+        let (before, method) = head.uri.path().rsplit_once('/')?;
+        let (_, service) = before.rsplit_once('/')?;
         let known = matches!(method, "GenerateContent" | "StreamGenerateContent");
         let api = match service {
             "google.ai.generativelanguage.v1beta.GenerativeService" => Api::GenerativeLanguage,
@@ -59,8 +61,11 @@ impl Call {
             }
         };
         let model = model.unwrap_or_default();
+        let mut request = Request::from_parts(head.clone(), Full::new(body.clone()));
+        // as tonic's servers know it
+        *request.uri_mut() = format!("/{service}/{method}").parse().ok()?;
         Some(Self {
-            request: Request::from_parts(head.clone(), Full::new(body.clone())),
+            request,
             api,
             model: model.rsplit('/').next().unwrap_or_default().to_owned(),
         })

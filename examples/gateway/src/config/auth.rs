@@ -35,6 +35,7 @@ impl AuthSection {
         Ok(Auth {
             keys: keys.transpose()?,
             user_header: header.transpose()?,
+            anonymous: None,
         })
     }
 

@@ -23,7 +23,6 @@ pub(super) struct CostSection {
     expensive_request_usd: Option<Money>,
     #[serde(default, deserialize_with = "dollars")]
     hourly_threshold_usd: Option<Money>,
-    admin_token_env: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -38,8 +37,9 @@ enum LedgerKind {
 /// What the section asks for. `Debug` shows no credential.
 pub(crate) struct CostConfig {
     pub(crate) layer: CostLayer,
+    /// The file of the prices, if they are not those built in.
+    pub(crate) prices: Option<PathBuf>,
     pub(crate) ledger: LedgerConfig,
-    pub(crate) admin_token: Option<String>,
 }
 
 pub(crate) enum LedgerConfig {
@@ -89,14 +89,10 @@ impl CostSection {
                 LedgerConfig::Postgres(variable("ledger_url_env", name)?)
             }
         };
-        let token = self.admin_token_env.as_deref();
-        let admin_token = token
-            .map(|name| variable("admin_token_env", name))
-            .transpose()?;
         Ok(CostConfig {
             layer,
+            prices: self.prices,
             ledger,
-            admin_token,
         })
     }
 }
@@ -116,10 +112,6 @@ mod tests {
             ("ledger = \"postgres\"", "[cost] ledger_url_env: is needed"),
             ("ledger = \"excel\"", "unknown variant"),
             ("prices = \"/none.json\"", "[cost] prices: /none.json"),
-            (
-                "admin_token_env = \"NONE\"",
-                "the environment variable NONE is not set",
-            ),
         ] {
             let text = error(&text(lines));
             assert!(text.contains(says), "{lines}: {text}");

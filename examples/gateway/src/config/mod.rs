@@ -3,6 +3,7 @@
 //! One file for each section. A layer that is added adds its file here, and its line in `File`, in
 //! [`Config`] and in `Config::from_toml`; the `stack` has the order.
 
+mod admin;
 mod auth;
 mod breaker;
 mod budget;
@@ -26,7 +27,15 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use self::error::ConfigError;
+pub(crate) use self::{
+    admin::AdminConfig,
+    budget::{BudgetConfig, BudgetStore},
+    cache::{CacheConfig, StoreConfig},
+    cost::{CostConfig, LedgerConfig},
+    sse::SseConfig,
+};
 use self::{
+    admin::AdminSection,
     auth::AuthSection,
     breaker::BreakerSection,
     budget::BudgetSection,
@@ -39,12 +48,6 @@ use self::{
     route::{RouteSection, routes},
     sse::SseSection,
 };
-pub(crate) use self::{
-    budget::{BudgetConfig, BudgetStore},
-    cache::{CacheConfig, StoreConfig},
-    cost::{CostConfig, LedgerConfig},
-    sse::SseConfig,
-};
 use crate::{auth::Auth, provider::Provider, routes::Routes};
 
 /// What a gateway is to do: a file that was read and found to be right.
@@ -53,6 +56,7 @@ use crate::{auth::Auth, provider::Provider, routes::Routes};
 #[derive(Debug)]
 pub struct Config {
     pub(crate) listen: SocketAddr,
+    pub(crate) admin: AdminConfig,
     pub(crate) auth: Option<Auth>,
     pub(crate) providers: Vec<Provider>,
     pub(crate) fallback: Option<FallbackLayer>,
@@ -71,6 +75,8 @@ struct File {
     #[serde(default, deserialize_with = "address")]
     listen: Option<SocketAddr>,
     auth: Option<AuthSection>,
+    #[serde(default)]
+    admin: AdminSection,
     #[serde(default)]
     provider: Vec<Spanned<ProviderSection>>,
     #[serde(default)]
@@ -108,6 +114,7 @@ impl Config {
         let (fallback, routes) = routes.unzip();
         Ok(Self {
             listen: file.listen.unwrap_or(LISTEN),
+            admin: file.admin.read(&env)?,
             auth: auth.transpose()?,
             providers,
             fallback,

@@ -104,6 +104,15 @@ impl House {
         Answer::of(self.send(request).await).await
     }
 
+    /// What operators see under this path.
+    pub(crate) async fn look(&self, path: &str) -> Value {
+        let request = Request::get(format!("{}{path}", self.gateway.admin_url()));
+        let request = request.body(Full::default()).unwrap();
+        let answer = Answer::of(self.send(request).await).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.json()
+    }
+
     /// A connection on which a test writes what it likes.
     pub(crate) async fn raw(&self) -> TcpStream {
         TcpStream::connect(self.gateway.addr()).await.unwrap()

@@ -1,10 +1,11 @@
 //! What calls cost, told in their heads and in the reports.
 
+use cost_layer::metrics::{DURATION_BUCKETS, TOKEN_BUCKETS};
 use fake_provider::Behaviour;
 use http::{Method, header};
 use http_body_util::Full;
 
-use crate::common::{Answer, CHAT, SECOND, chat, house, house_with, streamed};
+use crate::common::{Answer, CHAT, SECOND, chat, exchange, house, house_with, streamed};
 
 const MEMORY: &str = "[retry]\n[cost]\nledger = \"memory\"";
 
@@ -61,10 +62,87 @@ async fn calls_are_charged_and_reported_by_model_with_their_latencies() {
     assert!(latency["gpt-4o"]["total"]["p95"].as_f64().unwrap() > 0.0);
     let metrics = get("/metrics").await.text;
     assert!(metrics.contains("llm_calls_total 3\n"), "{metrics}");
-    assert!(
-        metrics.contains("gen_ai_request_model=\"gpt-4o\""),
-        "{metrics}"
+}
+
+/// A line of Prometheus' text: its name with its labels, and its value.
+fn samples(text: &str) -> impl Iterator<Item = (&str, f64)> {
+    let lines = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| {
+        let (of, value) = line.rsplit_once(' ').expect(line);
+        (of, value.parse().expect(line))
+    })
+}
+
+#[tokio::test]
+async fn metrics_are_histograms_with_the_boundaries_of_the_conventions() {
+    let house = house_with("", MEMORY).await;
+    // the process has one recorder: these names are of this test alone
+    let model = "gpt-4o-2024-08-06";
+    house.fake.on(model, Behaviour::ok());
+    for _ in 0..2 {
+        house.ask(CHAT, chat(model)).await;
+        house.ask(CHAT, streamed(model)).await;
+    }
+    let metrics = house.method(Method::GET, "/metrics").await;
+    assert_eq!(
+        metrics.header("content-type"),
+        Some("text/plain; version=0.0.4")
     );
+    let text = &metrics.text;
+    let label = format!("gen_ai_request_model=\"{model}\"");
+    for (name, bounds, calls) in [
+        (
+            "gen_ai_client_operation_duration_seconds",
+            &DURATION_BUCKETS,
+            4.0,
+        ),
+        (
+            "gen_ai_client_operation_time_to_first_chunk_seconds",
+            &DURATION_BUCKETS,
+            2.0,
+        ),
+        (
+            "gen_ai_client_inference_operation_input_tokens",
+            &TOKEN_BUCKETS,
+            4.0,
+        ),
+    ] {
+        assert!(
+            text.contains(&format!("# TYPE {name} histogram\n")),
+            "{text}"
+        );
+        let ours = |kind: &str| {
+            let start = format!("{name}_{kind}{{");
+            let all = samples(text).filter(|(of, _)| of.starts_with(&start) && of.contains(&label));
+            all.collect::<Vec<_>>()
+        };
+        let buckets = ours("bucket");
+        let found: Vec<_> = buckets
+            .iter()
+            .map(|(of, _)| of.split("le=\"").nth(1).unwrap().split('"').next().unwrap())
+            .collect();
+        let expected = bounds.iter().map(ToString::to_string);
+        let expected: Vec<_> = expected.chain(["+Inf".to_owned()]).collect();
+        assert_eq!(found, expected, "{name}");
+        assert!(buckets.is_sorted_by(|(_, a), (_, b)| a <= b), "{buckets:?}");
+        assert_eq!(buckets.last().unwrap().1, calls, "{name}");
+        assert_eq!(ours("count")[0].1, calls);
+        assert!(ours("sum")[0].1 > 0.0);
+    }
+    assert!(!text.contains("quantile="), "{text}");
+    // of each name one type, or Prometheus takes none of it
+    let mut types: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let all = types.len();
+    types.sort_unstable();
+    types.dedup();
+    assert_eq!(types.len(), all, "{text}");
+    assert!(types.contains(&"llm_cost_nano_usd_total"), "{types:?}");
+    assert!(!text.contains("one two three") && !text.contains("sk-caller"));
 }
 
 #[tokio::test]
@@ -94,12 +172,14 @@ async fn without_the_section_there_are_no_reports_and_no_prices() {
 
 #[tokio::test]
 async fn with_an_admin_token_nobody_looks_without_it() {
-    let house = house_with("", &format!("{MEMORY}\nadmin_token_env = \"OUR_KEY\"")).await;
+    let house = house_with("", &format!("{MEMORY}\n[admin]\ntoken_env = \"OUR_KEY\"")).await;
     for path in [
         "/report/daily",
         "/report/latency",
         "/report/users/a",
         "/metrics",
+        "/dashboard",
+        "/breakers",
     ] {
         let ask = |token: Option<&str>| {
             let mut request = http::Request::get(format!("{}{path}", house.gateway.url()));
@@ -114,6 +194,30 @@ async fn with_an_admin_token_nobody_looks_without_it() {
     }
     // calls need none
     assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_a_token_only_who_calls_this_machine_by_its_own_name_looks() {
+    let house = house_with("", MEMORY).await;
+    let port = house.gateway.addr().port();
+    for (host, status) in [
+        (format!("127.0.0.1:{port}"), 200),
+        (format!("localhost:{port}"), 200),
+        ("[::1]".into(), 200),
+        (format!("[::1]:{port}"), 200),
+        // a page of the web whose name leads here
+        (format!("evil.example:{port}"), 401),
+        (format!("localhost.evil.example:{port}"), 401),
+        ("".into(), 401),
+    ] {
+        for path in ["/report/daily", "/metrics"] {
+            let request =
+                format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            let answer = exchange(house.raw().await, request.as_bytes()).await;
+            let start = format!("HTTP/1.1 {status}");
+            assert!(answer.starts_with(&start), "{host}: {answer}");
+        }
+    }
 }
 
 #[tokio::test]

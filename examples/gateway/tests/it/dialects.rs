@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fake_provider::{At, Behaviour, Failure, Hint, Outcome, Script};
+use fake_provider::{At, Behaviour, Failure, FakeProvider, Hint, Outcome, Script};
 use google_protos::{
     aiplatform::{self, prediction_service_client::PredictionServiceClient},
     generativelanguage::{
@@ -17,7 +17,7 @@ use hyper_util::{
 use serde_json::{Value, json};
 use tonic::{Code, Status, body::Body};
 
-use crate::common::{House, OUR_KEY, house, house_with};
+use crate::common::{House, OUR_KEY, house, house_with, start};
 
 fn contents() -> Value {
     json!({"contents": [{"role": "user", "parts": [{"text": "one two three"}]}]})
@@ -162,6 +162,25 @@ async fn grpc_is_sent_again_before_its_first_message_and_told_after_it() {
     let (messages, status) = stream(&house, "models/m").await;
     assert_eq!((messages.len(), house.fake.log().len()), (2, 1));
     assert!(status.is_some());
+}
+
+#[tokio::test]
+async fn a_provider_of_grpc_may_be_behind_a_path() {
+    let fake = FakeProvider::start().await.unwrap();
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\n[[provider]]\nname = \"p\"\nbase_url = \"{}/a/proxy\"\n[retry]",
+        fake.url()
+    );
+    let gateway = start(&text).await;
+    fake.on("m", Script::new().fail(1, Failure::overloaded()).then_ok());
+    let url = gateway.url().parse().unwrap();
+    let mut client = GenerativeServiceClient::with_origin(http(), url);
+    let answer = client.generate_content(ask("models/m")).await.unwrap();
+    assert_eq!(answer.get_ref().model_version, "m");
+    let log = fake.log();
+    assert_eq!(log.len(), 2, "the call was known there");
+    let path = "/a/proxy/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent";
+    assert!(log.iter().all(|one| one.path == path));
 }
 
 #[tokio::test]

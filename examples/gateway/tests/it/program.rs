@@ -235,3 +235,58 @@ async fn logs_have_one_line_for_a_call_and_nothing_private() {
     }
     assert!(!log.contains("canary"), "{log}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn sighup_reads_the_file_again_and_a_file_that_is_wrong_changes_nothing() {
+    let fake = FakeProvider::start().await.unwrap();
+    let text = |disabled: bool, more: &str| {
+        format!(
+            "[[provider]]\nname = \"p\"\nbase_url = \"{}\"\n[[route]]\nmodel = \"gpt-4o\"\n\
+             chain = [{{ provider = \"p\", disabled = {disabled} }}, {{ provider = \"p\", model = \"other\" }}]\n{more}",
+            fake.url()
+        )
+    };
+    let file = File::new("hup", &text(false, ""));
+    let mut child = gateway(&["--config", file.path(), "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let printed = printed(&mut child, "layers: ").await;
+    assert!(
+        printed.contains("providers: p at http://127.0.0.1:"),
+        "{printed}"
+    );
+    assert!(printed.contains("layers: fallback\n"), "{printed}");
+    let address = address(&printed);
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let body = chat("gpt-4o").to_string();
+    let request = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let served = async || {
+        let tcp = TcpStream::connect(&address).await.unwrap();
+        let answer = exchange(tcp, request.as_bytes()).await.to_lowercase();
+        let (_, model) = answer.split_once("x-llm-model: ").unwrap();
+        model.split("\r\n").next().unwrap().to_owned()
+    };
+    assert_eq!(served().await, "gpt-4o");
+    for (text, says, serves) in [
+        (text(true, ""), "was read again", "other"),
+        (
+            text(false, "[retry]\nretires = 1"),
+            "unknown field",
+            "other",
+        ),
+        (text(false, ""), "was read again", "gpt-4o"),
+    ] {
+        std::fs::write(file.path(), text).unwrap();
+        signal(&child, "-HUP").await;
+        while !log.next_line().await.unwrap().unwrap().contains(says) {}
+        assert_eq!(served().await, serves);
+    }
+    signal(&child, "-TERM").await;
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+}

@@ -19,6 +19,7 @@ pub(super) struct Numbers {
     pub(super) finish_reason: u32,
     pub(super) index: u32,
     // of a content and of its parts
+    pub(super) role: u32,
     pub(super) parts: u32,
     pub(super) text: u32,
     pub(super) thought: u32,
@@ -33,6 +34,9 @@ pub(super) struct Numbers {
 
 const NOWHERE: u32 = 0;
 
+/// Of the finish reasons, in both.
+pub(super) const MAX_TOKENS: u64 = 2;
+
 pub(super) const GENERATIVE_LANGUAGE: Numbers = Numbers {
     model: 1,
     tools: 5,
@@ -46,6 +50,7 @@ pub(super) const GENERATIVE_LANGUAGE: Numbers = Numbers {
     content: 1,
     finish_reason: 2,
     index: 3,
+    role: 2,
     parts: 1,
     text: 2,
     thought: 11,
@@ -82,6 +87,7 @@ pub(super) const AI_PLATFORM: Numbers = Numbers {
     content: 2,
     finish_reason: 3,
     index: 1,
+    role: 1,
     parts: 2,
     text: 1,
     thought: 10,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::stream::{
-    partial::completed,
+    collect::Collect,
+    partial::input,
     tree::{Object, Tree, Unexpected},
 };
 
 /// Events put together to the message that would have come without a stream.
 #[derive(Default)]
-pub(in crate::stream) struct Collected {
+pub(crate) struct Collected {
     message: Object,
     blocks: BTreeMap<u64, Collecting>,
 }
@@ -21,8 +22,8 @@ struct Collecting {
     input: String,
 }
 
-impl Collected {
-    pub(in crate::stream) fn event(&mut self, data: &[u8]) -> Result<(), Unexpected> {
+impl Collect for Collected {
+    fn event(&mut self, data: &[u8]) -> Result<(), Unexpected> {
         let mut event = Object::parse(data)?;
         let kind = event.remove("type").ok_or(Unexpected)?;
         match kind.as_text().as_deref() {
@@ -49,6 +50,21 @@ impl Collected {
         Ok(())
     }
 
+    fn into_answer(mut self: Box<Self>) -> Result<Object, Unexpected> {
+        let cut = self.message.text("stop_reason").as_deref() == Some("max_tokens");
+        let mut content = match self.message.remove("content") {
+            Some(content) if !content.is_null() => content.list()?,
+            _ => Vec::new(),
+        };
+        for (_, block) in self.blocks {
+            content.push(block.into_block(cut)?.into());
+        }
+        self.message.set("content", Tree::List(content));
+        Ok(self.message)
+    }
+}
+
+impl Collected {
     fn block(&mut self, event: &Object) -> &mut Collecting {
         let index = event.get("index").and_then(Tree::as_number).unwrap_or(0);
         self.blocks.entry(index).or_default()
@@ -82,19 +98,6 @@ impl Collected {
         self.message.set("usage", usage.into());
         Ok(())
     }
-
-    pub(in crate::stream) fn into_answer(mut self) -> Result<Vec<u8>, Unexpected> {
-        let cut = self.message.text("stop_reason").as_deref() == Some("max_tokens");
-        let mut content = match self.message.remove("content") {
-            Some(content) if !content.is_null() => content.list()?,
-            _ => Vec::new(),
-        };
-        for (_, block) in self.blocks {
-            content.push(block.into_block(cut)?.into());
-        }
-        self.message.set("content", Tree::List(content));
-        Ok(self.message.to_json())
-    }
 }
 
 impl Collecting {
@@ -122,15 +125,7 @@ impl Collecting {
 
     /// `cut`: the model was stopped by its cap, so that its JSON may lack its end.
     fn into_block(mut self, cut: bool) -> Result<Object, Unexpected> {
-        if !self.input.is_empty() {
-            let input = match Tree::raw(&self.input) {
-                Ok(input) => input,
-                Err(_) if cut => {
-                    let whole = completed(&self.input).ok_or(Unexpected)?;
-                    Tree::raw(&whole).map_err(|_| Unexpected)?
-                }
-                Err(_) => return Err(Unexpected),
-            };
+        if let Some(input) = input(&self.input, cut)? {
             self.block.set("input", input);
         }
         Ok(self.block)

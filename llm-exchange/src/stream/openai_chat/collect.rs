@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::stream::tree::{Object, Tree, Unexpected};
+use crate::stream::{
+    collect::Collect,
+    tree::{Object, Tree, Unexpected},
+};
 
 /// Random characters that hide the length of a chunk.
 const NOISE: &str = "obfuscation";
 
 /// Chunks put together to the answer that would have come without a stream.
 #[derive(Default)]
-pub(in crate::stream) struct Collected {
+pub(crate) struct Collected {
     /// All fields of the chunks but the choices; the last that says something counts.
     envelope: Object,
     choices: BTreeMap<u64, Collecting>,
@@ -21,8 +24,8 @@ struct Collecting {
     message: Object,
 }
 
-impl Collected {
-    pub(in crate::stream) fn chunk(&mut self, data: &[u8]) -> Result<(), Unexpected> {
+impl Collect for Collected {
+    fn event(&mut self, data: &[u8]) -> Result<(), Unexpected> {
         if data.starts_with(b"[DONE]") {
             return Ok(());
         }
@@ -42,16 +45,7 @@ impl Collected {
         Ok(())
     }
 
-    fn choices(&mut self, choices: Vec<Tree>) -> Result<(), Unexpected> {
-        for choice in choices {
-            let choice = choice.object()?;
-            let index = choice.get("index").and_then(Tree::as_number).unwrap_or(0);
-            self.choices.entry(index).or_default().add(choice)?;
-        }
-        Ok(())
-    }
-
-    pub(in crate::stream) fn into_answer(mut self) -> Result<Vec<u8>, Unexpected> {
+    fn into_answer(mut self: Box<Self>) -> Result<Object, Unexpected> {
         self.envelope.set("object", Tree::text("chat.completion"));
         let choices = self.choices.into_iter();
         let choices = choices
@@ -61,7 +55,18 @@ impl Collected {
         if self.envelope.get("usage").is_some_and(Tree::is_null) {
             self.envelope.remove("usage");
         }
-        Ok(self.envelope.to_json())
+        Ok(self.envelope)
+    }
+}
+
+impl Collected {
+    fn choices(&mut self, choices: Vec<Tree>) -> Result<(), Unexpected> {
+        for choice in choices {
+            let choice = choice.object()?;
+            let index = choice.get("index").and_then(Tree::as_number).unwrap_or(0);
+            self.choices.entry(index).or_default().add(choice)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""The gateway's dashboard in a headless Chromium: opened, filled, clicked, looked at. And whether
+the Grafana file asks for metrics that are there.
+
+Exit code 0 if all is as it should be.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+from playwright.sync_api import expect, sync_playwright
+
+BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
+TOKEN = "an-admin-token"
+
+
+@contextlib.contextmanager
+def gateway(binary, *arguments, **environment):
+    """Runs the gateway on a free port; gives its address."""
+    process = subprocess.Popen(
+        [binary, "--listen", "127.0.0.1:0", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment, "RUST_LOG": "error"},
+    )
+    try:
+        for line in process.stdout:
+            found = re.search(r"http://127\.0\.0\.1:\d+", line)
+            if found:
+                yield found.group()
+                break
+        else:
+            raise SystemExit("the gateway printed no address")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=40)
+
+
+class Visit:
+    """One page; what goes wrong in it is an error."""
+
+    def __init__(self, browser, url, **context):
+        self.page = browser.new_context(**context).new_page()
+        self.errors = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self.said)
+        self.foreign = []
+        self.page.on("request", lambda request: self.asked(url, request.url))
+        self.page.goto(url)
+
+    def said(self, message):
+        # that a look without the token was refused is as it should be
+        if message.type == "error" and "401" not in message.text:
+            self.errors.append(message.text)
+
+    def asked(self, url, asked):
+        if not asked.startswith((url, "data:")):
+            self.foreign.append(asked)
+
+    def end(self):
+        assert not self.errors, self.errors
+        assert not self.foreign, self.foreign
+
+
+def filled(browser, url, pictures):
+    """Every panel shows what the demo's calls came to."""
+    visit = Visit(browser, url, viewport={"width": 1300, "height": 1900}, color_scheme="light")
+    page = visit.page
+    expect(page.locator("#state")).to_contain_text("live", timeout=20_000)
+    models = page.locator("#models tbody tr")
+    for model in ["gpt-6-sol", "gpt-6-luna", "claude-sonnet-5-5", "gpt-6-astra"]:
+        expect(models.filter(has_text=model)).to_have_count(1, timeout=60_000)
+    # three curves need two points in time
+    page.select_option("#of-model", "gpt-6-sol")
+    expect(page.locator("#curve path[data-line]")).to_have_count(3, timeout=60_000)
+    expect(page.locator("#curve .key")).to_contain_text("p95")
+    expect(page.locator("#histogram rect:not([height='0'])").first).to_be_visible()
+    whole = page.locator("#curve .key").inner_text()
+    page.select_option("#of-time", "first")
+    expect(page.locator("#histogram .key")).to_contain_text("to the first token")
+    assert whole, "the curve has no key"
+    expect(page.locator("#spend .key")).to_contain_text("claude-sonnet-5-5")
+    page.click("#by-user")
+    expect(page.locator("#spend .key")).to_contain_text("alice")
+    expect(page.locator("#spend rect").first).to_be_visible()
+    expect(page.locator("#cache")).to_contain_text("hit rate")
+    calls = page.locator("#calls")
+    expect(calls).to_contain_text("from the cache", timeout=60_000)
+    expect(calls).to_contain_text("throttled", timeout=60_000)
+    expect(calls).to_contain_text("→ fake/gpt-6-sol", timeout=60_000)
+    assert "Which fruit" not in page.content(), "a prompt is on the page"
+    page.screenshot(path=pictures / "light.png", full_page=True)
+    visit.end()
+
+
+def by_hand(browser, url):
+    """A circuit is opened and reset by a click."""
+    visit = Visit(browser, url)
+    row = visit.page.locator("#breakers tbody tr").filter(has_text="gpt-6-luna@")
+    expect(row).to_contain_text("closed", timeout=60_000)
+    row.get_by_role("button", name="open").click()
+    expect(row).to_contain_text("forced open")
+    expect(visit.page.locator("#calls")).to_contain_text("refused", timeout=60_000)
+    row.get_by_role("button", name="reset").click()
+    expect(row).to_contain_text("closed")
+    visit.end()
+
+
+def on_a_phone(browser, url, pictures):
+    """Nothing is wider than the screen, and dark is dark."""
+    visit = Visit(
+        browser, url, viewport={"width": 390, "height": 844}, color_scheme="dark", device_scale_factor=2
+    )
+    page = visit.page
+    expect(page.locator("#calls tbody tr").first).to_be_visible(timeout=20_000)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 390, f"{wide} pixels on a screen of 390"
+    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(map(int, re.findall(r"\d+", back)[:3])) < 64, back
+    page.screenshot(path=pictures / "phone.png", full_page=True)
+    visit.end()
+
+
+def with_a_token(browser, binary, folder):
+    """Nothing is shown before the token is given, nor for a wrong one."""
+    config = folder / "gateway.toml"
+    config.write_text(
+        '[admin]\ntoken_env = "ADMIN_TOKEN"\n[breaker]\n'
+        '[[provider]]\nname = "none"\nbase_url = "http://127.0.0.1:9"\n'
+    )
+    with gateway(binary, "--config", str(config), ADMIN_TOKEN=TOKEN) as url:
+        visit = Visit(browser, url)
+        page = visit.page
+        expect(page.locator("#login")).to_be_visible()
+        expect(page.locator("#main")).to_be_hidden()
+        page.fill("#token", "another")
+        page.get_by_role("button", name="Look").click()
+        expect(page.locator("#refused")).to_contain_text("admin token")
+        page.fill("#token", TOKEN)
+        page.get_by_role("button", name="Look").click()
+        expect(page.locator("#main")).to_be_visible()
+        expect(page.locator("#budgets")).to_contain_text("There is no [budget]")
+        visit.end()
+
+
+def for_grafana(url):
+    """What the Grafana file asks for is there."""
+    with urllib.request.urlopen(url + "/metrics") as answer:
+        told = answer.read().decode()
+    there = set(re.findall(r"^([a-z_]+)", told, re.MULTILINE))
+    board = json.loads(pathlib.Path(__file__).with_name("grafana.json").read_text())
+    asked = {
+        name
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"\b(?:gen_ai_client|llm)_[a-z_]+(?=[\s{\[)]|$)", target["expr"])
+    }
+    missing = asked - there
+    assert len(asked) >= 15 and not missing, missing
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gateway", required=True, help="the gateway's binary")
+    parser.add_argument("--screenshots", type=pathlib.Path, help="where to leave pictures")
+    arguments = parser.parse_args()
+    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if chromium is None:
+        if os.environ.get("TEST_SERVERS") == "required":
+            raise SystemExit("there is no Chromium, and TEST_SERVERS=required")
+        print("SKIPPED: there is no Chromium; make servers installs it")
+        return
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        pictures = arguments.screenshots or folder
+        pictures.mkdir(parents=True, exist_ok=True)
+        browsers = stack.enter_context(sync_playwright()).chromium
+        browser = browsers.launch(executable_path=chromium, args=["--no-sandbox"])
+        url = stack.enter_context(gateway(arguments.gateway))
+        filled(browser, url, pictures)
+        by_hand(browser, url)
+        on_a_phone(browser, url, pictures)
+        for_grafana(url)
+        with_a_token(browser, arguments.gateway, folder)
+        browser.close()
+    print("the dashboard is as it should be")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+//! A few calls a second, so that there is something to see.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fake_provider::{Behaviour, Failure, FakeProvider, Hint, Script};
+use http::{Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::{Value, json};
+use tokio::{task::JoinSet, time::sleep};
+
+/// Calls that are under way at a time.
+const MOST: usize = 32;
+
+const USERS: [&str; 3] = ["alice", "bob", "carol"];
+const QUESTIONS: [&str; 4] = [
+    "Which fruit is sour?",
+    "Name a river of Asia, and a city on it.",
+    "How many legs has a spider?",
+    "What is the capital of Peru, and how high does it lie?",
+];
+
+/// How the models of the demo behave: one is well, one is often throttled, one is down for a while
+/// again and again.
+pub(super) fn script(fake: &FakeProvider) {
+    let words = |time| {
+        Behaviour::ok()
+            .think(Duration::from_millis(time))
+            .delta_delay(Duration::from_millis(25))
+    };
+    fake.on("gpt-6-sol", Script::new().then(words(220)));
+    fake.on("claude-sonnet-5-5", Script::new().then(words(350)));
+    let often = Script::new()
+        .throttle(1, Hint::RetryAfterMs(600))
+        .times(3, words(90))
+        .start_over();
+    fake.on("gpt-6-luna", often);
+    let down = Script::new()
+        .fail(16, Failure::overloaded())
+        .times(12, words(500))
+        .start_over();
+    fake.on("gpt-6-astra", down);
+    fake.on("gpt-6.1-terra", Script::new().then(words(300)));
+}
+
+/// Calls until it is dropped.
+pub(super) async fn run(gateway: String) {
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let mut calls = JoinSet::new();
+    loop {
+        sleep(Duration::from_millis(fastrand::u64(120..600))).await;
+        while calls.try_join_next().is_some() {}
+        if calls.len() == MOST {
+            continue;
+        }
+        let (path, body) = ask();
+        let request = Request::post(format!("{gateway}{path}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("x-user-id", USERS[fastrand::usize(..USERS.len())])
+            .body(Full::from(body.to_string()));
+        let Ok(request) = request else { continue };
+        let sent = client.request(request);
+        calls.spawn(async move {
+            // whatever comes of it is on the dashboard
+            let Ok(response) = sent.await else { return };
+            let mut body = response.into_body();
+            // some callers lose patience
+            let mut patience = fastrand::u32(0..60);
+            while let Some(Ok(_)) = body.frame().await {
+                match patience.checked_sub(1) {
+                    Some(left) => patience = left,
+                    None => return,
+                }
+            }
+        });
+    }
+}
+
+fn ask() -> (&'static str, Value) {
+    const CHAT: &str = "/v1/chat/completions";
+    let question = QUESTIONS[fastrand::usize(..QUESTIONS.len())];
+    let messages = json!([{"role": "user", "content": question}]);
+    match fastrand::u8(..10) {
+        0..=2 => (CHAT, json!({"model": "gpt-6-sol", "messages": messages})),
+        // the same question again, for the cache
+        3..=4 => (
+            CHAT,
+            json!({"model": "gpt-6-sol", "temperature": 0, "messages": messages}),
+        ),
+        5 => (
+            CHAT,
+            json!({"model": "gpt-6-luna", "stream": true, "messages": messages}),
+        ),
+        6 => (CHAT, json!({"model": "gpt-6-luna", "messages": messages})),
+        7..=8 => (
+            "/v1/messages",
+            json!({"model": "claude-sonnet-5-5", "max_tokens": 200, "stream": true, "messages": messages}),
+        ),
+        _ => (
+            CHAT,
+            json!({"model": "gpt-6-astra", "stream": true, "messages": messages}),
+        ),
+    }
+}

@@ -1,0 +1,144 @@
+//! Without a configuration: a fake provider in the same process, every layer, and a few calls a second, so
+//! that there is something to try and something to look at.
+
+mod load;
+
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use fake_provider::FakeProvider;
+use http::HeaderName;
+use llm_exchange::User;
+use tokio::task::JoinSet;
+
+use crate::{Config, Gateway, auth::Auth};
+
+/// A gateway in front of a fake provider, both on this machine.
+#[derive(Debug)]
+pub struct Demo {
+    /// The gateway, with all layers.
+    pub gateway: Gateway,
+    /// The provider, which needs no key.
+    pub fake: FakeProvider,
+    /// What calls the gateway meanwhile. It ends when this is dropped.
+    pub load: JoinSet<()>,
+    /// Where the ledger is. It goes when this is dropped.
+    pub folder: Folder,
+}
+
+/// A folder that is removed when it is dropped.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        let name = format!("llm-gateway-{:016x}", fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // else the system clears its folder some day
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const SECTIONS: &str = r#"
+[[route]]
+model = "gpt-6-astra"
+chain = [
+    { provider = "fake" },
+    { provider = "fake", model = "gpt-6-sol" },
+]
+[retry]
+initial_delay = "200ms"
+max_retries = 2
+[breaker]
+open_for = "20s"
+[sse]
+max_output_tokens = 4000
+keep_alive = "15s"
+[cache]
+ttl = "1m"
+[cost]
+"#;
+
+/// Starts all of it. `listen` is the gateway's address, 127.0.0.1:8080 if there is none.
+///
+/// # Errors
+///
+/// There is no port for the one or the other, or no folder for the ledger.
+pub async fn start(listen: Option<SocketAddr>) -> Result<Demo, Box<dyn Error + Send + Sync>> {
+    let fake = FakeProvider::start().await?;
+    load::script(&fake);
+    let folder = Folder::new()?;
+    // a string of JSON is one of TOML
+    let ledger = serde_json::to_string(&folder.path().join("costs.db"))?;
+    let text = format!(
+        "[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\n{SECTIONS}ledger_path = {ledger}\n",
+        fake.url()
+    );
+    let mut config = Config::from_toml(&text, |_| None)?;
+    config.auth = Some(Auth {
+        keys: None,
+        user_header: Some(HeaderName::from_static("x-user-id")),
+        anonymous: Some(User::new("you")),
+    });
+    if let Some(address) = listen {
+        config = config.listen(address);
+    }
+    let gateway = Gateway::start(config).await?;
+    let mut load = JoinSet::new();
+    load.spawn(load::run(gateway.url()));
+    Ok(Demo {
+        gateway,
+        fake,
+        load,
+        folder,
+    })
+}
+
+impl Demo {
+    /// What to try, for a shell.
+    #[must_use]
+    pub fn to_try(&self) -> String {
+        let (url, fake) = (self.gateway.url(), self.fake.url());
+        let json = "-H 'content-type: application/json'";
+        let messages = r#""messages":[{"role":"user","content":"one two three"}]"#;
+        format!(
+            r#"gateway listens on {url}, in front of a fake provider on {fake}
+
+The dashboard, with a few calls a second to look at: {url}/
+
+A call:
+
+  curl {url}/v1/chat/completions {json} \
+    -d '{{"model":"gpt-4o",{messages}}}'
+
+A streamed one, word by word:
+
+  curl -N {url}/v1/chat/completions {json} \
+    -d '{{"model":"gpt-4o+slow-500","stream":true,{messages}}}'
+
+One that is throttled twice and then answered, after some 3 seconds (see x-llm-attempts):
+
+  curl -i {url}/v1/chat/completions {json} \
+    -d '{{"model":"throttled-2",{messages}}}'
+
+SDKs take any key: base_url {url}/v1 for OpenAI's, {url} for Anthropic's.
+What the provider received: curl {fake}/fake/log    Real providers: gateway --config FILE
+"#
+        )
+    }
+}

@@ -1,0 +1,65 @@
+//! What keeps its state elsewhere, opened: the ledger, the store of the cache.
+
+use std::sync::Arc;
+
+use cache_layer::{InvalidRedis, PromptCacheLayer, RedisStore};
+use cost_layer::{CostLayer, LedgerError, PostgresLedger, SqliteLedger};
+
+use crate::{
+    board::Board,
+    config::{CacheConfig, CostConfig, LedgerConfig, StoreConfig},
+    stack::Answers,
+};
+
+/// The cost layer with its ledger; its alerts are on the board.
+pub(crate) async fn ledger(
+    config: Option<CostConfig>,
+    board: &Arc<Board>,
+) -> Result<Option<CostLayer>, LedgerError> {
+    let Some(CostConfig { layer, ledger, .. }) = config else {
+        return Ok(None);
+    };
+    let layer = match ledger {
+        LedgerConfig::Memory => layer,
+        LedgerConfig::Sqlite(path) => layer.ledger(SqliteLedger::open(path)?),
+        LedgerConfig::Postgres(url) => layer.ledger(PostgresLedger::connect(&url).await?),
+    };
+    let board = Arc::clone(board);
+    Ok(Some(layer.on_alert(move |alert| board.alert(alert))))
+}
+
+#[derive(Default)]
+pub(crate) struct Opened {
+    pub(crate) answers: Option<Answers>,
+    pub(crate) prompts: Option<PromptCacheLayer>,
+}
+
+/// The cache with its store; where calls are priced, it tells what was saved.
+pub(crate) fn caches(
+    config: Option<CacheConfig>,
+    cost: Option<&CostLayer>,
+) -> Result<Opened, InvalidRedis> {
+    let Some(CacheConfig {
+        mut layer,
+        store,
+        mut prompts,
+    }) = config
+    else {
+        return Ok(Opened::default());
+    };
+    if let Some(cost) = cost {
+        layer = layer.priced_by(cost.pricing());
+        prompts = prompts.map(|prompts| prompts.priced_by(cost.pricing()));
+    }
+    let answers = match store {
+        StoreConfig::Memory => Answers::InMemory(layer),
+        StoreConfig::Redis { url, secret } => {
+            let store = RedisStore::new(&url, secret.as_bytes())?;
+            Answers::InRedis(layer.store(store))
+        }
+    };
+    Ok(Opened {
+        answers: Some(answers),
+        prompts,
+    })
+}

@@ -1,0 +1,312 @@
+//! What operators see and do.
+
+use fake_provider::{Behaviour, Failure, Hint, Script};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+
+use crate::common::{Answer, CHAT, House, chat, config, house_with, streamed};
+
+const ALL: &str = r#"
+[[route]]
+model = "down"
+chain = [{ provider = "fake" }, { provider = "fake", model = "gpt-4o-mini" }]
+[retry]
+initial_delay = "1ms"
+max_retries = 1
+[breaker]
+failure_threshold = 2
+[cache]
+[cost]
+ledger = "memory"
+[sse]
+"#;
+
+/// The newest call on the dashboard, when so many are there: a call is there when its body has gone.
+async fn newest(house: &House, calls: usize) -> Value {
+    loop {
+        let board = house.look("/dashboard").await;
+        let all = board["calls"].as_array().unwrap();
+        if all.len() >= calls {
+            return all[0].clone();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_dashboard_tells_of_each_call_what_the_layers_did_to_it() {
+    let house = house_with("", ALL).await;
+    let throttled = Behaviour::throttled(Hint::RetryAfterMs(5));
+    house
+        .fake
+        .on("gpt-4o", Script::new().times(1, throttled).then_ok());
+    house
+        .fake
+        .on("down", Behaviour::fails(Failure::overloaded()));
+    let mut repeated = chat("gpt-4o");
+    repeated["temperature"] = 0.into();
+
+    house.ask(CHAT, &repeated).await;
+    let call = newest(&house, 1).await;
+    assert_eq!(call["steps"][0]["tried"], "gpt-4o");
+    assert_eq!(call["steps"][0]["verdict"], "throttled");
+    assert_eq!((&call["ok"], &call["status"]), (&json!(true), &json!(200)));
+    assert!(call["cost_usd"].as_f64().unwrap() > 0.0);
+    assert!(call["output_tokens"].as_u64().unwrap() > 0);
+
+    house.ask(CHAT, &repeated).await;
+    let call = newest(&house, 2).await;
+    assert_eq!(call["steps"], json!([{"cached": "hit"}]));
+    assert_eq!(call["cost_usd"], 0.0);
+
+    house.ask(CHAT, streamed("down")).await;
+    let call = newest(&house, 3).await;
+    assert_eq!(call["steps"][0]["tried"], "down");
+    assert_eq!(call["steps"][0]["verdict"], "overloaded");
+    assert_eq!(call["served"], "fake/gpt-4o-mini");
+    assert_eq!(call["stream"], true);
+
+    // its circuit is open by now
+    house.ask(CHAT, streamed("down")).await;
+    let call = newest(&house, 4).await;
+    let skipped = call["steps"][0]["skipped"].as_str().unwrap();
+    assert!(skipped.ends_with("refused (503)"), "{skipped}");
+
+    let board = house.look("/dashboard").await;
+    let row = |model: &str| {
+        let rows = board["models"]["rows"].as_array().unwrap();
+        rows.iter()
+            .find(|row| row["model"] == model)
+            .unwrap()
+            .clone()
+    };
+    let (known, down) = (row("gpt-4o"), row("down"));
+    assert_eq!(
+        (&known["requests"], &known["cached"], &known["retries"]),
+        (&2.into(), &1.into(), &1.into())
+    );
+    assert_eq!(
+        (&down["requests"], &down["fell_back"]),
+        (&2.into(), &2.into())
+    );
+    let bars: u64 = known["total"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|bar| bar.as_u64().unwrap())
+        .sum();
+    assert_eq!(bars, 1, "a hit says nothing of the model");
+    assert_eq!(board["cache"]["answers"]["hits"], 1);
+    let hour = board["spend"].as_array().unwrap().last().unwrap();
+    assert!(hour["models"]["gpt-4o"].as_f64().unwrap() > 0.0);
+    // no word of what was asked or answered
+    assert!(!board.to_string().contains("one two three"));
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_is_on_the_dashboard_with_what_that_cost() {
+    let house = house_with("", ALL).await;
+    house.fake.on("gpt-4o", Behaviour::ok().stall_at(3));
+    let response = house.send(house.post(CHAT, streamed("gpt-4o"))).await;
+    let mut body = response.into_body();
+    let mut seen = String::new();
+    while !seen.contains("two") {
+        let frame = body.frame().await.unwrap().unwrap();
+        seen.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+    }
+    drop(body);
+    let call = newest(&house, 1).await;
+    assert_eq!(
+        (&call["end"], &call["ok"]),
+        (&json!("caller_gone"), &json!(false))
+    );
+    assert_eq!(call["estimated"], true);
+    assert!(call["cost_usd"].as_f64().unwrap() > 0.0);
+}
+
+async fn post(house: &House, path: &str) -> Answer {
+    let url = format!("{}{path}", house.gateway.admin_url());
+    let request = Request::post(url).body(Full::default()).unwrap();
+    Answer::of(house.send(request).await).await
+}
+
+#[tokio::test]
+async fn a_circuit_is_opened_closed_and_reset_by_hand_whatever_its_model_is_called() {
+    let house = house_with("", "[breaker]").await;
+    let model = "meta-llama/Llama-3.3 70B";
+    assert_eq!(house.ask(CHAT, chat(model)).await.status, 200);
+    let circuits = house.look("/breakers").await;
+    let key = circuits[0]["key"].as_str().unwrap();
+    assert!(key.starts_with(model), "{key}");
+    assert_eq!(circuits[0]["state"], "closed");
+    let path = format!("/breakers/{}", key.replace(' ', "%20"));
+
+    assert_eq!(
+        post(&house, &format!("{path}/open")).await.json()[0]["state"],
+        "forced_open"
+    );
+    assert_eq!(house.ask(CHAT, chat(model)).await.status, 503);
+    assert_eq!(
+        post(&house, &format!("{path}/close")).await.json()[0]["state"],
+        "forced_closed"
+    );
+    assert_eq!(house.ask(CHAT, chat(model)).await.status, 200);
+    assert_eq!(
+        post(&house, &format!("{path}/reset")).await.json()[0]["state"],
+        "closed"
+    );
+
+    assert_eq!(post(&house, "/breakers/nobody/open").await.status, 404);
+    assert_eq!(post(&house, &format!("{path}/explode")).await.status, 404);
+    assert_eq!(post(&house, "/breakers/x").await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_switched_off_is_shown_as_such() {
+    let house = house_with("", "").await;
+    house.ask(CHAT, chat("gpt-4o")).await;
+    let board = house.look("/dashboard").await;
+    assert_eq!(board["spend"], Value::Null);
+    assert_eq!(board["cache"], json!({"answers": null, "prompts": null}));
+    assert_eq!(
+        (&board["breakers"], &board["alerts"]),
+        (&json!([]), &json!([]))
+    );
+    assert_eq!(post(&house, "/breakers/x/open").await.status, 404);
+    let call = newest(&house, 1).await;
+    assert_eq!(
+        (&call["model"], &call["ok"]),
+        (&json!("gpt-4o"), &json!(true))
+    );
+    assert_eq!(call["cost_usd"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_and_a_name_that_was_made_to_mean_this_machine_see_nothing() {
+    let house = house_with("", "[breaker]").await;
+    house.ask(CHAT, chat("gpt-4o")).await;
+    for (name, value) in [
+        ("origin", "https://evil.example"),
+        ("host", "rebound.example"),
+    ] {
+        for (method, path) in [
+            (Method::GET, "/dashboard"),
+            (Method::GET, "/breakers"),
+            (Method::POST, "/breakers/gpt-4o/open"),
+        ] {
+            let url = format!("{}{path}", house.gateway.url());
+            let request = Request::builder()
+                .method(method)
+                .uri(url)
+                .header(name, value);
+            let response = house.send(request.body(Full::default()).unwrap()).await;
+            assert_eq!(
+                response.status(),
+                StatusCode::UNAUTHORIZED,
+                "{name}: {path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn operators_have_a_listener_of_their_own_where_that_is_asked_for() {
+    let house = house_with(
+        "",
+        "[cost]\nledger = \"memory\"\n[admin]\nlisten = \"127.0.0.1:0\"",
+    )
+    .await;
+    assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 200);
+    for path in [
+        "/",
+        "/dashboard",
+        "/breakers",
+        "/alerts",
+        "/cache",
+        "/metrics",
+        "/report/daily",
+    ] {
+        let answer = house.method(Method::GET, path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        let url = format!("{}{path}", house.gateway.admin_url());
+        let request = Request::get(url).body(Full::default()).unwrap();
+        assert_eq!(house.send(request).await.status(), 200, "{path}");
+    }
+    // and no call goes through there
+    let url = format!("{}{CHAT}", house.gateway.admin_url());
+    let call = Request::post(url).body(Full::from(chat("gpt-4o").to_string()));
+    assert_eq!(house.send(call.unwrap()).await.status(), 404);
+    assert!(house.gateway.shutdown(crate::common::SECOND).await);
+}
+
+#[tokio::test]
+async fn the_page_comes_alone_and_may_load_nothing() {
+    let house = house_with("", "").await;
+    let page = house.method(Method::GET, "/").await;
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"));
+    for foreign in [
+        "https://",
+        "@import",
+        "<link rel=\"stylesheet\"",
+        "<script src",
+        "innerHTML",
+    ] {
+        assert!(!page.text.contains(foreign), "{foreign}");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_read_again_changes_routes_prices_and_keys_and_keeps_the_rest() {
+    let sections = |disabled: bool| {
+        format!(
+            "[[route]]\nmodel = \"gpt-4o\"\nchain = [\n\
+             {{ provider = \"fake\", disabled = {disabled} }},\n\
+             {{ provider = \"fake\", model = \"gpt-4o-mini\" }}]\n\
+             [cost]\nledger = \"memory\"\n[breaker]\n"
+        )
+    };
+    let house = house_with("", &sections(false)).await;
+    let served = async || {
+        let answer = house.ask(CHAT, chat("gpt-4o")).await;
+        answer.header("x-llm-model").map(str::to_owned)
+    };
+    assert_eq!(served().await.as_deref(), Some("gpt-4o"));
+    let provider = |lines: &str| {
+        format!(
+            "[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\n{lines}\n",
+            house.fake.url()
+        )
+    };
+    let text = |lines: &str, more: &str| format!("{}{}{more}", provider(lines), sections(true));
+
+    house.gateway.reload(config(&text("", ""))).unwrap();
+    assert_eq!(served().await.as_deref(), Some("gpt-4o-mini"));
+    // what was booked and counted is still there
+    let daily = house.look("/report/daily").await;
+    let requests: u64 = daily
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["requests"].as_u64().unwrap())
+        .sum();
+    assert_eq!(requests, 2);
+    assert_eq!(house.look("/breakers").await.as_array().unwrap().len(), 2);
+
+    // callers need a key from now on
+    let keys = "[auth]\nkeys_env = \"GATEWAY_KEYS\"\n";
+    house
+        .gateway
+        .reload(config(&text("api_key_env = \"OUR_KEY\"", keys)))
+        .unwrap();
+    assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 401);
+    let mut call = house.post(CHAT, chat("gpt-4o"));
+    let key = "Bearer sk-a-4711".parse().unwrap();
+    call.headers_mut().insert(header::AUTHORIZATION, key);
+    assert_eq!(house.send(call).await.status(), 200);
+}
