@@ -14,6 +14,8 @@ mod keys;
 mod layer;
 mod learnt;
 mod limit;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod open;
 mod plan;
 pub mod quota;

@@ -10,7 +10,7 @@ use crate::{
 macro_rules! counted {
     ($name:literal, $kept:expr, $by:expr) => {
         #[cfg(feature = "metrics")]
-        metrics::counter!($name, "limit" => $kept.name.to_string()).increment($by);
+        ::metrics::counter!($name, "limit" => $kept.name.to_string()).increment($by);
     };
 }
 
@@ -39,7 +39,8 @@ pub(crate) fn settled<S>(budget: &Budget<S>, kept: &Kept, reserved: u64, used: u
 /// The truth about a prompt that was estimated.
 pub(crate) fn corrected(estimate: u64, truth: u64) {
     #[cfg(feature = "metrics")]
-    metrics::histogram!("llm_budget_input_ratio").record(truth as f64 / estimate.max(1) as f64);
+    ::metrics::histogram!(crate::metrics::INPUT_RATIO)
+        .record(truth as f64 / estimate.max(1) as f64);
     tracing::debug!(estimate, truth, "the prompt's tokens are known");
 }
 
@@ -60,7 +61,7 @@ pub(crate) fn refused<S>(budget: &Budget<S>, kept: &Kept, asked: Amount) {
 pub(crate) fn not_sent<S>(budget: &Budget<S>, code: &'static str) {
     budget.counts.refused.fetch_add(1, Relaxed);
     #[cfg(feature = "metrics")]
-    metrics::counter!("llm_budget_not_sent", "reason" => code).increment(1);
+    ::metrics::counter!("llm_budget_not_sent", "reason" => code).increment(1);
     tracing::info!(code, "a call was refused");
 }
 
@@ -74,13 +75,13 @@ pub(crate) fn warned(kept: &Kept, percent: u64) {
 pub(crate) fn cut<S>(budget: &Budget<S>) {
     budget.counts.cut.fetch_add(1, Relaxed);
     #[cfg(feature = "metrics")]
-    metrics::counter!("llm_budget_cut").increment(1);
+    ::metrics::counter!("llm_budget_cut").increment(1);
     tracing::info!("a stream was ended: the budget is used up");
 }
 
 /// The store did not answer.
 pub(crate) fn away(error: &crate::store::StoreError) {
     #[cfg(feature = "metrics")]
-    metrics::counter!("llm_budget_store_away").increment(1);
+    ::metrics::counter!("llm_budget_store_away").increment(1);
     tracing::warn!(%error, "the budgets' store did not answer");
 }
