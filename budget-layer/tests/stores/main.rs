@@ -9,4 +9,6 @@ mod redis;
 #[cfg(feature = "redis")]
 mod server;
 mod snapshot;
+#[cfg(feature = "redis")]
+mod through_the_layer;
 mod world;
