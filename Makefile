@@ -25,6 +25,7 @@ test-allocations:
 	$(CARGO) test -p sse-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p cost-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p budget-layer --features testkit/count-allocations --test allocations
+	$(CARGO) test -p cache-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p testkit --features count-allocations --test alloc
 
 # The official Python clients against the gateway.
@@ -81,7 +82,7 @@ semver:
 	$(CARGO) semver-checks $(addprefix --package ,$(CRATES)) --baseline-rev $(BASE)
 
 bench:
-	$(CARGO) bench -p llm-exchange -p retry-layer -p sse-layer -p fallback-layer -p cost-layer --benches
+	$(CARGO) bench -p llm-exchange -p retry-layer -p sse-layer -p fallback-layer -p cost-layer -p cache-layer --benches
 	$(CARGO) run -q -p testkit --bin bench-table
 
 # One target for a minute: make fuzz TARGET=sse SECONDS=60 (sse, meter, grpc, ndjson, elements, event_stream, paths,

@@ -37,9 +37,9 @@ pub(crate) enum Allowed {
 pub(crate) struct Extender<S: Store>(pub(crate) Weak<Open<S>>);
 
 impl<S: Store> Extend for Extender<S> {
-    fn poll_extend(&self, model: Option<&str>, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll_extend(&self, running: &[Option<&str>], cx: &mut Context<'_>) -> Poll<bool> {
         match self.0.upgrade() {
-            Some(open) => open.poll_attempt(model, cx),
+            Some(open) => open.poll_attempt(running, cx),
             // the attempt before was settled by itself, as will be the next
             None => Poll::Ready(true),
         }
@@ -51,26 +51,33 @@ impl<S: Store> Extend for Extender<S> {
 }
 
 impl<S: Store> Open<S> {
-    /// What all of the call comes to with an attempt of so many output tokens, in a limit's unit.
-    fn needed(&self, left: &[LeftBehind], unit: Unit, model: &str, output: u64) -> Option<u64> {
-        let attempt = self.budget.amount_of(unit, &self.estimate(model, output))?;
-        Some(attempt.saturating_add(self.spent_on(left, unit, output)?))
+    /// What all of the call comes to with attempts of so many output tokens at these models, in a
+    /// limit's unit.
+    fn needed(&self, left: &[LeftBehind], unit: Unit, models: &[&str], output: u64) -> Option<u64> {
+        let spent = self.spent_on(left, unit, output)?;
+        models.iter().try_fold(spent, |sum, model| {
+            let attempt = self.budget.amount_of(unit, &self.estimate(model, output))?;
+            Some(sum.saturating_add(attempt))
+        })
     }
 
     /// Whether one request may come to that.
-    fn is_within_request(&self, left: &[LeftBehind], model: &str, output: u64) -> bool {
+    fn is_within_request(&self, left: &[LeftBehind], models: &[&str], output: u64) -> bool {
         self.budget.limits.iter().all(|kept| {
             kept.window.is_some()
                 || !kept.enforced
                 || self
-                    .needed(left, kept.unit, model, output)
+                    .needed(left, kept.unit, models, output)
                     .is_some_and(|needed| needed <= kept.amount())
         })
     }
 
-    /// Reserves for an attempt that is about to be sent.
-    fn poll_attempt(&self, model: Option<&str>, cx: &mut Context<'_>) -> Poll<bool> {
-        let model = model.unwrap_or_else(|| self.model());
+    /// Reserves for an attempt that is about to be sent, with those that run beside it.
+    fn poll_attempt(&self, running: &[Option<&str>], cx: &mut Context<'_>) -> Poll<bool> {
+        let models: Vec<&str> = running
+            .iter()
+            .map(|model| model.unwrap_or_else(|| self.model()))
+            .collect();
         let mut state = self.state();
         loop {
             if matches!(state.stage, Stage::Settled) {
@@ -84,12 +91,12 @@ impl<S: Store> Open<S> {
             }
             let left = self.left_behind(None);
             let output = state.output;
-            if !self.is_within_request(&left, model, output) {
+            if !self.is_within_request(&left, &models, output) {
                 return Poll::Ready(false);
             }
             let mut claims = Vec::with_capacity(self.claims.len());
             for ((at, claim), reserved) in self.claims.iter().zip(&state.reserved) {
-                let Some(needed) = self.needed(&left, self.kept(*at).unit, model, output) else {
+                let Some(needed) = self.needed(&left, self.kept(*at).unit, &models, output) else {
                     // the price is not known
                     if self.kept(*at).enforced {
                         return Poll::Ready(false);
@@ -154,7 +161,7 @@ impl<S: Store> Open<S> {
     fn begin_step(&self, state: &mut State<S>, model: &str, step: u64) -> bool {
         let left = self.left_behind(None);
         let now = state.output;
-        let fits = |output| self.is_within_request(&left, model, output);
+        let fits = |output| self.is_within_request(&left, &[model], output);
         let most = largest(now, now.saturating_add(step), fits);
         if most <= now {
             state.refusals += 1;
@@ -164,7 +171,7 @@ impl<S: Store> Open<S> {
         let mut claims = Vec::with_capacity(self.claims.len());
         for ((at, claim), reserved) in self.claims.iter().zip(&state.reserved) {
             let unit = self.kept(*at).unit;
-            let needed = |output| self.needed(&left, unit, model, output);
+            let needed = |output| self.needed(&left, unit, &[model], output);
             let (Some(least), Some(most)) = (needed(least), needed(most)) else {
                 state.refusals += 1;
                 return false;

@@ -6,15 +6,16 @@
 
 mod common;
 
-use std::hint::black_box;
+use std::{convert::Infallible, hint::black_box};
 
 use bytes::Bytes;
 use cache_layer::CacheLayer;
-use common::{Provider, bare, drive, full, payload};
-use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use http::Request;
+use common::{EVENTS, Provider, bare, drive, full, payload};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
 use quick_cache::sync::Cache;
-use tower::Layer;
+use tower::{Layer, Service, service_fn};
 
 const BATCH: BatchSize = BatchSize::SmallInput;
 
@@ -66,6 +67,8 @@ fn hits(c: &mut Criterion) {
 
 fn streams(c: &mut Criterion) {
     let mut group = c.benchmark_group("cache, a stream of 100 events");
+    // what is printed as elements are events
+    group.throughput(Throughput::Elements(EVENTS as u64));
     let mut bare_provider = Provider(true);
     group.bench_function(BenchmarkId::new("bare", "no layer"), |b| {
         b.iter_batched(
@@ -76,13 +79,15 @@ fn streams(c: &mut Criterion) {
     });
     let mut service = CacheLayer::new().layer(Provider(true));
     drive(&mut service, full(true));
-    group.bench_function(BenchmarkId::new("cache-layer", "hit"), |b| {
-        b.iter_batched(
-            || payload(true),
-            |request| drive(&mut service, request),
-            BATCH,
-        );
-    });
+    for (name, streams) in [("hit", true), ("hit, put together to JSON", false)] {
+        group.bench_function(BenchmarkId::new("cache-layer", name), |b| {
+            b.iter_batched(
+                || payload(streams),
+                |request| drive(&mut service, request),
+                BATCH,
+            );
+        });
+    }
     let mut service = CacheLayer::new().write_only().layer(Provider(true));
     group.bench_function(BenchmarkId::new("cache-layer", "miss, stored"), |b| {
         b.iter_batched(
@@ -94,6 +99,7 @@ fn streams(c: &mut Criterion) {
     group.finish();
 }
 
+/// What a miss adds: the call beside it is the same without a layer.
 fn misses(c: &mut Criterion) {
     let mut group = c.benchmark_group("cache, a miss of a 2 KB request with a 1 KB answer");
     let mut bare_provider = Provider(false);
@@ -112,6 +118,30 @@ fn misses(c: &mut Criterion) {
             BATCH,
         );
     });
+    let mut number = 0_u64;
+    // it does not keep bodies that are read once, so that its answer is bytes
+    let peer = tower_resilience_cache::CacheLayer::<(u64, Request<Bytes>), (u64, Bytes)>::builder()
+        .max_size(1000)
+        .key_extractor(|(number, request): &(u64, Request<Bytes>)| {
+            (*number, request.body().clone())
+        })
+        .build();
+    let provider = service_fn(|(_, request)| async {
+        let response = Provider(false).call(request).await?;
+        let body = response.into_body().collect().await?;
+        Ok::<_, Infallible>(Response::new(Full::new(body.to_bytes())))
+    });
+    let mut peer = peer.unwrap().layer(provider);
+    group.bench_function(
+        BenchmarkId::new("tower-resilience-cache", "miss, stored"),
+        |b| {
+            let another = || {
+                number += 1;
+                (number, bare(false))
+            };
+            b.iter_batched(another, |request| drive(&mut peer, request), BATCH);
+        },
+    );
     group.finish();
 }
 

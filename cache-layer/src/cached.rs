@@ -9,6 +9,9 @@ use crate::Key;
 /// On every answer to an LLM call: what the cache did with it.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-llm-cache");
 
+/// On the answer to a question that is alike: how alike, in thousandths.
+const SIMILARITY: HeaderName = HeaderName::from_static("x-llm-cache-similarity");
+
 /// What the cache did with a call.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +79,11 @@ impl Cached {
         headers.insert(HEADER, HeaderValue::from_static(self.status.as_str()));
         if let Some(age) = self.age {
             headers.insert(header::AGE, age.as_secs().into());
+        }
+        if let Some(similarity) = self.similarity {
+            // never told to be more alike than it is
+            let text = format!("{:.3}", (similarity * 1000.0).floor() / 1000.0);
+            headers.extend(HeaderValue::from_str(&text).map(|value| (SIMILARITY, value)));
         }
         response.extensions_mut().insert(self);
     }

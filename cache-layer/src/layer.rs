@@ -5,7 +5,7 @@ use llm_exchange::{Payload, PeekLimits, Price, WallClock};
 use tower_layer::Layer;
 
 use crate::{
-    Cache, CacheHandle, MemoryStore, Mode, Store,
+    Cache, CacheHandle, MemoryStore, Mode, Semantic, Store,
     freshness::Freshness,
     key::{KeySettings, Secret, Sharing},
     settings::Settings,
@@ -51,6 +51,7 @@ impl CacheLayer {
                 peek: PeekLimits::default(),
                 clock: WallClock::default(),
                 prices: None,
+                semantic: None,
                 flights: Arc::default(),
                 counters: Arc::<Counters>::default(),
             },
@@ -185,6 +186,13 @@ impl<St> CacheLayer<St> {
     #[must_use]
     pub fn priced_by(mut self, prices: impl Price + 'static) -> Self {
         self.settings.prices = Some(Arc::new(prices));
+        self
+    }
+
+    /// Looks calls up by their meaning where the exact answer is not known. Default: not.
+    #[must_use]
+    pub fn semantic(mut self, semantic: Semantic) -> Self {
+        self.settings.semantic = Some(Arc::new(semantic));
         self
     }
 

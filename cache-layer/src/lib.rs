@@ -1,14 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod alike;
+mod ask;
 mod body;
 mod cached;
 mod control;
+mod embeddings;
 mod entry;
 mod flight;
 mod freshness;
 mod future;
 mod handle;
 mod key;
+mod land;
 mod layer;
 mod prompt;
 mod replay;
@@ -20,10 +24,13 @@ mod settings;
 mod stats;
 mod store;
 mod sync;
+mod takeoff;
+mod within;
 
 #[cfg(feature = "redis")]
 pub use self::store::{Generations, InvalidRedis, RedisStore};
 pub use self::{
+    alike::{Candidate, Indexed, MemoryIndex, Near, Nearest, Semantic, VectorIndex},
     body::CacheBody,
     cached::{CacheStatus, Cached},
     entry::Entry,

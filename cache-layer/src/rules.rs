@@ -6,7 +6,7 @@ use llm_exchange::{Dialect, End, FinishReason, Meter, Verdict};
 use memchr::memmem;
 
 pub(crate) use self::model::same_family;
-use crate::{control::Control, key::Keyed};
+use crate::{control::Control, key::Seen};
 
 /// Which calls are cached that do not ask for it themselves.
 #[non_exhaustive]
@@ -21,8 +21,8 @@ pub enum Mode {
 }
 
 /// Whether a call's answer may come from the cache and go into it.
-pub(crate) fn is_cacheable(mode: Mode, dialect: Dialect, keyed: &Keyed, control: &Control) -> bool {
-    if control.no_store || keyed.stateful {
+pub(crate) fn is_cacheable(mode: Mode, dialect: Dialect, seen: Seen, control: &Control) -> bool {
+    if control.no_store || seen.stateful {
         return false;
     }
     match mode {
@@ -30,7 +30,7 @@ pub(crate) fn is_cacheable(mode: Mode, dialect: Dialect, keyed: &Keyed, control:
         _ if dialect == Dialect::OpenAiEmbeddings => true,
         // who asks for an age wants this call cached
         _ if control.max_age.is_some() || control.only_if_cached => true,
-        Mode::Deterministic => keyed.temperature_zero && !keyed.looks_up,
+        Mode::Deterministic => seen.temperature_zero && !seen.looks_up,
     }
 }
 
@@ -98,11 +98,13 @@ pub(crate) fn may_be_kept(
     if meter.is_stream() != wants_stream {
         return Err(NotKept::Form);
     }
-    if !matches!(
-        meter.finish(),
-        Some(FinishReason::Stop | FinishReason::Tool)
-    ) || is_refusal(body)
-    {
+    // embeddings have no reason to end for
+    let is_finished = meter.dialect() == Dialect::OpenAiEmbeddings
+        || matches!(
+            meter.finish(),
+            Some(FinishReason::Stop | FinishReason::Tool)
+        );
+    if !is_finished || is_refusal(body) {
         return Err(NotKept::Finish);
     }
     match (asked, meter.model()) {

@@ -4,11 +4,13 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use llm_exchange::{Meter, PeekLimits, WallClock};
+use llm_exchange::{Dialect, Meter, PeekLimits, WallClock};
 use tokio::time::Instant;
 
 use crate::{
-    Entry, Mode, NotKept, Put, Store, Wanted,
+    Entry, Mode, NotKept, Put, Semantic, Store, Tags, Wanted,
+    alike::Indexing,
+    embeddings,
     entry::{Head, kept, millis, whole_millis},
     flight::{FlightSettings, Flights},
     freshness::Freshness,
@@ -33,6 +35,7 @@ pub(crate) struct Settings<St> {
     pub(crate) peek: PeekLimits,
     pub(crate) clock: WallClock,
     pub(crate) prices: Prices,
+    pub(crate) semantic: Option<Arc<Semantic>>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) counters: Arc<Counters>,
 }
@@ -60,6 +63,7 @@ impl<St> Settings<St> {
             peek: self.peek,
             clock: self.clock.clone(),
             prices: self.prices.clone(),
+            semantic: self.semantic.clone(),
             flights: Arc::clone(&self.flights),
             counters: Arc::clone(&self.counters),
         }
@@ -67,6 +71,21 @@ impl<St> Settings<St> {
 
     pub(crate) fn now(&self) -> u64 {
         millis(self.clock.now())
+    }
+
+    /// What is known of an answer that ends now, but for its form and its usage.
+    pub(crate) fn head(&self, meter: &Meter, began: Instant, tags: Tags) -> Head {
+        let ttl = self.freshness.ttl(fastrand::f64());
+        Head {
+            stored_at: self.now(),
+            ttl: whole_millis(ttl),
+            keep: whole_millis(self.freshness.keep(ttl)),
+            took: whole_millis(began.elapsed()),
+            model: meter.model(),
+            tier: meter.service_tier(),
+            tags: [tags.model, tags.credential, tags.user].map(|tag| tag.map(|tag| tag.0)),
+            ..Head::default()
+        }
     }
 
     pub(crate) fn of_flights(&self) -> FlightSettings {
@@ -87,6 +106,8 @@ pub(crate) struct Keeping<St: Store> {
     pub(crate) wants_stream: bool,
     /// The answer has its usage because it was asked for.
     pub(crate) asked_usage: bool,
+    /// To be told that it is kept.
+    pub(crate) indexing: Option<Indexing>,
     pub(crate) began: Instant,
 }
 
@@ -100,36 +121,41 @@ impl<St: Store> Keeping<St> {
     fn keep(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) -> Result<(), NotKept> {
         let body = body.ok_or(NotKept::TooLarge)?;
         may_be_kept(meter, self.asked_model.as_deref(), self.wants_stream, &body)?;
+        if meter.dialect() == Dialect::OpenAiEmbeddings && !embeddings::is_answer(&body) {
+            return Err(NotKept::Incomplete);
+        }
         let settings = &self.settings;
-        let ttl = settings.freshness.ttl(fastrand::f64());
         let head = Head {
             is_stream: meter.is_stream(),
-            stored_at: settings.now(),
-            ttl: whole_millis(ttl),
-            keep: whole_millis(settings.freshness.keep(ttl)),
-            took: whole_millis(self.began.elapsed()),
-            model: meter.model(),
-            tier: meter.service_tier(),
             usage: meter.usage().map(Into::into),
             usage_events: if self.asked_usage {
                 meter.usage_events()
             } else {
                 Vec::new()
             },
-            tags: {
-                let tags = self.wanted.tags;
-                [tags.model, tags.credential, tags.user].map(|tag| tag.map(|tag| tag.0))
-            },
+            ..settings.head(meter, self.began, self.wanted.tags)
         };
         let entry = Entry {
             head,
             headers: kept(headers, meter.is_stream(), body.len()),
             body,
         };
-        match settings
-            .store
-            .put(&self.wanted, Arc::new(entry), self.ticket)
-        {
+        settings.put(&self.wanted, Arc::new(entry), self.ticket)?;
+        if let Some(indexing) = self.indexing {
+            indexing.stored(self.wanted.key);
+        }
+        Ok(())
+    }
+}
+
+impl<St: Store> Settings<St> {
+    pub(crate) fn put(
+        &self,
+        wanted: &Wanted,
+        entry: Arc<Entry>,
+        ticket: St::Ticket,
+    ) -> Result<(), NotKept> {
+        match self.store.put(wanted, entry, ticket) {
             Put::Kept => Ok(()),
             Put::TooLarge => Err(NotKept::TooLarge),
             Put::Removed | Put::Busy => Err(NotKept::Store),

@@ -25,6 +25,9 @@ pub(crate) struct Counters {
     tokens_saved: AtomicU64,
     millis_saved: AtomicU64,
     unpriced: AtomicU64,
+    alike: AtomicU64,
+    texts_known: AtomicU64,
+    texts_asked: AtomicU64,
     money_saved: Mutex<Money>,
 }
 
@@ -72,6 +75,17 @@ impl Counters {
         }
     }
 
+    /// A hit was the answer to a question that is alike.
+    pub(crate) fn alike(&self) {
+        self.alike.fetch_add(1, Relaxed);
+    }
+
+    /// Of a call for embeddings, so many texts were known, and so many were asked for.
+    pub(crate) fn texts(&self, known: usize, asked: usize) {
+        self.texts_known.fetch_add(known as u64, Relaxed);
+        self.texts_asked.fetch_add(asked as u64, Relaxed);
+    }
+
     pub(crate) fn kept(&self, kept: Result<(), NotKept>) {
         match kept {
             Ok(()) => self.kept.fetch_add(1, Relaxed),
@@ -105,6 +119,9 @@ impl Counters {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
             unpriced: count(&self.unpriced),
+            alike: count(&self.alike),
+            texts_known: count(&self.texts_known),
+            texts_asked: count(&self.texts_asked),
         }
     }
 }
@@ -141,6 +158,12 @@ pub struct CacheStats {
     pub money_saved: Money,
     /// Of these answers, those whose price is not known.
     pub unpriced: u64,
+    /// Of the hits, those of a question that is alike; see [`Semantic`](crate::Semantic).
+    pub alike: u64,
+    /// Texts of calls for embeddings, each once a call, that were known.
+    pub texts_known: u64,
+    /// Texts of calls for embeddings that were asked for.
+    pub texts_asked: u64,
 }
 
 impl CacheStats {

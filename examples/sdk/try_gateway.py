@@ -236,6 +236,60 @@ def callers_with_a_key_are_let_in_and_others_raise_authentication_errors(gateway
                 raise AssertionError("a key of nobody was taken")
 
 
+@contextlib.contextmanager
+def going_on(behind):
+    """A gateway in front of that one, which goes on with streams that break."""
+    config = f"""
+        listen = "127.0.0.1:0"
+        [[provider]]
+        name = "chat"
+        base_url = "{behind.url}"
+        [[provider]]
+        name = "messages"
+        base_url = "{behind.url}"
+        dialect = "anthropic"
+        [[route]]
+        model = "gpt-4o"
+        failover = true
+        chain = [{{ provider = "chat", prefill = "last-message" }}]
+        [[route]]
+        model = "claude-opus-4-5"
+        failover = true
+        chain = [{{ provider = "messages" }}]
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(config)
+        file.flush()
+        gateway = Gateway(behind.binary, ["--config", file.name])
+        try:
+            yield gateway
+        finally:
+            gateway.stop()
+
+
+@check
+def a_stream_that_breaks_and_goes_on_is_one_answer_to_both_clients(gateway):
+    prompt = [{"role": "user", "content": "one two three four five"}]
+    breaks = {"x-fake": "break-at=3, times=1"}
+    with going_on(gateway) as front:
+        with front.openai.chat.completions.stream(
+            model="gpt-4o",
+            messages=prompt,
+            stream_options={"include_usage": True},
+            extra_headers=breaks,
+        ) as stream:
+            answer = stream.get_final_completion()
+        assert answer.choices[0].message.content == "echo: one two three four five", answer
+        assert answer.choices[0].message.role == "assistant"
+        assert answer.choices[0].finish_reason == "stop" and answer.usage.completion_tokens > 0
+        with front.anthropic.messages.stream(
+            model="claude-opus-4-5", max_tokens=99, messages=prompt, extra_headers=breaks
+        ) as stream:
+            message = stream.get_final_message()
+        assert [block.text for block in message.content] == ["echo: one two three four five"]
+        assert message.stop_reason == "end_turn" and message.usage.output_tokens > 0
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--gateway", required=True, help="the gateway's binary")

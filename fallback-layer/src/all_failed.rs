@@ -29,6 +29,7 @@ fn most_useful(left: &[Left]) -> (StatusCode, &'static str) {
     };
     match best.why {
         Why::Skipped(why) => of_skipped(why),
+        Why::Outrun => of_verdict(Verdict::TimedOut),
         // the caller can do nothing about a key or a model of the app's
         Why::Outcome(Verdict::CallersFault) => of_verdict(Verdict::Failed),
         Why::Outcome(verdict) => {

@@ -1,8 +1,8 @@
 //! Targets in the order in which they are tried, and which calls they are for.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{Inner, Join, Target};
+use crate::{Inner, Join, Target, hedge::When};
 
 /// Targets in the order in which they are tried.
 ///
@@ -19,6 +19,24 @@ use crate::{Inner, Join, Target};
 pub struct Chain<O = Inner> {
     pub(crate) asked: Option<Arc<str>>,
     pub(crate) targets: Vec<Target<O>>,
+    pub(crate) way: Way,
+}
+
+/// How a chain is walked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) fails_over: bool,
+    /// `None`: as the layer says.
+    pub(crate) hedge: Option<Option<When>>,
+}
+
+impl Way {
+    const fn new() -> Self {
+        Self {
+            fails_over: true,
+            hedge: None,
+        }
+    }
 }
 
 impl Chain {
@@ -29,6 +47,7 @@ impl Chain {
         Self {
             asked: None,
             targets: Vec::new(),
+            way: Way::new(),
         }
     }
 
@@ -38,6 +57,7 @@ impl Chain {
         Self {
             asked: Some(model.into()),
             targets: Vec::new(),
+            way: Way::new(),
         }
     }
 
@@ -48,6 +68,7 @@ impl Chain {
         Chain {
             asked: first.spec.model.clone(),
             targets: vec![first],
+            way: Way::new(),
         }
     }
 }
@@ -70,9 +91,33 @@ impl<O> Chain<O> {
         chain
     }
 
+    /// For calls of this chain, what
+    /// [`FallbackLayer::hedge_after`](crate::FallbackLayer::hedge_after) is for all.
+    #[must_use]
+    pub const fn hedge_after(mut self, silence: Duration) -> Self {
+        self.way.hedge = Some(Some(When::After(silence)));
+        self
+    }
+
+    /// Asks one target at a time for calls of this chain, whatever the layer does for others.
+    #[must_use]
+    pub const fn no_hedge(mut self) -> Self {
+        self.way.hedge = Some(None);
+        self
+    }
+
+    /// Does not go on with a stream of this chain that breaks, though the layer does
+    /// ([`FallbackLayer::failover`](crate::FallbackLayer::failover)).
+    #[must_use]
+    pub const fn no_failover(mut self) -> Self {
+        self.way.fails_over = false;
+        self
+    }
+
     fn map<U>(self, own: impl Fn(O) -> U) -> Chain<U> {
         Chain {
             asked: self.asked,
+            way: self.way,
             targets: self
                 .targets
                 .into_iter()

@@ -1,12 +1,15 @@
 //! The course of one call: which targets were left, which comes next, what the caller gets.
 
 mod answer;
+mod hedge;
+mod onward;
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
 };
 
+use self::{hedge::Other, onward::Onward};
 use http::{HeaderName, Request, header};
 use llm_exchange::{
     Call, KeptRequest, Meter, NoMoreAttempts, Payload, Verdict, ask_for_plain_text,
@@ -14,7 +17,9 @@ use llm_exchange::{
 use tokio::time::Instant;
 
 use crate::{
-    Leaving, Left, OnFallback, Skipped, Why, hook,
+    Leaving, Left, OnFallback, Skipped, Why,
+    hedge::PaceKey,
+    hook,
     keys::{Keys, Origin, host_key},
     layer::Settings,
     leave::Outcome,
@@ -23,6 +28,7 @@ use crate::{
     rewrite,
     routes::{ChainId, Stop, TargetId},
     served::Label,
+    target::Spec,
     walk::{Cause, Walk},
 };
 
@@ -43,10 +49,18 @@ pub(crate) struct Course {
     /// Whether any target was sent the call, and whether the current one was.
     sent_once: bool,
     sent_now: bool,
+    /// What its pace is remembered by.
+    pace: Option<PaceKey>,
+    /// The target that is asked beside it.
+    other: Option<Box<Other>>,
     kept: Kept,
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
     asked_until: Option<Instant>,
+    /// Of an answer that may be gone on with.
+    onward: Option<Box<Onward>>,
+    /// Whether the current target's answer is handed on.
+    served: bool,
 }
 
 /// What is kept of the call as the caller made it.
@@ -69,9 +83,13 @@ impl Course {
             place: 0,
             sent_once: false,
             sent_now: false,
+            pace: None,
+            other: None,
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
+            onward: None,
+            served: false,
         }
     }
 
@@ -129,7 +147,7 @@ impl Course {
         hook: &impl OnFallback,
     ) -> Option<Request<Payload>> {
         let attempts = self.call.attempts();
-        if !attempts.may_go_on() {
+        if !attempts.may_go_on() || self.stays(settings) {
             return None;
         }
         let attempt = attempts.count().saturating_add(self.sent_once.into());
@@ -162,7 +180,10 @@ impl Course {
         let (attempts, model) = (self.call.attempts(), self.sent().model());
         // the first one is free
         if self.sent_once {
-            let number = ready!(attempts.poll_again(model, cx))?;
+            let beside = self.model_beside();
+            let running = [model, beside.flatten()];
+            let many = 1 + usize::from(beside.is_some());
+            let number = ready!(attempts.poll_again(&running[..many], cx))?;
             request.headers_mut().insert(ATTEMPT, number.into());
         } else if self.rewritten.is_some() {
             ready!(attempts.poll_instead(model, cx))?;
@@ -194,21 +215,27 @@ impl Course {
                 .next(routes, self.call.model(), cause, &mut prospect)?;
             self.keep(request, settings);
             let stop = routes.stop(target);
-            match rewrite::rewrite(request, self.call.model(), &stop.spec) {
+            match self.make(request, &stop.spec) {
                 Ok(()) => return Some(target),
-                Err(why) => {
-                    let why = Skipped::NotRewritten(why);
-                    skip(stop, &self.call, why, &mut self.left);
-                }
+                Err(why) => skip(stop, &self.call, why, &mut self.left),
             }
             *request = self.as_asked()?;
             cause = Cause::Any;
         }
     }
 
+    /// Makes of the request as the caller made it the one to this target.
+    fn make(&mut self, request: &mut Request<Payload>, spec: &Spec) -> Result<(), Skipped> {
+        rewrite::rewrite(request, self.call.model(), spec).map_err(Skipped::NotRewritten)?;
+        match &mut self.onward {
+            Some(onward) => onward.make(request, spec),
+            None => Ok(()),
+        }
+    }
+
     /// Keeps the request for as long as a further target may be sent it.
     fn keep<O>(&mut self, request: &mut Request<Payload>, settings: &Settings<O>) {
-        let goes_on = self.walk.may_go_on(&settings.routes);
+        let goes_on = self.walk.may_go_on(&settings.routes) || self.may_fail_over(settings);
         let mut names_encoding = true;
         if let (Kept::Nothing, true) = (&self.kept, goes_on) {
             names_encoding = false;
@@ -239,6 +266,7 @@ impl Course {
         self.target = to;
         self.place = self.left.len();
         self.sent_now = false;
+        self.pace = self.pace(request, settings);
         let changes = self.stop(settings).spec.changes(self.call.model());
         self.rewritten = if changes {
             Call::of(request).cloned()
@@ -282,7 +310,7 @@ impl Course {
     }
 
     /// Keeps what the current target used, for whoever keeps books further out.
-    fn leave_behind(&self, verdict: Verdict, meter: Option<Meter>) {
+    pub(crate) fn leave_behind(&self, verdict: Verdict, meter: Option<Meter>) {
         // one that was never ready, or refused further in, spent nothing
         if self.sent_now && verdict != Verdict::Refused {
             let attempts = self.call.attempts();
@@ -313,6 +341,17 @@ impl Course {
             why: Why::Outcome(outcome.verdict),
             status: outcome.status,
         };
+        self.insert(left);
+    }
+
+    fn insert(&mut self, left: Left) {
+        if let Some(other) = self
+            .other
+            .as_mut()
+            .filter(|other| other.place >= self.place)
+        {
+            other.place += 1;
+        }
         self.left.insert(self.place, left);
     }
 }

@@ -17,6 +17,9 @@ pub(crate) struct Counters {
     pub(crate) calls: AtomicU64,
     pub(crate) fell_back: AtomicU64,
     pub(crate) all_failed: AtomicU64,
+    pub(crate) failed_over: AtomicU64,
+    pub(crate) hedged: AtomicU64,
+    pub(crate) hedges_won: AtomicU64,
 }
 
 /// A view of a [`FallbackLayer`](crate::FallbackLayer), taken with
@@ -58,6 +61,9 @@ impl FallbackHandle {
             calls: self.counters.calls.load(Relaxed),
             fell_back: self.counters.fell_back.load(Relaxed),
             all_failed: self.counters.all_failed.load(Relaxed),
+            failed_over: self.counters.failed_over.load(Relaxed),
+            hedged: self.counters.hedged.load(Relaxed),
+            hedges_won: self.counters.hedges_won.load(Relaxed),
         }
     }
 }
@@ -81,4 +87,10 @@ pub struct FallbackStats {
     pub fell_back: u64,
     /// Calls that no target served.
     pub all_failed: u64,
+    /// How often a call was sent on from the middle of its answer.
+    pub failed_over: u64,
+    /// Calls of which a second target was asked while the first was silent.
+    pub hedged: u64,
+    /// Those of them that the second one answered first.
+    pub hedges_won: u64,
 }

@@ -49,6 +49,26 @@ pub(crate) fn leaving(hook: &impl OnFallback, leaving: &Leaving<'_>) {
     hook.leaving(leaving);
 }
 
+pub(crate) fn failing_over(hook: &impl OnFallback, leaving: &Leaving<'_>) {
+    tracing::debug!(
+        target_left = leaving.target,
+        verdict = leaving.verdict.as_str(),
+        next = leaving.next,
+        attempt = leaving.attempt,
+        "a stream that broke is gone on with"
+    );
+    #[cfg(feature = "metrics")]
+    metrics::counter!("llm_fallback_failed_over", "verdict" => leaving.verdict.as_str())
+        .increment(1);
+    hook.leaving(leaving);
+}
+
+pub(crate) fn hedged(silent: &str, next: &str) {
+    tracing::debug!(silent, next, "another target is asked as well");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("llm_fallback_hedged").increment(1);
+}
+
 pub(crate) fn skipped(target: &str, why: Skipped) {
     tracing::debug!(target_skipped = target, %why, "a target is skipped");
 }

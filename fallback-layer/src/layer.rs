@@ -4,8 +4,12 @@ use llm_exchange::{Payload, PeekLimits, Standard, WallClock};
 use tower_layer::Layer;
 
 use crate::{
-    Chains, Fallback, FallbackHandle, Inner, InvalidChain, Leaving, Memory, OnFallback,
-    handle::Counters, leave::Rules, memory::Memories, routes::Routes,
+    Chains, Failover, Fallback, FallbackHandle, Inner, InvalidChain, Leaving, Memory, OnFallback,
+    handle::Counters,
+    hedge::{Hedges, When},
+    leave::Rules,
+    memory::Memories,
+    routes::Routes,
 };
 
 /// Sends LLM calls to another target when one fails; see the [crate](crate) for what it does.
@@ -14,10 +18,11 @@ use crate::{
 /// failures within 5 s, 10 s for a target to become ready. Memory and statistics are shared by every
 /// service made from one layer and its clones.
 #[derive(Clone)]
-pub struct FallbackLayer<O = Inner, C = Standard, H = ()> {
+pub struct FallbackLayer<O = Inner, C = Standard, H = (), F = ()> {
     settings: Settings<O>,
     classify: C,
     hook: H,
+    failover: F,
 }
 
 /// What the services of one layer share.
@@ -33,6 +38,11 @@ pub(crate) struct Settings<O> {
     pub(crate) clock: WallClock,
     pub(crate) memories: Option<Arc<Memories>>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) failover: Option<Failover>,
+    pub(crate) hedge: Option<When>,
+    /// Of a hundred calls.
+    pub(crate) hedge_share: u8,
+    pub(crate) hedges: Arc<Hedges>,
 }
 
 impl<O> Clone for Settings<O> {
@@ -42,6 +52,7 @@ impl<O> Clone for Settings<O> {
             clock: self.clock.clone(),
             memories: self.memories.clone(),
             counters: Arc::clone(&self.counters),
+            hedges: Arc::clone(&self.hedges),
             ..*self
         }
     }
@@ -72,14 +83,19 @@ impl<O> FallbackLayer<O> {
                 clock: WallClock::default(),
                 memories: Some(Arc::new(Memories::new(Memory::new()))),
                 counters: Arc::default(),
+                failover: None,
+                hedge: None,
+                hedge_share: 5,
+                hedges: Arc::new(Hedges::new()),
             },
             classify: Standard,
             hook: (),
+            failover: (),
         })
     }
 }
 
-impl<O, C, H> FallbackLayer<O, C, H> {
+impl<O, C, H, F> FallbackLayer<O, C, H, F> {
     /// How long after its begin a call may still be sent to a further target. Default 120 s. No
     /// attempt starts after it, a retry's beneath included; a running attempt is never cut by it.
     ///
@@ -144,6 +160,33 @@ impl<O, C, H> FallbackLayer<O, C, H> {
         self
     }
 
+    /// Asks the next target as well when the first one of a call has given no content for so long, takes
+    /// whose content comes first, and drops the other. Default: one target at a time.
+    ///
+    /// Of an answer that is not streamed, the first bytes of a good one count. The further attempt is
+    /// asked for from the call's [`Attempts`](llm_exchange::Attempts) before it is sent. Not for calls
+    /// with tools that run at the provider or with what it keeps; see the [crate] docs.
+    #[must_use]
+    pub fn hedge_after(mut self, silence: Duration) -> Self {
+        self.settings.hedge = Some(When::After(silence));
+        self
+    }
+
+    /// As [`hedge_after`](Self::hedge_after), after the time in which 19 of 20 of the target's last 64
+    /// answers began, once 20 came. At most 1,024 targets are remembered.
+    #[must_use]
+    pub fn hedge_after_usual(mut self) -> Self {
+        self.settings.hedge = Some(When::Usual);
+        self
+    }
+
+    /// The most calls in a hundred of which a second target is asked, after the first ten. Default 5.
+    #[must_use]
+    pub fn hedge_share(mut self, percent: u8) -> Self {
+        self.settings.hedge_share = percent.min(100);
+        self
+    }
+
     /// How many tokens an answer is taken to have, for [`Target::max_cost`](crate::Target::max_cost),
     /// where the call does not limit them. Default 1,000.
     #[must_use]
@@ -177,28 +220,56 @@ impl<O, C, H> FallbackLayer<O, C, H> {
 
     /// Decides what outcomes mean. Default [`Standard`].
     #[must_use]
-    pub fn classify<T>(self, classify: T) -> FallbackLayer<O, T, H> {
-        let Self { settings, hook, .. } = self;
-        FallbackLayer {
-            settings,
-            classify,
-            hook,
-        }
-    }
-
-    /// Calls the app before each further target. See [`OnFallback`].
-    #[must_use]
-    pub fn on_fallback<T>(self, hook: T) -> FallbackLayer<O, C, T>
-    where
-        T: Fn(&Leaving<'_>),
-    {
+    pub fn classify<T>(self, classify: T) -> FallbackLayer<O, T, H, F> {
         let Self {
-            settings, classify, ..
+            settings,
+            hook,
+            failover,
+            ..
         } = self;
         FallbackLayer {
             settings,
             classify,
             hook,
+            failover,
+        }
+    }
+
+    /// Calls the app before each further target. See [`OnFallback`].
+    #[must_use]
+    pub fn on_fallback<T>(self, hook: T) -> FallbackLayer<O, C, T, F>
+    where
+        T: Fn(&Leaving<'_>),
+    {
+        let Self {
+            settings,
+            classify,
+            failover,
+            ..
+        } = self;
+        FallbackLayer {
+            settings,
+            classify,
+            hook,
+            failover,
+        }
+    }
+
+    /// Goes on with a stream that breaks after its first content: the call is sent again with what
+    /// the caller has as the beginning of the answer, to the same target or the next, and the caller
+    /// reads one stream. Default: it ends with an error, as text of two attempts is never mixed unasked.
+    ///
+    /// Only for plain text of models that are known to go on from a beginning, or that the app says so
+    /// of ([`Target::prefill`](crate::Target::prefill)); the [crate] docs have what is left out.
+    #[must_use]
+    pub fn failover(self, failover: Failover) -> FallbackLayer<O, C, H, Failover> {
+        let mut settings = self.settings;
+        settings.failover = Some(failover);
+        FallbackLayer {
+            settings,
+            classify: self.classify,
+            hook: self.hook,
+            failover,
         }
     }
 
@@ -212,8 +283,8 @@ impl<O, C, H> FallbackLayer<O, C, H> {
     }
 }
 
-impl<S, O, C: Clone, H: OnFallback + Clone> Layer<S> for FallbackLayer<O, C, H> {
-    type Service = Fallback<S, O, C, H>;
+impl<S, O, C: Clone, H: OnFallback + Clone, F: Copy> Layer<S> for FallbackLayer<O, C, H, F> {
+    type Service = Fallback<S, O, C, H, F>;
 
     fn layer(&self, inner: S) -> Self::Service {
         Fallback::new(
@@ -221,6 +292,7 @@ impl<S, O, C: Clone, H: OnFallback + Clone> Layer<S> for FallbackLayer<O, C, H> 
             Arc::new(self.settings.clone()),
             self.classify.clone(),
             self.hook.clone(),
+            self.failover,
         )
     }
 }
@@ -233,11 +305,12 @@ impl<O> fmt::Debug for Settings<O> {
             .field("max_attempts", &self.max_attempts)
             .field("ready_timeout", &self.ready_timeout)
             .field("memories", &self.memories)
+            .field("failover", &self.failover)
             .finish_non_exhaustive()
     }
 }
 
-impl<O, C: fmt::Debug, H> fmt::Debug for FallbackLayer<O, C, H> {
+impl<O, C: fmt::Debug, H, F> fmt::Debug for FallbackLayer<O, C, H, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FallbackLayer")
             .field("settings", &self.settings)

@@ -5,13 +5,16 @@ mod body;
 mod came;
 mod chain;
 mod course;
+mod failover;
 mod future;
 mod handle;
+mod hedge;
 mod hook;
 mod invalid;
 mod keys;
 mod layer;
 mod leave;
+mod members;
 mod memory;
 mod own;
 mod prospect;
@@ -26,6 +29,7 @@ mod walk;
 pub use self::{
     body::{FallbackBody, Remember},
     chain::{Chain, Chains},
+    failover::{Failover, GoesOn, Prefill},
     future::FallbackFuture,
     handle::{FallbackHandle, FallbackStats},
     hook::{Leaving, OnFallback},

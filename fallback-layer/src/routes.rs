@@ -8,7 +8,7 @@ use llm_exchange::{Call, Dialect};
 
 use crate::{
     Chain, Chains, InvalidChain, Target,
-    chain::Place,
+    chain::{Place, Way},
     invalid::Fault,
     served::Label,
     target::{Spec, Whose},
@@ -30,6 +30,8 @@ pub(crate) struct TargetId {
 
 pub(crate) struct Routes<O> {
     chains: Vec<Box<[Stop<O>]>>,
+    /// Of each of them.
+    ways: Vec<Way>,
     by_model: HashMap<Arc<str>, ChainId, RandomState>,
     named: HashMap<Arc<str>, ChainId, RandomState>,
     default: Option<ChainId>,
@@ -52,6 +54,7 @@ impl<O> Routes<O> {
     pub(crate) fn build(chains: Chains<O>) -> Result<Self, InvalidChain> {
         let mut routes = Self {
             chains: Vec::new(),
+            ways: Vec::new(),
             by_model: HashMap::default(),
             named: HashMap::default(),
             default: None,
@@ -90,6 +93,7 @@ impl<O> Routes<O> {
         let stops = chain.targets.into_iter().enumerate();
         let stops = stops.map(|(at, target)| Stop::new(TargetId { chain: id, at }, target));
         self.chains.push(stops.collect());
+        self.ways.push(chain.way);
         Ok(())
     }
 
@@ -121,6 +125,11 @@ impl<O> Routes<O> {
     /// Whether calls may name a chain.
     pub(crate) fn has_names(&self) -> bool {
         !self.named.is_empty()
+    }
+
+    /// How this chain is walked.
+    pub(crate) fn way(&self, chain: ChainId) -> &Way {
+        &self.ways[chain.0 as usize]
     }
 
     pub(crate) fn stops(&self, chain: ChainId) -> &[Stop<O>] {

@@ -1,6 +1,9 @@
 //! What became of a call: who served it, and who did not.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use http::{Response, StatusCode};
 use llm_exchange::{Call, NotRewritten, Verdict};
@@ -13,7 +16,11 @@ pub struct Served {
     pub(crate) by: Option<Label>,
     pub(crate) attempts: u32,
     pub(crate) left: Vec<Left>,
+    pub(crate) went_on: Option<WentOn>,
 }
+
+/// The targets that went on with an answer, as it comes.
+pub(crate) type WentOn = Arc<Mutex<Vec<Label>>>;
 
 /// What a target is called by.
 #[derive(Clone)]
@@ -69,6 +76,21 @@ impl Served {
     pub fn left(&self) -> &[Left] {
         &self.left
     }
+
+    /// The targets that went on with the stream where it broke, by their labels, so far; ask at its
+    /// end. Empty: it is all of [`by`](Self::by). See
+    /// [`FallbackLayer::failover`](crate::FallbackLayer::failover).
+    #[must_use]
+    pub fn went_on(&self) -> Vec<String> {
+        let Some(went_on) = &self.went_on else {
+            return Vec::new();
+        };
+        let labels = went_on.lock().unwrap_or_else(PoisonError::into_inner);
+        labels
+            .iter()
+            .map(|label| label.as_str().to_owned())
+            .collect()
+    }
 }
 
 impl fmt::Debug for Served {
@@ -78,6 +100,7 @@ impl fmt::Debug for Served {
             .field("asked", &self.asked())
             .field("attempts", &self.attempts)
             .field("left", &self.left)
+            .field("went_on", &self.went_on())
             .finish()
     }
 }
@@ -117,6 +140,7 @@ impl fmt::Display for Left {
         match self.why {
             Why::Outcome(verdict) => f.write_str(&verdict.as_str().replace('_', " "))?,
             Why::Skipped(why) => write!(f, "skipped, {why}")?,
+            Why::Outrun => f.write_str("another target was faster")?,
         }
         match self.status {
             Some(status) => write!(f, " ({})", status.as_u16()),
@@ -139,6 +163,8 @@ pub enum Why {
     Outcome(Verdict),
     /// It was not tried.
     Skipped(Skipped),
+    /// Another one that was asked at the same time answered first.
+    Outrun,
 }
 
 /// Why a target was not tried.
@@ -159,6 +185,8 @@ pub enum Skipped {
     UnknownPrice,
     /// The call cannot be changed into what the target needs.
     NotRewritten(NotRewritten),
+    /// It does not go on from an answer that was begun, or is not known to.
+    NotGoneOn,
 }
 
 impl fmt::Display for Skipped {
@@ -171,6 +199,7 @@ impl fmt::Display for Skipped {
             Self::TooExpensive => "too expensive",
             Self::UnknownPrice => "its price is not known",
             Self::NotRewritten(why) => return why.fmt(f),
+            Self::NotGoneOn => "it does not go on from a beginning",
         })
     }
 }

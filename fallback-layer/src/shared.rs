@@ -16,10 +16,24 @@ pub(crate) struct Shared<O, C, H> {
     pub(crate) settings: Arc<Settings<O>>,
     pub(crate) classify: C,
     pub(crate) hook: H,
-    /// When the turn of the current target came.
-    pub(crate) turn: Instant,
+}
+
+/// An attempt's own time.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    /// When it came.
+    pub(crate) at: Instant,
     /// Nothing else could be tried when its time was up.
     pub(crate) patient: bool,
+}
+
+impl Turn {
+    pub(crate) fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            patient: false,
+        }
+    }
 }
 
 impl<O, C, H> Shared<O, C, H> {
@@ -31,6 +45,7 @@ impl<O, C, H> Shared<O, C, H> {
     pub(crate) fn set_out<R>(
         &self,
         request: &mut Request<Payload>,
+        began: Instant,
         course: &mut Option<Course>,
     ) -> Result<(), Box<Response<AnswerBody<R>>>> {
         let settings = &*self.settings;
@@ -57,7 +72,7 @@ impl<O, C, H> Shared<O, C, H> {
         if has_names {
             request.headers_mut().remove(CHAIN);
         }
-        if begun.set_out(request, self.turn, settings) {
+        if begun.set_out(request, began, settings) {
             return Ok(());
         }
         let answer = Box::new(begun.nobody(settings));
@@ -76,8 +91,8 @@ impl<O, C, H> Shared<O, C, H> {
     }
 
     /// When the current target has to be ready.
-    pub(crate) fn ready_by(&self, course: &Course) -> Option<Instant> {
-        if self.patient || !course.may_go_on(&self.settings) {
+    pub(crate) fn ready_by(&self, course: &Course, turn: Turn) -> Option<Instant> {
+        if turn.patient || !course.may_go_on(&self.settings) {
             return course.call().attempts().deadline();
         }
         let limit = self.settings.ready_timeout;
@@ -87,14 +102,14 @@ impl<O, C, H> Shared<O, C, H> {
             .max_latency
             .unwrap_or(limit)
             .min(limit);
-        self.turn.checked_add(limit)
+        turn.at.checked_add(limit)
     }
 
     /// When the current target has to have given its first content.
-    pub(crate) fn content_by(&self, course: &Course) -> Option<Instant> {
+    pub(crate) fn content_by(&self, course: &Course, turn: Turn) -> Option<Instant> {
         let limit = course.stop(&self.settings).spec.max_latency?;
-        let may_go_on = !self.patient && course.may_go_on(&self.settings);
-        may_go_on.then(|| self.turn.checked_add(limit)).flatten()
+        let may_go_on = !turn.patient && course.may_go_on(&self.settings);
+        may_go_on.then(|| turn.at.checked_add(limit)).flatten()
     }
 
     pub(crate) fn peek_limits(&self, course: &Course) -> PeekLimits {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use llm_exchange::{Credential, Dialect, Host, InvalidCredential, Money, Price};
 use serde::Serialize;
 
-use crate::{Inner, Via, invalid::Fault};
+use crate::{Inner, Prefill, Via, invalid::Fault};
 
 /// One place where a call can be served: a model, and where it differs from where the call was
 /// going anyway, the host, the credential, parameters, limits.
@@ -53,6 +53,8 @@ pub(crate) struct Spec {
     pub(crate) max_latency: Option<Duration>,
     pub(crate) max_cost: Option<MaxCost>,
     pub(crate) context_window: Option<u64>,
+    /// `None`: what is known of it.
+    pub(crate) prefill: Option<Prefill>,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -97,6 +99,7 @@ impl Target {
                 max_latency: None,
                 max_cost: None,
                 context_window: None,
+                prefill: None,
                 fault: None,
             },
             own: None,
@@ -236,6 +239,16 @@ impl<O> Target<O> {
     #[must_use]
     pub fn context_window(mut self, tokens: u64) -> Self {
         self.spec.context_window = Some(tokens);
+        self
+    }
+
+    /// How it is asked to go on from the beginning of an answer
+    /// ([`FallbackLayer::failover`](crate::FallbackLayer::failover)). Default: as is known of the model
+    /// (Claude up to 4.5, Mistral's and DeepSeek's own addresses, models that reason left out), else
+    /// never: a model that does not go on begins anew.
+    #[must_use]
+    pub fn prefill(mut self, how: Prefill) -> Self {
+        self.spec.prefill = Some(how);
         self
     }
 

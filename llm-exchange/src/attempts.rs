@@ -37,13 +37,13 @@ struct State {
 /// Asked before each further attempt whether it may be sent: who reserved something for the call
 /// reserves for one attempt more.
 pub trait Extend: Send + Sync {
-    /// Whether an attempt that asks for this model may be sent; `None`: the caller's own. Polled on the
-    /// call's own task until it is ready, for each attempt that the allowance and the deadline would
-    /// grant.
+    /// Whether an attempt may be sent. `running` has the models of all attempts that will run then: the
+    /// new one's, and those of attempts beside it; `None` is the caller's own. Polled on the call's own
+    /// task until it is ready, for each attempt that the allowance and the deadline would grant.
     ///
     /// It may be asked again for the same attempt, if something else refuses it or is waited for: what
     /// it has reserved by then is enough.
-    fn poll_extend(&self, model: Option<&str>, cx: &mut Context<'_>) -> Poll<bool>;
+    fn poll_extend(&self, running: &[Option<&str>], cx: &mut Context<'_>) -> Poll<bool>;
 
     /// Whether it has nothing to say any more.
     fn is_over(&self) -> bool;
@@ -100,20 +100,21 @@ impl std::error::Error for NoMoreAttempts {}
 impl Attempts {
     /// Takes one further attempt from the allowance and returns its number, counted from 1 over the
     /// whole call; the second attempt is number 2. Who [reserves](Self::extend_with) for the call is
-    /// waited for. `model` is the one that the attempt will ask for; `None`: the caller's own.
+    /// waited for. `running` has the model that the attempt will ask for, and those of attempts that go on
+    /// beside it (a hedge); `None` is the caller's own.
     ///
     /// # Errors
     ///
     /// [`NoMoreAttempts`]: then nothing may be sent, and nothing was taken.
     pub fn poll_again(
         &self,
-        model: Option<&str>,
+        running: &[Option<&str>],
         cx: &mut Context<'_>,
     ) -> Poll<Result<u32, NoMoreAttempts>> {
         if !self.may_go_on() {
             return Poll::Ready(Err(NoMoreAttempts(())));
         }
-        ready!(self.poll_instead(model, cx))?;
+        ready!(self.poll_extended(running, cx))?;
         let limit = self.0.limit.load(Ordering::Relaxed);
         let begun = self
             .0
@@ -138,9 +139,17 @@ impl Attempts {
         model: Option<&str>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), NoMoreAttempts>> {
+        self.poll_extended(&[model], cx)
+    }
+
+    fn poll_extended(
+        &self,
+        running: &[Option<&str>],
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), NoMoreAttempts>> {
         let extenders = lock(&self.0.extenders).clone();
         for extender in extenders {
-            if !ready!(extender.poll_extend(model, cx)) {
+            if !ready!(extender.poll_extend(running, cx)) {
                 return Poll::Ready(Err(NoMoreAttempts(())));
             }
         }
@@ -154,7 +163,7 @@ impl Attempts {
     ///
     /// [`NoMoreAttempts`].
     pub fn again(&self) -> Result<u32, NoMoreAttempts> {
-        match self.poll_again(None, &mut Context::from_waker(Waker::noop())) {
+        match self.poll_again(&[None], &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(taken) => taken,
             Poll::Pending => Err(NoMoreAttempts(())),
         }
@@ -294,7 +303,7 @@ mod tests {
     }
 
     impl Extend for Grants {
-        fn poll_extend(&self, _: Option<&str>, _: &mut Context<'_>) -> Poll<bool> {
+        fn poll_extend(&self, _: &[Option<&str>], _: &mut Context<'_>) -> Poll<bool> {
             if self.1.fetch_xor(true, Ordering::Relaxed) {
                 return Poll::Pending;
             }
@@ -317,17 +326,17 @@ mod tests {
         // it would have to be waited for
         assert!(attempts.again().is_err());
         assert_eq!(attempts.count(), 1);
-        assert_eq!(attempts.poll_again(None, cx), Poll::Ready(Ok(2)));
+        assert_eq!(attempts.poll_again(&[None], cx), Poll::Ready(Ok(2)));
         attempts.limit_to(2);
-        assert!(attempts.poll_again(None, cx).is_ready());
+        assert!(attempts.poll_again(&[None], cx).is_ready());
         assert_eq!(extender.0.load(Ordering::Relaxed), 1, "not asked");
         assert!(attempts.poll_instead(None, cx).is_pending());
         assert_eq!(attempts.poll_instead(None, cx), Poll::Ready(Ok(())));
         let refused = Attempts::default();
         refused.extend_with(extender);
-        assert!(refused.poll_again(None, cx).is_pending());
+        assert!(refused.poll_again(&[None], cx).is_pending());
         assert!(matches!(
-            refused.poll_again(None, cx),
+            refused.poll_again(&[None], cx),
             Poll::Ready(Err(NoMoreAttempts(())))
         ));
         assert!(refused.may_go_on());
@@ -344,8 +353,8 @@ mod tests {
         attempts.extend_with(Grants::new(1));
         assert_eq!(lock(&attempts.0.extenders).len(), 2);
         let cx = &mut Context::from_waker(Waker::noop());
-        assert!(attempts.poll_again(None, cx).is_pending());
-        assert!(attempts.poll_again(None, cx).is_pending());
+        assert!(attempts.poll_again(&[None], cx).is_pending());
+        assert!(attempts.poll_again(&[None], cx).is_pending());
     }
 
     #[test]

@@ -208,7 +208,7 @@ pub fn query_without_credentials(uri: &Uri) -> Cow<'_, str> {
 
 fn is_credential(name: &HeaderName, value: &HeaderValue) -> bool {
     let name = name.as_str();
-    value.is_sensitive() || name.starts_with(AWS) || CREDENTIALS.binary_search(&name).is_ok()
+    value.is_sensitive() || name.starts_with(AWS) || CREDENTIALS.contains(&name)
 }
 
 pub(crate) fn remove_headers(headers: &mut HeaderMap) {

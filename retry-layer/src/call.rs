@@ -156,7 +156,8 @@ impl<C, H: OnRetry> Shared<C, H> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Request<Payload>, GaveUp>> {
         // another layer may have used the allowance up during the wait
-        let again = state.call.attempts().poll_again(state.call.model(), cx);
+        let again = state.call.attempts();
+        let again = again.poll_again(&[state.call.model()], cx);
         let Ok(attempt) = ready!(again) else {
             return Poll::Ready(Err(GaveUp::Exhausted));
         };

@@ -6,9 +6,11 @@
 //! and whoever has gone or stands still, and nothing runs while nobody is woken. When the last reader
 //! goes, the call is dropped.
 
+mod joined;
 mod reader;
 mod registry;
 mod tape;
+mod told;
 mod turn;
 mod upstream;
 mod wakers;
@@ -22,22 +24,23 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Request, Response, StatusCode, Version, response};
+use http::{Request, Response, response};
 use http_body::Body;
 use llm_exchange::{BoxError, Call, Meter, Payload, PeekLimits, WallClock};
 use tower_service::Service;
 
+pub(crate) use self::{
+    reader::{Reader, Seat},
+    registry::{Each, Flights, Joined, Place, Registration},
+    told::OnEnd,
+    upstream::{Failure, Sending},
+};
 use self::{
-    reader::Tap,
-    tape::{At, Tape, TapeEnd},
+    tape::{Tape, TapeEnd},
+    told::{Head, Known, Told},
     turn::{Took, Turn},
     upstream::{Next, Upstream},
     wakers::Wakers,
-};
-pub(crate) use self::{
-    reader::{Reader, Seat},
-    registry::{Flights, Joined, Registration},
-    upstream::Failure,
 };
 
 /// An upstream call and who reads it.
@@ -53,39 +56,8 @@ pub(crate) struct Flight<S: Service<Request<Payload>>, R> {
     largest: usize,
     asked_usage: bool,
     /// Gone when the flight can be joined no more.
-    registration: Mutex<Option<Registration>>,
+    registrations: Mutex<Vec<Registration>>,
 }
-
-/// What the upstream call has said so far.
-struct Told<E, R> {
-    head: Head<E, R>,
-    tape: Tape,
-    /// Who began it has left.
-    leader_left: bool,
-    on_end: Option<OnEnd>,
-}
-
-enum Head<E, R> {
-    Awaited,
-    Known(Box<Known>),
-    /// Taken by who began it.
-    Failed(Option<Failure<E, R>>),
-}
-
-/// The head of an answer that is shared.
-struct Known {
-    status: StatusCode,
-    version: Version,
-    headers: HeaderMap,
-    meter: Meter,
-    /// For who began the call.
-    extensions: Option<Extensions>,
-    length: Option<u64>,
-}
-
-/// Called once, with an answer that came to its end: its head, and all of its body, or `None` where
-/// that was too large to be kept.
-pub(crate) type OnEnd = Box<dyn FnOnce(&HeaderMap, &Meter, Option<Bytes>) + Send>;
 
 /// What a flight needs beside the service and the request.
 pub(crate) struct FlightSettings {
@@ -118,12 +90,12 @@ where
     )]
     pub(crate) fn new(
         service: S,
-        request: Request<Payload>,
+        request: Sending,
         call: Arc<Call>,
         asked_usage: bool,
         settings: FlightSettings,
         flights: Arc<Flights>,
-        registration: Option<Registration>,
+        registrations: Vec<Registration>,
         on_end: Option<OnEnd>,
     ) -> Arc<Self> {
         let FlightSettings {
@@ -146,7 +118,7 @@ where
             held: AtomicUsize::new(0),
             largest,
             asked_usage,
-            registration: Mutex::new(registration),
+            registrations: Mutex::new(registrations),
         })
     }
 
@@ -307,12 +279,13 @@ impl<S: Service<Request<Payload>>, R> Flight<S, R> {
     }
 
     fn unregister(&self) {
-        let registration = self
-            .registration
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        drop(registration);
+        let registrations = std::mem::take(
+            &mut *self
+                .registrations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        drop(registrations);
     }
 
     fn let_go(&self) {
@@ -323,86 +296,5 @@ impl<S: Service<Request<Payload>>, R> Flight<S, R> {
 impl<S: Service<Request<Payload>>, R> Drop for Flight<S, R> {
     fn drop(&mut self) {
         self.let_go();
-    }
-}
-
-impl<S, R> Flight<S, R>
-where
-    S: Service<Request<Payload>, Response = Response<R>> + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-    R: Body<Data = Bytes> + Unpin + Send + 'static,
-    R::Error: Into<BoxError>,
-{
-    /// Takes a seat for one more reader; of who begins the flight, or of who joins it.
-    pub(crate) fn join(self: &Arc<Self>, leads: bool) -> Seat {
-        let number = self.wakers.join();
-        Seat::new(self.clone(), number, leads)
-    }
-}
-
-impl<S, R> Tap for Flight<S, R>
-where
-    S: Service<Request<Payload>, Response = Response<R>> + Send,
-    S::Future: Send,
-    S::Error: Send,
-    R: Body<Data = Bytes> + Unpin + Send,
-    R::Error: Into<BoxError>,
-{
-    fn poll_at(&self, place: u64, seat: usize, cx: &mut Context<'_>) -> Poll<At> {
-        let mut waits = false;
-        loop {
-            let at = self.told().tape.at(place);
-            match at {
-                At::Nothing => {}
-                At::End(end) => {
-                    self.wakers.no_longer(seat);
-                    // nobody joins what has ended: the only reader is given the error itself
-                    let alone = self.wakers.readers() == 1;
-                    let own = if alone {
-                        self.told().tape.take_end()
-                    } else {
-                        None
-                    };
-                    return Poll::Ready(At::End(own.unwrap_or(end)));
-                }
-                at => {
-                    self.wakers.no_longer(seat);
-                    return Poll::Ready(at);
-                }
-            }
-            if !waits {
-                self.wakers.wait(seat, cx.waker());
-                waits = true;
-            } else if !self.drive(seat) {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    fn is_over_at(&self, place: u64) -> bool {
-        self.told().tape.is_over_at(place)
-    }
-
-    fn length(&self) -> Option<u64> {
-        match &self.told().head {
-            Head::Known(known) => known.length,
-            Head::Awaited | Head::Failed(_) => None,
-        }
-    }
-
-    fn leave(&self, seat: usize, leads: bool) {
-        if leads {
-            let mut told = self.told();
-            told.leader_left = true;
-            // nobody else takes it
-            let failed = match &mut told.head {
-                Head::Failed(failure) => failure.take(),
-                Head::Awaited | Head::Known(_) => None,
-            };
-            drop(told);
-            drop(failed);
-        }
-        self.wakers.leave(seat);
     }
 }

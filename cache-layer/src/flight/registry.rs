@@ -32,10 +32,18 @@ pub(crate) struct Flights {
 struct Entry {
     id: u64,
     flight: Weak<dyn Any + Send + Sync>,
+    place: Place,
 }
 
-/// The most calls that are under way and can be joined.
-const MOST: usize = 4096;
+/// Where in a flight's answer the answer to one key stands, of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) at: usize,
+    pub(crate) of: usize,
+}
+
+/// The most calls, and texts to be embedded, that are under way and can be joined.
+const MOST: usize = 1 << 16;
 /// The most bytes of answers under way that are held to be kept.
 const MOST_HELD: usize = 256 << 20;
 
@@ -47,6 +55,16 @@ pub(crate) enum Joined<F> {
     Begun(Arc<F>),
     /// There are too many calls, or the one under way cannot be joined: this one goes alone.
     Alone,
+}
+
+/// Of several keys, where the answer to one comes from.
+pub(crate) enum Each<F> {
+    /// It is under way, at this place of the flight's answer.
+    There(Arc<F>, Place),
+    /// From the flight that was begun, at the next place of its answer.
+    Begun,
+    /// It became known meanwhile.
+    Known,
 }
 
 impl Default for Flights {
@@ -82,19 +100,85 @@ impl Flights {
         if flights.len() >= self.most {
             return Joined::Alone;
         }
+        let place = Place { at: 0, of: 1 };
         let id = self.next.fetch_add(1, Relaxed);
-        let flight = begin(Registration {
+        let flight = begin(self.registration(key, id));
+        flights.insert(key, Entry::new(id, &flight, place));
+        Joined::Begun(flight)
+    }
+
+    /// Of several keys, joins the flights that there are, and begins one for all the others, but for
+    /// those that `is_known` by now: with their numbers, in the order of their places. A flight that
+    /// does not admit a further reader is passed by.
+    pub(crate) fn join_each<F: Any + Send + Sync>(
+        self: &Arc<Self>,
+        keys: &[FlightKey],
+        admits: impl Fn(&F) -> bool,
+        mut is_known: impl FnMut(usize) -> bool,
+        begin: impl FnOnce(&[usize], Vec<Registration>) -> Arc<F>,
+    ) -> (Vec<Each<F>>, Option<Arc<F>>) {
+        // none of these may be dropped with the lock held, as one may be the last to hold it
+        let mut unfit = Vec::new();
+        let (mut each, mut rest, mut free) = (Vec::with_capacity(keys.len()), vec![], vec![]);
+        let mut flights = self.lock();
+        for (number, key) in keys.iter().enumerate() {
+            let there = flights
+                .get(key)
+                .and_then(|entry| Some((entry.flight.upgrade()?, entry.place)));
+            let is_free = there.is_none();
+            let joined = there.and_then(|(flight, place)| match flight.downcast::<F>() {
+                Ok(flight) if admits(&flight) => Some(Each::There(flight, place)),
+                Ok(flight) => {
+                    unfit.push(flight as Arc<dyn Any + Send + Sync>);
+                    None
+                }
+                Err(other) => {
+                    unfit.push(other);
+                    None
+                }
+            });
+            each.push(match joined {
+                Some(there) => there,
+                None if is_known(number) => Each::Known,
+                None => {
+                    if is_free {
+                        free.push((*key, rest.len()));
+                    }
+                    rest.push(number);
+                    Each::Begun
+                }
+            });
+        }
+        if rest.is_empty() {
+            return (each, None);
+        }
+        if flights.len() + free.len() > self.most {
+            free.clear();
+        }
+        let id = self.next.fetch_add(1, Relaxed);
+        let registrations = free
+            .iter()
+            .map(|(key, _)| self.registration(*key, id))
+            .collect();
+        let flight = begin(&rest, registrations);
+        for (key, at) in free {
+            let place = Place { at, of: rest.len() };
+            flights.insert(key, Entry::new(id, &flight, place));
+        }
+        (each, Some(flight))
+    }
+
+    fn registration(self: &Arc<Self>, key: FlightKey, id: u64) -> Registration {
+        Registration {
             flights: Arc::clone(self),
             key,
             id,
-        });
-        let erased: Arc<dyn Any + Send + Sync> = flight.clone();
-        let flight_entry = Entry {
-            id,
-            flight: Arc::downgrade(&erased),
-        };
-        flights.insert(key, flight_entry);
-        Joined::Begun(flight)
+        }
+    }
+
+    /// Whether a call of this key is under way.
+    pub(crate) fn has(&self, key: FlightKey) -> bool {
+        self.lock().contains_key(&key)
     }
 
     /// How many calls are under way.
@@ -118,6 +202,17 @@ impl Flights {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<FlightKey, Entry, BuildAsItIs>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn new<F: Any + Send + Sync>(id: u64, flight: &Arc<F>, place: Place) -> Self {
+        let erased: Arc<dyn Any + Send + Sync> = flight.clone();
+        Self {
+            id,
+            flight: Arc::downgrade(&erased),
+            place,
+        }
     }
 }
 

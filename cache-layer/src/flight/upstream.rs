@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Meter, Payload, Peek, PeekLimits, Refusal, Verdict, WallClock, peek,
+    AnswerBody, BoxError, Call, Dialect, ErrorAnswer, Meter, Payload, Peek, PeekLimits, Refusal,
+    Verdict, WallClock, peek,
 };
 use tower_service::Service;
 
@@ -23,10 +24,22 @@ pub(super) struct Upstream<S: Service<Request<Payload>>, R> {
     clock: WallClock,
 }
 
+/// What is sent.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is nearly always the large one"
+)]
+pub(crate) enum Sending {
+    /// This request.
+    This(Request<Payload>),
+    /// What is made of one as soon as the service is ready. `None`: nothing can be made of it.
+    Made(Box<dyn FnOnce() -> Option<Request<Payload>> + Send>),
+}
+
 enum State<S: Service<Request<Payload>>, R> {
     Readying {
         service: S,
-        request: Option<Request<Payload>>,
+        request: Option<Sending>,
     },
     Calling(Pin<Box<S::Future>>),
     Peeking(Box<Peek<R>>),
@@ -61,7 +74,7 @@ where
 {
     pub(super) const fn new(
         service: S,
-        request: Request<Payload>,
+        request: Sending,
         call: Arc<Call>,
         limits: PeekLimits,
         clock: WallClock,
@@ -95,9 +108,20 @@ where
                     if let Err(error) = ready!(service.poll_ready(cx)) {
                         return self.failed(Failure::Error(error));
                     }
-                    let Some(request) = request.take() else {
-                        return Poll::Pending;
+                    let request = match request.take() {
+                        None => return Poll::Pending,
+                        Some(Sending::This(request)) => request,
+                        Some(Sending::Made(make)) => match make() {
+                            Some(request) => request,
+                            None => {
+                                let answer = not_made(self.call.dialect());
+                                return self.failed(Failure::Answer(answer, Verdict::Failed));
+                            }
+                        },
                     };
+                    if let Some(call) = Call::of(&request) {
+                        self.call = Arc::clone(call);
+                    }
                     self.state = State::Calling(Box::pin(service.call(request)));
                 }
                 State::Calling(sent) => match ready!(sent.as_mut().poll(cx)) {
@@ -151,4 +175,11 @@ where
         self.end();
         Poll::Ready(Next::Failed(failure))
     }
+}
+
+/// Nothing could be made of the request.
+fn not_made<R>(dialect: Dialect) -> Response<AnswerBody<R>> {
+    let message = "the part of the request that is not known yet could not be asked for";
+    let answer = ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, "not_rewritten", message);
+    answer.into_response(Some(dialect))
 }

@@ -10,14 +10,9 @@ use super::place::{Place, is_look_up, is_providers_tool, is_stateful};
 /// Deeper JSON than any request has is not taken.
 const DEEPEST: u32 = 128;
 
-/// A request's JSON without whitespace, with the members of each object in the order of their names
-/// and without those that do not change the answer.
-///
-/// Texts and numbers stay as they are written: `1.0` and `1`, or `é` and `\u00e9`, are different
-/// requests here. That costs a miss at most.
-#[derive(Debug, Default)]
-pub(crate) struct Canonical {
-    pub(crate) text: Vec<u8>,
+/// What a request's JSON says of the call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
     /// The call says `"temperature": 0`.
     pub(crate) temperature_zero: bool,
     /// The answer depends on what the provider keeps of earlier calls.
@@ -26,19 +21,27 @@ pub(crate) struct Canonical {
     pub(crate) looks_up: bool,
 }
 
-/// `None`: it is no JSON object that is read here.
-pub(crate) fn canonical(body: &[u8], dialect: Dialect) -> Option<Canonical> {
+/// Writes a request's JSON without whitespace, with the members of each object in the order of their
+/// names and without those that do not change the answer; of the outermost object also without the
+/// member of the name `without`. `None`: it is no JSON object that is read here.
+///
+/// Texts and numbers stay as they are written: `1.0` and `1`, or `é` and `\u00e9`, are different
+/// requests here. That costs a miss at most.
+pub(crate) fn canonical(
+    body: &[u8],
+    dialect: Dialect,
+    without: Option<&[u8]>,
+    written: &mut Vec<u8>,
+) -> Option<Seen> {
     let mut walk = Walk {
         text: body,
         at: 0,
         depth: 0,
         dialect,
+        without,
         members: Vec::with_capacity(16),
-        found: Canonical {
-            // a sorted object is written behind the unsorted one first
-            text: Vec::with_capacity(body.len() * 2 + 64),
-            ..Canonical::default()
-        },
+        written,
+        seen: Seen::default(),
     };
     walk.blank();
     if walk.peek()? != b'{' {
@@ -46,7 +49,7 @@ pub(crate) fn canonical(body: &[u8], dialect: Dialect) -> Option<Canonical> {
     }
     walk.value(Place::Top)?;
     walk.blank();
-    (walk.at == body.len()).then_some(walk.found)
+    (walk.at == body.len()).then_some(walk.seen)
 }
 
 struct Walk<'b> {
@@ -54,10 +57,12 @@ struct Walk<'b> {
     at: usize,
     depth: u32,
     dialect: Dialect,
+    without: Option<&'b [u8]>,
     /// Of the objects that are open, the outermost first: each member's name in `text`, and where it
-    /// stands in `found.text`.
+    /// stands in `written`.
     members: Vec<(Range<usize>, Range<usize>)>,
-    found: Canonical,
+    written: &'b mut Vec<u8>,
+    seen: Seen,
 }
 
 impl Walk<'_> {
@@ -81,7 +86,7 @@ impl Walk<'_> {
             b'[' => self.nested(|walk| walk.list(place)),
             b'"' => {
                 let string = self.string()?;
-                self.found.text.extend_from_slice(&self.text[string]);
+                self.written.extend_from_slice(&self.text[string]);
                 Some(())
             }
             _ => self.scalar(),
@@ -120,13 +125,13 @@ impl Walk<'_> {
         let is_part =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
         let length = rest.iter().take_while(|byte| is_part(byte)).count();
-        self.found.text.extend_from_slice(&rest[..length]);
+        self.written.extend_from_slice(&rest[..length]);
         self.at += length;
         (length > 0).then_some(())
     }
 
     fn list(&mut self, place: Place) -> Option<()> {
-        self.found.text.push(b'[');
+        self.written.push(b'[');
         self.blank();
         if self.take(b']').is_none() {
             loop {
@@ -136,17 +141,17 @@ impl Walk<'_> {
                 if self.take(b',').is_none() {
                     break;
                 }
-                self.found.text.push(b',');
+                self.written.push(b',');
             }
             self.take(b']')?;
         }
-        self.found.text.push(b']');
+        self.written.push(b']');
         Some(())
     }
 
     fn object(&mut self, place: Place) -> Option<()> {
-        let (first, start) = (self.members.len(), self.found.text.len());
-        self.found.text.push(b'{');
+        let (first, start) = (self.members.len(), self.written.len());
+        self.written.push(b'{');
         self.blank();
         if self.take(b'}').is_none() {
             loop {
@@ -156,17 +161,17 @@ impl Walk<'_> {
                 self.blank();
                 self.take(b':')?;
                 self.blank();
-                let begin = self.found.text.len();
-                self.found.text.extend_from_slice(&self.text[quoted]);
-                self.found.text.push(b':');
-                let value = self.found.text.len();
+                let begin = self.written.len();
+                self.written.extend_from_slice(&self.text[quoted]);
+                self.written.push(b':');
+                let value = self.written.len();
                 self.value(place.member(&self.text[name.clone()]))?;
                 self.note(place, name.clone(), value);
-                if place.ignores(self.dialect, &self.text[name.clone()]) {
-                    self.found.text.truncate(begin);
+                if self.leaves_out(place, &self.text[name.clone()]) {
+                    self.written.truncate(begin);
                 } else {
-                    self.found.text.push(b',');
-                    let end = self.found.text.len();
+                    self.written.push(b',');
+                    let end = self.written.len();
                     self.members.push((name, begin..end));
                 }
                 self.blank();
@@ -177,24 +182,28 @@ impl Walk<'_> {
             self.take(b'}')?;
         }
         self.sort(first, start + 1);
-        self.found.text.push(b'}');
+        self.written.push(b'}');
         Some(())
+    }
+
+    fn leaves_out(&self, place: Place, name: &[u8]) -> bool {
+        place.ignores(self.dialect, name) || (place == Place::Top && self.without == Some(name))
     }
 
     /// Takes note of what a member says of the call.
     fn note(&mut self, place: Place, name: Range<usize>, value: usize) {
-        let (name, value) = (&self.text[name], &self.found.text[value..]);
+        let (name, value) = (&self.text[name], &self.written[value..]);
         match (place, name) {
             (Place::Top | Place::Settings, b"temperature") => {
                 let number = std::str::from_utf8(value).ok();
                 let number = number.and_then(|number| number.parse::<f64>().ok());
-                self.found.temperature_zero = number == Some(0.0);
+                self.seen.temperature_zero = number == Some(0.0);
             }
             (Place::Top, _) => {
-                self.found.stateful |= is_stateful(name, value);
-                self.found.looks_up |= is_look_up(name, value);
+                self.seen.stateful |= is_stateful(name, value);
+                self.seen.looks_up |= is_look_up(name, value);
             }
-            (Place::Tools, _) => self.found.looks_up |= is_providers_tool(name, value),
+            (Place::Tools, _) => self.seen.looks_up |= is_providers_tool(name, value),
             (Place::Settings | Place::Blocks | Place::Other, _) => {}
         }
     }
@@ -207,12 +216,12 @@ impl Walk<'_> {
         let name = |member: &(Range<usize>, Range<usize>)| &text[member.0.clone()];
         if !members.is_sorted_by_key(name) {
             members.sort_by(|one, other| name(one).cmp(name(other)));
-            let end = self.found.text.len();
+            let end = self.written.len();
             for (_, at) in members {
-                self.found.text.extend_from_within(at.clone());
+                self.written.extend_from_within(at.clone());
             }
-            self.found.text.copy_within(end.., start);
-            self.found.text.truncate(end);
+            self.written.copy_within(end.., start);
+            self.written.truncate(end);
         }
         self.members.truncate(first);
     }

@@ -2,18 +2,24 @@
 
 mod canonical;
 mod place;
+mod secret;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fmt,
     hash::{BuildHasherDefault, Hash, Hasher},
+    ops::Range,
 };
 
 use http::{HeaderMap, HeaderName, Request};
 use llm_exchange::{Call, Payload, User, credentials, query_without_credentials};
 
-use self::canonical::{Canonical, canonical};
+pub(crate) use self::{canonical::Seen, secret::Secret};
+use self::{
+    canonical::canonical,
+    secret::{Kind, Parts},
+};
 
 /// The key of an answer: a hash, with a secret, of everything that the answer depends on.
 ///
@@ -50,127 +56,6 @@ impl Tags {
     }
 }
 
-/// The secret with which keys are hashed.
-#[derive(Clone)]
-pub(crate) struct Secret([u8; 32]);
-
-/// A kind of thing that is hashed: things of two kinds never have the same hash.
-#[derive(Clone, Copy)]
-enum Kind {
-    Answer,
-    Scope,
-    Model,
-    Credential,
-    User,
-    Prefix,
-}
-
-impl Secret {
-    /// One that nobody knows, for keys that stay in this process.
-    pub(crate) fn random() -> Self {
-        let mut bytes = [0; 32];
-        // seeded by the system's randomness for each process
-        let state = std::hash::RandomState::new();
-        for (index, part) in bytes.chunks_mut(8).enumerate() {
-            let hash = std::hash::BuildHasher::hash_one(&state, (index, fastrand::u64(..)));
-            part.copy_from_slice(&hash.to_ne_bytes());
-        }
-        Self(bytes)
-    }
-
-    pub(crate) fn of(text: &[u8]) -> Self {
-        Self(blake3::derive_key("cache-layer 1 secret", text))
-    }
-
-    fn hasher(&self, kind: Kind) -> Parts {
-        let mut parts = Parts(blake3::Hasher::new_keyed(&self.0));
-        parts.number(kind as u64);
-        parts
-    }
-
-    pub(crate) fn model(&self, model: &str) -> Tag {
-        self.hasher(Kind::Model).part(model.as_bytes()).tag()
-    }
-
-    pub(crate) fn user(&self, user: &User) -> Tag {
-        self.hasher(Kind::User).part(user.as_str().as_bytes()).tag()
-    }
-
-    /// The credential of a request. `None`: it has none.
-    pub(crate) fn credential<B>(&self, request: &Request<B>) -> Option<Tag> {
-        self.credential_of(&credentials(request))
-    }
-
-    fn credential_of(&self, credentials: &[(&str, &[u8])]) -> Option<Tag> {
-        let mut parts = self.hasher(Kind::Credential);
-        for (name, value) in credentials {
-            parts.part(name.as_bytes()).part(value);
-        }
-        (!credentials.is_empty()).then(|| parts.tag())
-    }
-
-    /// A hash of the prefixes of prompts that this request's provider and credential may share.
-    pub(crate) fn prefixes<B>(&self, request: &Request<B>) -> blake3::Hasher {
-        let mut parts = self.hasher(Kind::Prefix);
-        parts.lower_case(request.uri().host().unwrap_or_default().as_bytes());
-        for (name, value) in credentials(request) {
-            parts.part(name.as_bytes()).part(value);
-        }
-        parts.0
-    }
-
-    /// An authentication code of these bytes, with that key.
-    #[cfg(feature = "redis")]
-    pub(crate) fn seal(&self, key: &Key, bytes: &[u8]) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher
-            .update(b"cache-layer 1 seal")
-            .update(&key.0)
-            .update(bytes);
-        let mut seal = [0; 16];
-        seal.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        seal
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-/// A hash of parts, each with its length.
-struct Parts(blake3::Hasher);
-
-impl Parts {
-    fn part(&mut self, bytes: &[u8]) -> &mut Self {
-        self.number(bytes.len() as u64);
-        self.0.update(bytes);
-        self
-    }
-
-    /// A name that is the same in capitals.
-    fn lower_case(&mut self, bytes: &[u8]) -> &mut Self {
-        if bytes.iter().any(u8::is_ascii_uppercase) {
-            return self.part(&bytes.to_ascii_lowercase());
-        }
-        self.part(bytes)
-    }
-
-    fn number(&mut self, number: u64) -> &mut Self {
-        self.0.update(&number.to_le_bytes());
-        self
-    }
-
-    fn key(&self) -> Key {
-        Key(self.0.finalize().into())
-    }
-
-    fn tag(&self) -> Tag {
-        Tag(self.key().first())
-    }
-}
-
 /// Whose answers a caller may be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Sharing {
@@ -192,45 +77,94 @@ pub(crate) struct KeySettings {
 
 /// What was read of a request for its key.
 pub(crate) struct Keyed {
+    pub(crate) key: Key,
     pub(crate) tags: Tags,
-    pub(crate) temperature_zero: bool,
-    pub(crate) stateful: bool,
-    pub(crate) looks_up: bool,
-    parts: Parts,
-}
-
-impl Keyed {
-    /// The key of one of several answers to the call.
-    pub(crate) fn key(&self, answer: u32) -> Key {
-        let mut parts = Parts(self.parts.0.clone());
-        parts.number(u64::from(answer)).key()
-    }
+    pub(crate) seen: Seen,
 }
 
 impl KeySettings {
     /// Reads a call's request. `None`: its answer belongs to nobody who could be known again, or it
     /// can't be read.
     pub(crate) fn read(&self, request: &Request<Payload>, call: &Call) -> Option<Keyed> {
+        let body = request.body().whole()?;
+        self.read_as(Kind::Answer, request, call, body, None)
+    }
+
+    /// The key of one of several answers to the call of this key.
+    pub(crate) fn another(&self, key: Key, answer: u32) -> Key {
+        if answer == 0 {
+            return key;
+        }
+        let mut parts = Parts::with_capacity(64);
+        parts
+            .begin(Kind::Another)
+            .number(u64::from(answer))
+            .part(&key.0);
+        self.secret.key(&parts)
+    }
+
+    /// Reads a call for embeddings but for its texts, of which each has a key of its own.
+    pub(crate) fn read_but_texts(&self, request: &Request<Payload>, call: &Call) -> Option<Keyed> {
+        let body = request.body().whole()?;
+        self.read_as(Kind::Embeddings, request, call, body, Some(b"input"))
+    }
+
+    /// What calls have in common that are equal but for a question, which stands here in this one.
+    pub(crate) fn space(
+        &self,
+        request: &Request<Payload>,
+        call: &Call,
+        question: &Range<usize>,
+    ) -> Option<Key> {
+        let body = request.body().whole()?;
+        let (before, after) = (body.get(..question.start)?, body.get(question.end..)?);
+        let without = [before, b"\"\"", after].concat();
+        let keyed = self.read_as(Kind::Space, request, call, &without, None)?;
+        Some(keyed.key)
+    }
+
+    /// The key of one text of a call, as it is written.
+    pub(crate) fn text(&self, call: Key, text: &[u8]) -> Key {
+        let mut parts = Parts::with_capacity(text.len() + 64);
+        parts.begin(Kind::Text).part(&call.0).part(text);
+        self.secret.key(&parts)
+    }
+
+    /// A request, with this body and without this member of it.
+    fn read_as(
+        &self,
+        kind: Kind,
+        request: &Request<Payload>,
+        call: &Call,
+        body: &[u8],
+        without: Option<&[u8]>,
+    ) -> Option<Keyed> {
         if call.unreadable().is_some() || is_signed_anew(request.headers()) {
             return None;
         }
-        let body = request.body().whole()?;
         let user = User::of(request);
         let credentials = credentials(request);
-        let scope = self.scope(&credentials, user)?;
+        let shared = self.sharing == Sharing::Everybody;
+        if !shared && credentials.is_empty() && user.is_none() {
+            return None;
+        }
+        // a sorted object of the body is written behind the unsorted one first
+        let mut parts = Parts::with_capacity(body.len() * 2 + 1024);
         let tags = Tags {
-            model: call.model().map(|model| self.secret.model(model)),
-            credential: self.secret.credential_of(&credentials),
-            user: user.map(|user| self.secret.user(user)),
+            model: call
+                .model()
+                .map(|model| self.secret.model_by(model, &mut parts)),
+            credential: self.secret.credential_by(&credentials, &mut parts),
+            user: user.map(|user| self.secret.user_by(user, &mut parts)),
         };
-        let Canonical {
-            text,
-            temperature_zero,
-            stateful,
-            looks_up,
-        } = canonical(body, call.dialect())?;
-        let mut parts = self.secret.hasher(Kind::Answer);
-        parts.part(&scope);
+        parts.begin(kind);
+        // in full length, as nobody's answer may ever be another's
+        parts.number(u64::from(shared));
+        if !shared {
+            parts.fields(&credentials);
+            parts.number(u64::from(user.is_some()));
+            parts.part(user.map_or("", User::as_str).as_bytes());
+        }
         let uri = request.uri();
         let host = uri.host().map_or_else(
             || {
@@ -244,36 +178,20 @@ impl KeySettings {
         parts.lower_case(host);
         parts.number(uri.port_u16().map_or(0, |port| u64::from(port) + 1));
         parts.part(call.dialect().as_str().as_bytes());
-        parts.part(uri.path().as_bytes());
+        // of one address whether it is streamed or not
+        match uri.path().strip_suffix(":streamRawPredict") {
+            Some(model) => parts.part([model, ":rawPredict"].concat().as_bytes()),
+            None => parts.part(uri.path().as_bytes()),
+        };
         parts.part(query_without_credentials(uri).as_bytes());
         parts.part(call.model().unwrap_or_default().as_bytes());
         self.headers(request.headers(), &mut parts);
-        parts.part(&text);
+        let seen = canonical(body, call.dialect(), without, parts.rest())?;
         Some(Keyed {
+            key: self.secret.key(&parts),
             tags,
-            temperature_zero,
-            stateful,
-            looks_up,
-            parts,
+            seen,
         })
-    }
-
-    /// In full length, as nobody's answer may ever be another's. `None`: nobody's.
-    fn scope(&self, credentials: &[(&str, &[u8])], user: Option<&User>) -> Option<[u8; 32]> {
-        let mut parts = self.secret.hasher(Kind::Scope);
-        if self.sharing == Sharing::Everybody {
-            return Some(parts.key().0);
-        }
-        if credentials.is_empty() && user.is_none() {
-            return None;
-        }
-        parts.number(credentials.len() as u64);
-        for (name, value) in credentials {
-            parts.part(name.as_bytes()).part(value);
-        }
-        parts.number(u64::from(user.is_some()));
-        parts.part(user.map_or("", User::as_str).as_bytes());
-        Some(parts.key().0)
     }
 
     fn headers(&self, headers: &HeaderMap, parts: &mut Parts) {
@@ -283,10 +201,7 @@ impl KeySettings {
             .map(|(name, value)| (name.as_str(), value.as_bytes()))
             .collect();
         shaping.sort_by_key(|(name, _)| *name);
-        parts.number(shaping.len() as u64);
-        for (name, value) in shaping {
-            parts.part(name.as_bytes()).part(value);
-        }
+        parts.fields(&shaping);
     }
 
     fn shapes_answers(&self, name: &HeaderName) -> bool {
@@ -303,6 +218,18 @@ fn is_signed_anew(headers: &HeaderMap) -> bool {
 }
 
 impl Key {
+    /// The hash, for an index or a store of the app's.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The key of what [`to_bytes`](Self::to_bytes) gave.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// A hash is as good as any other hash of it.
     fn first(&self) -> u64 {
         let mut first = [0; 8];

@@ -46,7 +46,7 @@ fn key_with(uri: &str, body: &str, headers: &[(&str, &str)]) -> Option<Key> {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         request.headers_mut().append(name, value.parse().unwrap());
     }
-    keyed_by(&settings(), request).map(|keyed| keyed.key(0))
+    keyed_by(&settings(), request).map(|keyed| keyed.key)
 }
 
 fn names() -> impl Strategy<Value = String> {
@@ -205,7 +205,7 @@ proptest! {
             }
             scope.sort_by_key(|(name, _)| *name);
             let nobody = scope.is_empty() && user.is_none();
-            let key = keyed_by(&settings(), request).map(|keyed| keyed.key(0));
+            let key = keyed_by(&settings(), request).map(|keyed| keyed.key);
             assert_eq!(key.is_none(), nobody);
             ((scope, user.clone()), key)
         };
@@ -219,8 +219,8 @@ proptest! {
     #[test]
     fn whatever_the_bytes_the_walk_ends(bytes in vec(any::<u8>(), 0..64), text in "[\\[\\]{}\",:\\\\a1 ]{0,48}") {
         let dialect = llm_exchange::Dialect::OpenAiChat;
-        canonical(&bytes, dialect);
-        canonical(text.as_bytes(), dialect);
+        canonical(&bytes, dialect, None, &mut Vec::new());
+        canonical(text.as_bytes(), dialect, None, &mut Vec::new());
     }
 }
 
@@ -297,7 +297,7 @@ fn where_and_how_it_is_asked_is_part_of_the_key() {
         request
             .headers_mut()
             .insert("authorization", "a".parse().unwrap());
-        keyed_by(&settings, request).unwrap().key(0)
+        keyed_by(&settings, request).unwrap().key
     };
     assert_ne!(varied("a"), varied("b"));
 }
@@ -325,16 +325,28 @@ fn another_secret_makes_other_keys_and_several_answers_have_several() {
         secret: Secret::random(),
         ..settings()
     };
-    assert_ne!(keyed.key(0), keyed_by(&other, request()).unwrap().key(0));
-    assert_ne!(keyed.key(0), keyed.key(1));
-    assert_ne!(Secret::random().0, Secret::random().0);
+    assert_ne!(keyed.key, keyed_by(&other, request()).unwrap().key);
+    assert_ne!(keyed.key, settings().another(keyed.key, 1));
+    assert_ne!(keyed_by(&other, request()).unwrap().key, {
+        let one_more = KeySettings {
+            secret: Secret::random(),
+            ..settings()
+        };
+        keyed_by(&one_more, request()).unwrap().key
+    });
 }
 
 #[test]
 fn what_makes_a_call_deterministic_or_not_is_seen() {
     let read = |more: &str| {
         let body = format!(r#"{{"model":"m","messages":[]{more}}}"#);
-        canonical(body.as_bytes(), llm_exchange::Dialect::OpenAiChat).unwrap()
+        canonical(
+            body.as_bytes(),
+            llm_exchange::Dialect::OpenAiChat,
+            None,
+            &mut Vec::new(),
+        )
+        .unwrap()
     };
     for zero in ["0", "0.0", "-0", "0e3"] {
         assert!(

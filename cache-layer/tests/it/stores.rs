@@ -1,6 +1,7 @@
 //! One contract for every store; Redis is a real server, killed in the middle.
 
 mod contract;
+mod late;
 #[cfg(feature = "redis")]
 mod redis;
 mod tiers;

@@ -5,7 +5,6 @@ use breaker_layer::BreakerLayer;
 use bytes::Bytes;
 use cache_layer::{CacheLayer, PromptCacheLayer, RedisStore};
 use cost_layer::CostLayer;
-use fallback_layer::FallbackLayer;
 use http::{Request, Response};
 use llm_exchange::{BoxError, Payload};
 use retry_layer::RetryLayer;
@@ -13,7 +12,11 @@ use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{budgets::Budgets, config::SseConfig, upstream::Upstream};
+use crate::{
+    budgets::Budgets,
+    config::{Fallback, SseConfig},
+    upstream::Upstream,
+};
 
 /// A call whose provider is chosen, through the layers.
 pub(crate) type Stack = BoxCloneSyncService<Request<Payload>, Response<Body>, BoxError>;
@@ -44,7 +47,7 @@ impl Layers {
     /// ```text
     /// caller → sse → cost → cache → budget → fallback → retry → breaker → clocks of one attempt → prompt cache → client
     /// ```
-    pub(crate) fn stack(&self, fallback: Option<&FallbackLayer>) -> Stack {
+    pub(crate) fn stack(&self, fallback: Option<&Fallback>) -> Stack {
         let mut stack = self.client.clone();
         stack = with(self.prompts.as_ref(), stack);
         stack = with(self.sse.as_ref().map(|sse| &sse.innermost), stack);

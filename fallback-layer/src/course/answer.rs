@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response};
 use http_body::Body;
-use llm_exchange::{AnswerBody, BoxError, Meter, Refusal, Verdict, Watch};
+use llm_exchange::{AnswerBody, BoxError, Meter, Refusal, Verdict};
 use tokio::time::Instant;
 
 use super::Course;
@@ -38,6 +38,8 @@ impl Course {
     {
         let mut remember = None;
         if outcome.verdict == Verdict::Ok {
+            self.served = true;
+            self.note_went_on(settings);
             if !self.left.is_empty() {
                 settings.counters.fell_back.fetch_add(1, Relaxed);
             }
@@ -58,7 +60,7 @@ impl Course {
             }
         }
         self.mark(response, true, settings)
-            .map(|body| Watch::new(body, remember))
+            .map(|body| FallbackBody::new(body, remember))
     }
 
     /// The answer when the current target is left and none comes after it: its own if there was no
@@ -76,7 +78,7 @@ impl Course {
         let keys = self.keys_of_kept(settings);
         self.note(outcome, keys, Instant::now(), settings);
         let response = match answer {
-            answer if self.left.len() == 1 => {
+            answer if self.left.len() == 1 && !self.is_onward() => {
                 self.count_all_failed(settings);
                 let response = self.mark(answer?, true, settings);
                 self.say_not_again(response)
@@ -87,7 +89,7 @@ impl Course {
                 self.nobody(settings)
             }
         };
-        Ok(response.map(|body| Watch::new(body, None)))
+        Ok(response.map(|body| FallbackBody::new(body, None)))
     }
 
     /// The layer's own answer when no target served the call.
@@ -106,6 +108,10 @@ impl Course {
     }
 
     fn count_all_failed<O>(&self, settings: &Settings<O>) {
+        // what was served once has not failed at all targets
+        if self.is_onward() {
+            return;
+        }
         settings.counters.all_failed.fetch_add(1, Relaxed);
         hook::all_failed(&self.left);
     }
@@ -130,6 +136,7 @@ impl Course {
             call: Arc::clone(&self.call),
             attempts,
             left: mem::take(&mut self.left),
+            went_on: self.went_on(),
         });
         response
     }

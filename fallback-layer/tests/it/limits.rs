@@ -218,9 +218,9 @@ struct Reserves {
 }
 
 impl llm_exchange::Extend for Reserves {
-    fn poll_extend(&self, model: Option<&str>, cx: &mut std::task::Context<'_>) -> Poll<bool> {
+    fn poll_extend(&self, running: &[Option<&str>], cx: &mut std::task::Context<'_>) -> Poll<bool> {
         let mut asked = self.asked.lock().unwrap();
-        let model = model.map(str::to_owned);
+        let model = running[0].map(str::to_owned);
         if asked.last() != Some(&model) {
             asked.push(model);
             cx.waker().wake_by_ref();

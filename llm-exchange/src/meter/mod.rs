@@ -1,6 +1,7 @@
 //! What an answer has said so far, read once for all layers.
 
 mod answer_scan;
+mod asked;
 mod end;
 mod offsets;
 mod reached;
@@ -27,6 +28,7 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 
+use self::asked::Asked;
 pub use self::{
     end::{Cut, End, FinishReason},
     reached::Reached,
@@ -69,11 +71,10 @@ struct Ending {
 /// Written by one scan, read by every layer. Each value stands alone, so relaxed order is enough.
 struct Shared {
     dialect: Dialect,
-    asked_model: Option<Arc<str>>,
+    asked: Asked,
     status: StatusCode,
     is_stream: bool,
     framing: Option<Framing>,
-    estimated_input: u64,
     began: Instant,
     first_content: OnceLock<Instant>,
     /// content events so far
@@ -91,15 +92,20 @@ struct Shared {
 }
 
 impl Meter {
-    fn new(status: StatusCode, is_stream: bool, framing: Option<Framing>, call: &Call) -> Self {
+    fn new(
+        status: StatusCode,
+        is_stream: bool,
+        framing: Option<Framing>,
+        call: &Call,
+        began: Instant,
+    ) -> Self {
         let shared = Shared {
             dialect: call.dialect(),
-            asked_model: call.shared_model(),
+            asked: Asked::of(call),
             status,
             is_stream,
             framing,
-            estimated_input: call.estimated_input(),
-            began: Instant::now(),
+            began,
             first_content: OnceLock::new(),
             contents: AtomicU64::new(0),
             output: AtomicU64::new(0),
@@ -143,8 +149,19 @@ impl Meter {
         if let Some(meter) = Self::of(&response) {
             return (meter.clone(), response.map(AnswerBody::inner));
         }
+        Self::read(response, call, Instant::now())
+    }
+
+    fn read<R>(
+        response: Response<R>,
+        call: &Call,
+        began: Instant,
+    ) -> (Self, Response<AnswerBody<R>>)
+    where
+        R: Body,
+    {
         let (mut parts, body) = response.into_parts();
-        let scan = Scan::new(&parts, call);
+        let scan = Scan::new(&parts, call, began);
         let meter = scan.meter().clone();
         parts.extensions.insert(meter.clone());
         let body = AnswerBody::scanned(body, Box::new(scan));
@@ -161,7 +178,7 @@ impl Meter {
     /// where a layer further in asked another one.
     #[must_use]
     pub fn asked_model(&self) -> Option<&str> {
-        self.0.asked_model.as_deref()
+        self.0.asked.last().model.as_deref()
     }
 
     /// The status of the answer's head.
@@ -208,10 +225,11 @@ impl Meter {
     /// passed, nor than the provider's running count.
     #[must_use]
     pub fn tokens(&self) -> Tokens {
-        self.reading().tokens(self.0.estimated_input)
+        self.reading().tokens(self.0.asked.last().estimated_input)
     }
 
-    /// [`tokens`](Self::tokens)`().output`, without a lock: for every frame.
+    /// [`tokens`](Self::tokens)`().output`, without a lock: for every frame. Where the stream
+    /// [went on](Self::goes_on) with another attempt, of all of it.
     #[must_use]
     pub fn output_tokens(&self) -> u64 {
         self.0.output.load(Relaxed)

@@ -115,7 +115,7 @@ impl Marks {
     pub(crate) fn is_reached(&self, reading: &Reading) -> bool {
         self.wanted
             .last()
-            .is_some_and(|wanted| reading.output().0 >= *wanted && !reading.is_over())
+            .is_some_and(|wanted| reading.all_output() >= *wanted && !reading.is_over())
     }
 
     /// Notes the marks that the answer has reached at this place.
@@ -160,7 +160,7 @@ impl Meter {
 
     fn reached_at(&self, at: u64, mut tokens: Tokens, open: Open) -> Reached {
         if tokens.input_estimated {
-            tokens.input = self.0.estimated_input;
+            tokens.input = self.0.asked.last().estimated_input;
         }
         Reached {
             at,

@@ -48,6 +48,10 @@ pub(crate) struct Reading {
     /// The usage apart, by the models that worked on the answer. Empty: it is all one.
     usage_parts: Vec<(Option<Box<str>>, Usage)>,
     text: TokenEstimate,
+    /// Output tokens of the attempts that this one goes on from, in the same stream.
+    output_before: u64,
+    /// The model is of the attempt before, until this one names its own.
+    is_old_model: bool,
     /// By index: seen, and why it ended.
     choices: Vec<Choice>,
     /// Content blocks that have begun and not ended.
@@ -99,8 +103,9 @@ impl Reading {
 
     /// The first name counts: an event of a known shape is not read again for it.
     pub(crate) fn set_model(&mut self, model: &str) {
-        if self.model.is_none() && !model.is_empty() {
+        if (self.model.is_none() || self.is_old_model) && !model.is_empty() {
             set(&mut self.model, model);
+            self.is_old_model = false;
         }
     }
 
@@ -217,6 +222,27 @@ impl Reading {
             Some(usage) => (usage.output(), false),
             None => (estimate, true),
         }
+    }
+
+    /// With that of the attempts before.
+    pub(crate) fn all_output(&self) -> u64 {
+        self.output_before.saturating_add(self.output().0)
+    }
+
+    /// Another attempt goes on with the answer.
+    pub(crate) fn goes_on(&mut self) {
+        *self = Self {
+            output_before: self.all_output(),
+            is_old_model: true,
+            model: self.model.take(),
+            id: self.id.take(),
+            created: self.created,
+            usage_only: std::mem::take(&mut self.usage_only),
+            marks: std::mem::take(&mut self.marks),
+            choices: std::mem::take(&mut self.choices),
+            blocks: std::mem::take(&mut self.blocks),
+            ..Self::default()
+        };
     }
 
     pub(crate) fn tokens(&self, estimated_input: u64) -> Tokens {

@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl Scan {
-    pub(crate) fn new(parts: &response::Parts, call: &Call) -> Self {
+    pub(crate) fn new(parts: &response::Parts, call: &Call, began: Instant) -> Self {
         let format = Format::of(parts.status, &parts.headers, call);
         let kind = match format {
             Format::Events(framing) => Kind::Stream(StreamScan::new(call, framing)),
@@ -42,7 +42,7 @@ impl Scan {
             Format::Events(framing) => Some(framing),
             Format::Json | Format::Encoded | Format::Other => None,
         };
-        let meter = Meter::new(parts.status, is_stream, framing, call);
+        let meter = Meter::new(parts.status, is_stream, framing, call, began);
         if matches!(kind, Kind::Opaque) {
             meter.reading().unreadable = true;
         }
@@ -126,7 +126,7 @@ impl Scan {
             shared.events.store(scan.events(), super::Relaxed);
             shared.repeats.store(scan.repeats(), super::Relaxed);
         }
-        shared.output.store(reading.output().0, super::Relaxed);
+        shared.output.store(reading.all_output(), super::Relaxed);
         shared.over.store(reading.is_over(), super::Relaxed);
     }
 

@@ -17,8 +17,9 @@ use tokio::{
 use super::{WRITE_TIMEOUT, entry_name, wire, wire::Generations};
 use crate::{Entry, Key, entry::whole_millis, key::Secret, store::Put};
 
-/// The most entries that wait to be written, and the most bytes of them.
-const MOST_WAITING: usize = 1024;
+/// The most entries that wait to be written, of which a batch of embeddings has 2,048, and the most
+/// bytes of them.
+const MOST_WAITING: usize = 4096;
 const MOST_BYTES: usize = 64 << 20;
 
 /// The queue before the task.

@@ -12,7 +12,7 @@ use cache_layer::{CacheLayer, MemoryStore, RedisStore, Tiered};
 use tokio::process::{Child, Command};
 
 use super::contract::keeps_the_contract;
-use crate::common::*;
+use crate::{common::*, embedder::*};
 
 const SECRET: &[u8] = b"sixteen bytes or more";
 
@@ -148,6 +148,44 @@ async fn who_does_not_know_the_secret_finds_nothing_and_names_tell_nothing() {
             .unwrap();
         assert!((1..=3_600_000).contains(&left), "{left}");
     }
+}
+
+#[tokio::test]
+async fn a_large_batch_of_texts_is_kept_and_known_text_by_text_and_an_outage_is_its_miss() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    // patient, as other tests run beside this one
+    let store = RedisStore::with(&server.url(), SECRET, "p:", Duration::from_secs(1)).unwrap();
+    let (layer, provider) = (CacheLayer::new().store(store), Provider::default());
+    let texts: Vec<String> = (0..2048).map(|number| format!("text {number}")).collect();
+    asks(&layer, &provider, &of(texts.clone())).await;
+    assert_eq!(layer.handle().stats().not_kept, 0);
+    // the last one is written last
+    while asks(&layer, &provider, &of(texts[2047].clone()))
+        .await
+        .cache()
+        != "hit"
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    provider.asked();
+    let mut more = texts[..300].to_vec();
+    more.push("another".to_owned());
+    let got = asks(&layer, &provider, &of(more.clone())).await;
+    assert_eq!(parts(&got).0, expected(&of(more.clone())));
+    let asked = provider.asked();
+    assert_eq!(asked, [["another"]]);
+
+    server.kill().await;
+    let start = now();
+    let got = asks(&layer, &provider, &of(more.clone())).await;
+    assert_eq!((got.cache(), parts(&got).0), ("miss", expected(&of(more))));
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -21,7 +21,6 @@ use std::net::SocketAddr;
 
 use breaker_layer::BreakerLayer;
 use cost_layer::Prices;
-use fallback_layer::FallbackLayer;
 use retry_layer::RetryLayer;
 use serde::Deserialize;
 use toml::Spanned;
@@ -32,6 +31,7 @@ pub(crate) use self::{
     budget::{BudgetConfig, BudgetStore},
     cache::{CacheConfig, StoreConfig},
     cost::{CostConfig, LedgerConfig},
+    route::Fallback,
     sse::SseConfig,
 };
 use self::{
@@ -59,7 +59,7 @@ pub struct Config {
     pub(crate) admin: AdminConfig,
     pub(crate) auth: Option<Auth>,
     pub(crate) providers: Vec<Provider>,
-    pub(crate) fallback: Option<FallbackLayer>,
+    pub(crate) fallback: Option<Fallback>,
     pub(crate) routes: Routes,
     pub(crate) retry: Option<RetryLayer>,
     pub(crate) sse: Option<SseConfig>,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fallback_layer::{Chain, Chains, FallbackLayer, Target};
-use llm_exchange::{Money, Price};
+use fallback_layer::{Chain, Chains, Failover, FallbackLayer, Inner, Prefill, Target};
+use llm_exchange::{Money, Price, Standard};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -20,6 +20,12 @@ pub(super) struct RouteSection {
     /// `*` is every model without a route of its own.
     model: String,
     chain: Vec<TargetSection>,
+    /// A stream that breaks after its first content is gone on with.
+    #[serde(default)]
+    failover: bool,
+    /// Over so long a silence of the first target the next one is asked as well.
+    #[serde(default, deserialize_with = "duration")]
+    hedge_after: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -34,7 +40,20 @@ struct TargetSection {
     context_window: Option<u64>,
     #[serde(default)]
     disabled: bool,
+    prefill: Option<PrefillSection>,
 }
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PrefillSection {
+    Never,
+    LastMessage,
+    PrefixMember,
+    ContinueFinalMessage,
+}
+
+/// Each route says for itself whether it goes on with streams.
+pub(crate) type Fallback = FallbackLayer<Inner, Standard, (), Failover>;
 
 /// All of them. `None`: there are none.
 pub(super) fn routes(
@@ -42,7 +61,7 @@ pub(super) fn routes(
     providers: &[Provider],
     prices: impl Price + Clone + 'static,
     text: &str,
-) -> Result<Option<(FallbackLayer, Routes)>, ConfigError> {
+) -> Result<Option<(Fallback, Routes)>, ConfigError> {
     if sections.is_empty() {
         return Ok(None);
     }
@@ -64,6 +83,15 @@ pub(super) fn routes(
         let chain = targets.fold(empty, |chain, (target, provider)| {
             chain.then(target.target(provider, &way, prices.clone()))
         });
+        let chain = if section.failover {
+            chain
+        } else {
+            chain.no_failover()
+        };
+        let chain = match section.hedge_after {
+            Some(silence) => chain.hedge_after(silence),
+            None => chain,
+        };
         chains = match model {
             Some(_) => chains.chain(chain),
             None => chains.default_chain(chain),
@@ -72,7 +100,7 @@ pub(super) fn routes(
     }
     let layer = FallbackLayer::new(chains);
     let layer = layer.map_err(|error| ConfigError(format!("[[route]] {error}")))?;
-    Ok(Some((layer, routes)))
+    Ok(Some((layer.failover(Failover::new()), routes)))
 }
 
 impl TargetSection {
@@ -102,6 +130,14 @@ impl TargetSection {
         if let Some(tokens) = self.context_window {
             target = target.context_window(tokens);
         }
+        if let Some(prefill) = self.prefill {
+            target = target.prefill(match prefill {
+                PrefillSection::Never => Prefill::Never,
+                PrefillSection::LastMessage => Prefill::LastMessage,
+                PrefillSection::PrefixMember => Prefill::PrefixMember,
+                PrefillSection::ContinueFinalMessage => Prefill::ContinueFinalMessage,
+            });
+        }
         target
     }
 }
@@ -129,7 +165,9 @@ mod tests {
             ]
             [[route]]
             model = "*"
-            chain = [{ provider = "p" }, { provider = "q", model = "llama3" }]
+            failover = true
+            hedge_after = "2s"
+            chain = [{ provider = "p" }, { provider = "q", model = "llama3", prefill = "last-message" }]
             "#,
         ))
         .unwrap();
@@ -165,6 +203,14 @@ mod tests {
                 "no amount of dollars",
             ),
             ("[[route]]\nchain = []", "missing field `model`"),
+            (
+                "[[route]]\nmodel = \"m\"\nchain = [{ provider = \"p\", prefill = \"yes\" }]",
+                "unknown variant `yes`",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nhedge_after = \"2\"\nchain = [{ provider = \"p\" }]",
+                "\"2\" is no duration",
+            ),
             (
                 "[[route]]\nmodel = \"m\"\nchain = [{ provider = \"p\", cap = 1 }]",
                 "unknown field `cap`",

@@ -1,0 +1,170 @@
+//! A call of which two targets are asked at once.
+
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use http::Request;
+use llm_exchange::{Call, Cut, Meter, Payload, Verdict};
+use tokio::time::Instant;
+
+use super::Course;
+use crate::{
+    Leaving, Left, OnFallback, Why,
+    hedge::{PaceKey, When, is_stateless},
+    hook,
+    layer::Settings,
+    leave::Outcome,
+    routes::TargetId,
+    walk::Cause,
+};
+
+/// What is known of the target that is asked beside the current one.
+pub(super) struct Other {
+    rewritten: Option<Arc<Call>>,
+    target: TargetId,
+    pub(super) place: usize,
+    sent_now: bool,
+    pace: Option<PaceKey>,
+}
+
+impl Course {
+    /// Lets the other target be the current one, and the current the other.
+    pub(crate) fn swap(&mut self) {
+        if let Some(other) = &mut self.other {
+            mem::swap(&mut other.rewritten, &mut self.rewritten);
+            mem::swap(&mut other.target, &mut self.target);
+            mem::swap(&mut other.place, &mut self.place);
+            mem::swap(&mut other.sent_now, &mut self.sent_now);
+            mem::swap(&mut other.pace, &mut self.pace);
+        }
+    }
+
+    /// When another target is asked, if the current one is silent until then. Counts the call.
+    pub(crate) fn hedge_at<O>(&self, began: Instant, settings: &Settings<O>) -> Option<Instant> {
+        let when = self.when(settings)?;
+        settings.hedges.call(settings.hedge_share);
+        if !self.may_go_on(settings) {
+            return None;
+        }
+        let limit = settings.hedges.limit(when, self.pace?)?;
+        began.checked_add(limit)
+    }
+
+    fn when<O>(&self, settings: &Settings<O>) -> Option<When> {
+        let own = settings.routes.way(self.target.chain).hedge;
+        own.unwrap_or(settings.hedge)
+    }
+
+    /// What the pace of the current target is remembered by, where that is of use.
+    pub(super) fn pace<O>(
+        &self,
+        request: &Request<Payload>,
+        settings: &Settings<O>,
+    ) -> Option<PaceKey> {
+        self.when(settings)?;
+        let authority = request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str());
+        let stop = self.stop(settings);
+        let own = stop.own.as_ref().map(|_| stop.id);
+        let model = stop.spec.model_for(self.call.model());
+        let key = (authority, model, own, self.call.is_stream());
+        Some(settings.hedges.key(key))
+    }
+
+    /// The request to another target, which becomes the other one. `None`: none is asked.
+    pub(crate) fn hedge<O>(&mut self, settings: &Settings<O>) -> Option<Request<Payload>> {
+        let mut request = self.as_asked()?;
+        if !self.call.attempts().may_go_on() || !is_stateless(&request) || !settings.hedges.take() {
+            return None;
+        }
+        let Some(target) = self.next(&mut request, Cause::Any, Instant::now(), settings) else {
+            settings.hedges.give_back();
+            return None;
+        };
+        self.other = Some(Box::new(Other {
+            rewritten: None,
+            target,
+            place: self.left.len(),
+            sent_now: false,
+            pace: None,
+        }));
+        self.swap();
+        self.turn_to(target, &request, settings);
+        let next = self.label(settings);
+        self.swap();
+        settings.counters.hedged.fetch_add(1, Relaxed);
+        hook::hedged(self.label(settings).as_str(), next.as_str());
+        Some(request)
+    }
+
+    /// The model that the other target was asked for, if it was sent the call.
+    pub(super) fn model_beside(&self) -> Option<Option<&str>> {
+        let other = self.other.as_ref().filter(|other| other.sent_now)?;
+        Some(other.rewritten.as_ref().unwrap_or(&self.call).model())
+    }
+
+    /// Whether the current target was sent the call.
+    pub(crate) const fn was_sent(&self) -> bool {
+        self.sent_now
+    }
+
+    /// The current target has failed while the other one is asked.
+    pub(crate) fn leave_for_the_other<O>(
+        &mut self,
+        outcome: &Outcome,
+        meter: Option<Meter>,
+        settings: &Settings<O>,
+        hook: &impl OnFallback,
+    ) {
+        let request = self.as_asked();
+        let keys = request.and_then(|request| self.keys(&request, settings));
+        let keys = keys.or_else(|| self.keys_of_kept(settings));
+        self.note(outcome, keys, Instant::now(), settings);
+        self.leave_behind(outcome.verdict, meter);
+        let before = self.label(settings);
+        self.swap();
+        let next = self.label(settings);
+        self.swap();
+        let leaving = Leaving {
+            target: before.as_str(),
+            verdict: outcome.verdict,
+            next: next.as_str(),
+            attempt: self.call.attempts().count(),
+        };
+        hook::leaving(hook, &leaving);
+    }
+
+    /// The other target was faster than the current one, which is not waited for any longer.
+    pub(crate) fn lose<O>(&mut self, meter: Option<Meter>, began: Instant, settings: &Settings<O>) {
+        if let Some(meter) = &meter {
+            meter.cut(Cut::Clock);
+        }
+        self.leave_behind(Verdict::TimedOut, meter);
+        if let Some(key) = self.pace {
+            // it would have taken longer still
+            settings.hedges.learn(key, began.elapsed());
+        }
+        let left = Left {
+            target: self.label(settings),
+            why: Why::Outrun,
+            status: None,
+        };
+        self.insert(left);
+    }
+
+    /// The current target, which was asked second, answered first.
+    pub(crate) fn won<O>(&self, settings: &Settings<O>) {
+        settings.counters.hedges_won.fetch_add(1, Relaxed);
+    }
+
+    /// The current target's first content has come.
+    pub(crate) fn learn<O>(&self, outcome: &Outcome, began: Instant, settings: &Settings<O>) {
+        if let (Some(key), Verdict::Ok) = (self.pace, outcome.verdict) {
+            settings.hedges.learn(key, began.elapsed());
+        }
+    }
+}

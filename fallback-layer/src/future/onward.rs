@@ -1,0 +1,112 @@
+//! The same future once more, for the rest of a call whose answer broke off.
+
+use std::{pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use llm_exchange::{BoxError, Classify, Framing, Meter, Payload, Peeked, Verdict};
+use tower_service::Service;
+
+use super::{
+    FallbackFuture,
+    attempt::{Attempt, State},
+    hedging::Hedge,
+};
+use crate::{
+    FallbackBody, OnFallback, Own,
+    course::Course,
+    failover::{Died, Ending, Next},
+    leave::Outcome,
+    shared::Shared,
+    walk::Cause,
+};
+
+impl<S, R, O, C, H> FallbackFuture<S, R, O, C, H>
+where
+    S: Service<Request<Payload>>,
+    O: Own<S>,
+{
+    /// At rest until the answer that is handed on breaks off.
+    pub(super) fn onward(inner: S, shared: Shared<O, C, H>, course: Course) -> Self {
+        Self {
+            attempt: Attempt::new(State::Done, inner),
+            hedge: Hedge::Off,
+            shared,
+            course: Some(course),
+            failover: (),
+        }
+    }
+}
+
+impl<S, R, O, C, H> FallbackFuture<S, R, O, C, H>
+where
+    S: Service<Request<Payload>, Response = Response<R>> + Clone,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+    O: Own<S>,
+    C: Classify<S::Error>,
+    H: OnFallback,
+{
+    /// Leaves the attempt whose answer broke off for one that goes on. False: none may be made.
+    pub(crate) fn go_on(self: Pin<&mut Self>, died: Died) -> bool {
+        let mut this = self.project();
+        let Some(course) = this.course.as_mut() else {
+            return false;
+        };
+        let Shared {
+            settings,
+            classify,
+            hook,
+            ..
+        } = &*this.shared;
+        let verdict = match died.ending {
+            Ending::Said(error) => classify.answer(&Peeked::new(StatusCode::OK).with_error(error)),
+            Ending::Broke(verdict) => verdict,
+        };
+        if settings.rules.cause(&Outcome::of(verdict)) != Some(Cause::Any) {
+            return false;
+        }
+        let Some(request) = course.go_on(died.beginning, verdict, died.meter, settings, hook)
+        else {
+            return false;
+        };
+        this.begin_turn(request);
+        true
+    }
+
+    /// The answer that came, if it goes on.
+    pub(crate) fn next_part(
+        self: Pin<&mut Self>,
+        answer: Response<FallbackBody<R>>,
+    ) -> Option<Next<R>> {
+        let this = self.project();
+        let course = this.course.as_mut()?;
+        let (call, target, echoes) = course.take_served(&this.shared.settings)?;
+        let meter = Meter::of(&answer).cloned();
+        let meter = match meter {
+            Some(meter) if meter.framing() == Some(Framing::Sse) => meter,
+            other => {
+                course.leave_behind(Verdict::Failed, other);
+                return None;
+            }
+        };
+        Some(Next {
+            part: answer.into_body().into_one()?,
+            meter,
+            call,
+            target: target.as_str().to_owned(),
+            echoes,
+        })
+    }
+}
+
+impl<O, C: Clone, H: Clone> Clone for Shared<O, C, H> {
+    fn clone(&self) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            classify: self.classify.clone(),
+            hook: self.hook.clone(),
+        }
+    }
+}
