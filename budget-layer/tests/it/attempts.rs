@@ -2,7 +2,7 @@
 //! behind is forgotten.
 
 use budget_layer::{Amount, BudgetLayer, Limit};
-use fallback_layer::{Chain, Chains, FallbackLayer};
+use fallback_layer::{Chain, Chains, Failover, FallbackLayer, Prefill, Target};
 use llm_exchange::Money;
 use retry_layer::RetryLayer;
 use testkit::drop_everywhere;
@@ -202,4 +202,104 @@ async fn wherever_a_call_of_several_attempts_is_dropped_all_of_them_are_charged_
         )
         .await;
     }
+}
+
+/// Begins at once, and says something only after this.
+fn silent(pause: std::time::Duration) -> Answer {
+    let role = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+    let body = ScriptedBody::new().data(role).wait(pause);
+    Answer::stream(body.data(HELLO).data(STOP).data(USAGE).data(DONE))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_asked_beside_another_is_reserved_for_beside_it() {
+    let both = 2 * (INPUT + 1_024);
+    for (limit, calls) in [(both, 2), (both - 1, 1)] {
+        let layer = daily(limit);
+        let handle = layer.handle();
+        let chain = Chain::new().then("m").then("other");
+        let chains = Chains::new().default_chain(chain);
+        let hedged = FallbackLayer::new(chains).unwrap().hedge_after(SECOND * 2);
+        let script = Script::new()
+            .then(silent(SECOND * 9))
+            .then(silent(SECOND * 3))
+            .collect_bodies();
+        let stack = layer.layer(hedged.layer(script.clone()));
+        let mut call = Box::pin(stack.oneshot(stream()));
+        assert!(
+            tokio::time::timeout(SECOND * 4, call.as_mut())
+                .await
+                .is_err()
+        );
+        assert_eq!(script.calls(), calls);
+        let reserved = calls as u64 * (INPUT + 1_024);
+        assert_eq!(alice(&handle).await, (0, reserved));
+        text(call.await.unwrap()).await;
+        let (used, reserved) = alice(&handle).await;
+        assert_eq!(reserved, 0);
+        // who was outrun has read the prompt
+        assert_eq!(used, 150 + (calls as u64 - 1) * INPUT);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_goes_on_elsewhere_is_one_call_of_which_each_part_is_charged() {
+    let takes = |model| Target::model(model).prefill(Prefill::LastMessage);
+    let go_on = || {
+        let chain = Chain::new().then(takes("m")).then(takes("other"));
+        FallbackLayer::new(Chains::new().default_chain(chain))
+            .unwrap()
+            .failover(Failover::new())
+    };
+    let chunk = |choice: &str| {
+        format!(
+            "data: {{\"id\":\"c-1\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"m\",\"choices\":[{{\"index\":0,{choice}}}]}}\n\n"
+        )
+    };
+    let role = chunk(r#""delta":{"role":"assistant","content":""},"finish_reason":null"#);
+    let words = |words: &str| {
+        chunk(&format!(
+            r#""delta":{{"content":"{words}"}},"finish_reason":null"#
+        ))
+    };
+    let ten = " one two three four five six seven eight nine ten";
+    let breaks = || {
+        let body = ScriptedBody::new().data(role.clone());
+        let body = (0..20).fold(body, |body, _| body.data(words(ten)));
+        Answer::stream(body.error("reset"))
+    };
+    let goes_on = || {
+        let stop = chunk(r#""delta":{},"finish_reason":"stop""#);
+        Answer::sse([
+            role.clone(),
+            words(" and so on"),
+            stop,
+            USAGE.into(),
+            DONE.into(),
+        ])
+    };
+    let layer = daily(100_000);
+    let script = Script::new().then(breaks()).then(goes_on());
+    let stack = layer.layer(go_on().layer(script.clone()));
+    let passed = text(stack.oneshot(stream()).await.unwrap()).await;
+    assert!(passed.contains("and so on") && passed.contains("[DONE]"));
+    assert_eq!(script.calls(), 2);
+    let (used, reserved) = alice(&layer.handle()).await;
+    assert_eq!(reserved, 0);
+    // 200 tokens at a quarter more and their prompt, and what the second part says of itself
+    assert!(
+        (150 + INPUT + 200..=150 + INPUT + 260).contains(&used),
+        "{used}"
+    );
+
+    // what does not fit is not gone on with
+    let layer = daily(1_100);
+    let script = Script::new().then(breaks()).then(goes_on());
+    let stack = layer.layer(go_on().layer(script.clone()));
+    let response = stack.oneshot(stream()).await.unwrap();
+    let _ = http_body_util::BodyExt::collect(response.into_body()).await;
+    assert_eq!(script.calls(), 1);
+    let (used, reserved) = alice(&layer.handle()).await;
+    assert_eq!(reserved, 0);
+    assert!((INPUT + 200..=INPUT + 260).contains(&used), "{used}");
 }
