@@ -3,7 +3,7 @@
 CARGO ?= cargo
 VENV := .venv
 # those that are published, in the order of their dependencies
-CRATES := llm-exchange llm-translate retry-layer sse-layer breaker-layer fallback-layer cache-layer cost-layer
+CRATES := llm-exchange llm-translate retry-layer sse-layer breaker-layer fallback-layer cache-layer cost-layer budget-layer
 
 # A test whose server is not there is skipped, and says so; here it fails.
 .PHONY: test servers test-rust test-allocations test-sdk test-dashboard lint doc alone package msrv deny semver bench fuzz clean
@@ -13,10 +13,10 @@ test: servers test-rust test-allocations test-sdk test-dashboard
 servers:
 	.ci/servers
 
-# The second time with the ledgers that need a server or a C compiler.
+# The second time with the ledgers and stores that need a server or a C compiler.
 test-rust:
 	$(CARGO) test --workspace
-	TEST_SERVERS=required $(CARGO) test -p cost-layer -p cache-layer --all-features
+	TEST_SERVERS=required $(CARGO) test -p cost-layer -p cache-layer -p budget-layer --all-features
 
 # A counting allocator is installed for these alone.
 test-allocations:
@@ -24,6 +24,7 @@ test-allocations:
 	$(CARGO) test -p fallback-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p sse-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p cost-layer --features testkit/count-allocations --test allocations
+	$(CARGO) test -p budget-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p cache-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p testkit --features count-allocations --test alloc
 

@@ -1,6 +1,7 @@
 //! Whose credential a call carries.
 
 use http::{HeaderName, HeaderValue, Request, header};
+use llm_exchange::without_signature;
 
 static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
 
@@ -20,15 +21,6 @@ pub(crate) fn of<B>(request: &Request<B>) -> Option<&[u8]> {
         .map(HeaderValue::as_bytes)
         .map(without_signature)
         .or_else(|| in_query(request.uri().query()?))
-}
-
-/// AWS signs each call anew: of such a credential only the name of the key stays the same.
-fn without_signature(value: &[u8]) -> &[u8] {
-    let end = value
-        .starts_with(b"AWS4-")
-        .then(|| value.iter().position(|byte| *byte == b'/'))
-        .flatten();
-    &value[..end.unwrap_or(value.len())]
 }
 
 fn in_query(query: &str) -> Option<&[u8]> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::Response;
-use llm_exchange::{AnswerBody, Classify, Meter, Peeked, Verdict};
+use http::{Response, StatusCode};
+use llm_exchange::{AnswerBody, Classify, Dialect, ErrorAnswer, Meter, Peeked, Refusal, Verdict};
 
 use crate::{leave::Outcome, target::Spec};
 
@@ -54,6 +54,20 @@ impl<R, E> Came<R, E> {
                 ..Outcome::of(Verdict::Refused)
             },
             answer: Answer::Is(Ok(response.map(AnswerBody::inner))),
+        }
+    }
+
+    /// Nothing could be reserved for this target.
+    pub(crate) fn not_allowed(dialect: Dialect) -> Self {
+        let message = "nothing can be reserved for this target";
+        let answer = ErrorAnswer::new(StatusCode::SERVICE_UNAVAILABLE, "no_attempt_left", message);
+        let refusal = Refusal::new("fallback-layer", answer);
+        Self {
+            outcome: Outcome {
+                status: Some(StatusCode::SERVICE_UNAVAILABLE),
+                ..Outcome::of(Verdict::Refused)
+            },
+            answer: Answer::Is(Ok(refusal.into_response(Some(dialect)))),
         }
     }
 

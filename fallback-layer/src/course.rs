@@ -6,7 +6,10 @@ mod onward;
 
 pub(crate) use self::answer::OfTarget;
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
+};
 
 use self::{hedge::Other, onward::Onward};
 use http::{HeaderName, Request, header};
@@ -181,19 +184,27 @@ impl Course {
         Some(request)
     }
 
-    /// Takes the attempt that is sent now from the call's allowance, and marks its request.
-    pub(crate) fn take_attempt(
+    /// Takes the attempt that is sent now from the call's allowance, and marks its request. Who
+    /// reserves for the call is waited for.
+    pub(crate) fn poll_attempt(
         &mut self,
         request: &mut Request<Payload>,
-    ) -> Result<(), NoMoreAttempts> {
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), NoMoreAttempts>> {
+        let (attempts, model) = (self.call.attempts(), self.sent().model());
         // the first one is free
         if self.sent_once {
-            let number = self.call.attempts().again()?;
+            let beside = self.model_beside();
+            let running = [model, beside.flatten()];
+            let many = 1 + usize::from(beside.is_some());
+            let number = ready!(attempts.poll_again(&running[..many], cx))?;
             request.headers_mut().insert(ATTEMPT, number.into());
+        } else if self.rewritten.is_some() {
+            ready!(attempts.poll_instead(model, cx))?;
         }
         self.sent_once = true;
         self.sent_now = true;
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// The next target that can be tried. Of `request`, as the caller made it, becomes the one to it.

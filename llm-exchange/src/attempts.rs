@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    task::{Context, Poll, Waker, ready},
 };
 
 use tokio::time::Instant;
@@ -30,16 +31,26 @@ struct State {
     claimed: AtomicBool,
     left_behind: Mutex<Vec<LeftBehind>>,
     watched_output: Mutex<Vec<u64>>,
-    extender: Mutex<Option<Arc<dyn Extend>>>,
+    extenders: Mutex<Vec<Arc<dyn Extend>>>,
 }
 
 /// Asked before each further attempt whether it may be sent: who reserved something for the call
 /// reserves for one attempt more.
 pub trait Extend: Send + Sync {
-    /// Whether a further attempt may be sent. Called on the call's own task, once for each that the
-    /// allowance and the deadline would grant.
-    fn extend(&self, attempts: &Attempts) -> bool;
+    /// Whether an attempt may be sent. `running` has the models of all attempts that will run then: the
+    /// new one's, and those of attempts beside it; `None` is the caller's own. Polled on the call's own
+    /// task until it is ready, for each attempt that the allowance and the deadline would grant.
+    ///
+    /// It may be asked again for the same attempt, if something else refuses it or is waited for: what
+    /// it has reserved by then is enough.
+    fn poll_extend(&self, running: &[Option<&str>], cx: &mut Context<'_>) -> Poll<bool>;
+
+    /// Whether it has nothing to say any more.
+    fn is_over(&self) -> bool;
 }
+
+/// The most that are asked. More is no sensible stack.
+const MOST_EXTENDERS: usize = 8;
 
 /// An attempt that was given up for another: retried, fallen back from, hedged.
 #[non_exhaustive]
@@ -69,7 +80,7 @@ impl Default for State {
             claimed: AtomicBool::new(false),
             left_behind: Mutex::default(),
             watched_output: Mutex::default(),
-            extender: Mutex::default(),
+            extenders: Mutex::default(),
         }
     }
 }
@@ -88,27 +99,74 @@ impl std::error::Error for NoMoreAttempts {}
 
 impl Attempts {
     /// Takes one further attempt from the allowance and returns its number, counted from 1 over the
-    /// whole call; the second attempt is number 2.
+    /// whole call; the second attempt is number 2. Who [reserves](Self::extend_with) for the call is
+    /// waited for. `running` has the model that the attempt will ask for, and those of attempts that go on
+    /// beside it (a hedge); `None` is the caller's own.
     ///
     /// # Errors
     ///
     /// [`NoMoreAttempts`]: then nothing may be sent, and nothing was taken.
-    pub fn again(&self) -> Result<u32, NoMoreAttempts> {
+    pub fn poll_again(
+        &self,
+        running: &[Option<&str>],
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<u32, NoMoreAttempts>> {
         if !self.may_go_on() {
-            return Err(NoMoreAttempts(()));
+            return Poll::Ready(Err(NoMoreAttempts(())));
         }
-        let extender = lock(&self.0.extender).clone();
-        if extender.is_some_and(|extender| !extender.extend(self)) {
-            return Err(NoMoreAttempts(()));
-        }
+        ready!(self.poll_extended(running, cx))?;
         let limit = self.0.limit.load(Ordering::Relaxed);
-        self.0
+        let begun = self
+            .0
             .begun
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |begun| {
                 (begun < limit).then_some(begun + 1)
-            })
-            .map(|before| before + 1)
-            .map_err(|_| NoMoreAttempts(()))
+            });
+        Poll::Ready(match begun {
+            Ok(before) => Ok(before + 1),
+            Err(_) => Err(NoMoreAttempts(())),
+        })
+    }
+
+    /// The first attempt, which is free, will ask for another model than the caller did: whether what
+    /// was reserved for the call is enough for that one, or can be made so.
+    ///
+    /// # Errors
+    ///
+    /// [`NoMoreAttempts`]: then it may not be sent.
+    pub fn poll_instead(
+        &self,
+        model: Option<&str>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), NoMoreAttempts>> {
+        self.poll_extended(&[model], cx)
+    }
+
+    fn poll_extended(
+        &self,
+        running: &[Option<&str>],
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), NoMoreAttempts>> {
+        let extenders = lock(&self.0.extenders).clone();
+        for extender in extenders {
+            if !ready!(extender.poll_extend(running, cx)) {
+                return Poll::Ready(Err(NoMoreAttempts(())));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// [`poll_again`](Self::poll_again) for the caller's own model, where nobody can wait: what would
+    /// have to be waited for is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`NoMoreAttempts`].
+    pub fn again(&self) -> Result<u32, NoMoreAttempts> {
+        match self.poll_again(&[None], &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(taken) => taken,
+            Poll::Pending => Err(NoMoreAttempts(())),
+        }
     }
 
     /// Whether the allowance and the deadline would grant an attempt now. Nothing is taken: ask so
@@ -170,13 +228,17 @@ impl Attempts {
         lock(&self.0.left_behind).clone()
     }
 
-    /// Asks this before each further attempt; a refusal is as if the allowance were used up. The layer
-    /// that reserves for calls sets it; of several the last one is asked.
+    /// Asks this before each further attempt; a refusal is as if the allowance were used up. A layer
+    /// that reserves for calls sets it; of several all are asked, up to eight.
     ///
     /// Who sends a call again says what it [left behind](Self::leave_behind) first, so that the
     /// extender knows what was spent.
     pub fn extend_with(&self, extender: Arc<dyn Extend>) {
-        *lock(&self.0.extender) = Some(extender);
+        let mut extenders = lock(&self.0.extenders);
+        extenders.retain(|extender| !extender.is_over());
+        if extenders.len() < MOST_EXTENDERS {
+            extenders.push(extender);
+        }
     }
 
     /// Lets the meter of each further answer of this call note where it reaches so many output
@@ -231,25 +293,68 @@ mod tests {
         assert_eq!(attempts.count(), 3);
     }
 
+    /// Grants so many, each when it is asked for the second time.
+    struct Grants(AtomicU32, AtomicBool);
+
+    impl Grants {
+        fn new(grants: u32) -> Arc<Self> {
+            Arc::new(Self(AtomicU32::new(grants), AtomicBool::new(true)))
+        }
+    }
+
+    impl Extend for Grants {
+        fn poll_extend(&self, _: &[Option<&str>], _: &mut Context<'_>) -> Poll<bool> {
+            if self.1.fetch_xor(true, Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            let left = self.0.load(Ordering::Relaxed);
+            self.0.store(left.saturating_sub(1), Ordering::Relaxed);
+            Poll::Ready(left > 0)
+        }
+
+        fn is_over(&self) -> bool {
+            self.0.load(Ordering::Relaxed) == 0
+        }
+    }
+
     #[test]
     fn what_the_extender_refuses_is_not_sent_and_it_is_not_asked_for_what_the_allowance_refuses() {
-        struct Twice(AtomicU32);
-        impl Extend for Twice {
-            fn extend(&self, _: &Attempts) -> bool {
-                self.0.fetch_add(1, Ordering::Relaxed) < 2
-            }
-        }
         let attempts = Attempts::default();
-        let extender = Arc::new(Twice(AtomicU32::new(0)));
+        let cx = &mut Context::from_waker(Waker::noop());
+        let extender = Grants::new(2);
         attempts.extend_with(extender.clone());
-        assert_eq!(attempts.again(), Ok(2));
-        assert_eq!(attempts.again(), Ok(3));
-        assert!(attempts.may_go_on());
+        // it would have to be waited for
         assert!(attempts.again().is_err());
-        assert_eq!(attempts.count(), 3);
-        attempts.limit_to(3);
-        assert!(attempts.again().is_err());
-        assert_eq!(extender.0.load(Ordering::Relaxed), 3);
+        assert_eq!(attempts.count(), 1);
+        assert_eq!(attempts.poll_again(&[None], cx), Poll::Ready(Ok(2)));
+        attempts.limit_to(2);
+        assert!(attempts.poll_again(&[None], cx).is_ready());
+        assert_eq!(extender.0.load(Ordering::Relaxed), 1, "not asked");
+        assert!(attempts.poll_instead(None, cx).is_pending());
+        assert_eq!(attempts.poll_instead(None, cx), Poll::Ready(Ok(())));
+        let refused = Attempts::default();
+        refused.extend_with(extender);
+        assert!(refused.poll_again(&[None], cx).is_pending());
+        assert!(matches!(
+            refused.poll_again(&[None], cx),
+            Poll::Ready(Err(NoMoreAttempts(())))
+        ));
+        assert!(refused.may_go_on());
+        assert_eq!(refused.count(), 1);
+    }
+
+    #[test]
+    fn all_extenders_are_asked_but_those_that_are_over_make_room() {
+        let attempts = Attempts::default();
+        for _ in 0..20 {
+            attempts.extend_with(Grants::new(0));
+        }
+        attempts.extend_with(Grants::new(1));
+        attempts.extend_with(Grants::new(1));
+        assert_eq!(lock(&attempts.0.extenders).len(), 2);
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(attempts.poll_again(&[None], cx).is_pending());
+        assert!(attempts.poll_again(&[None], cx).is_pending());
     }
 
     #[test]

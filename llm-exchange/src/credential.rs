@@ -183,6 +183,23 @@ pub fn credentials<B>(request: &Request<B>) -> Vec<(&str, &[u8])> {
     found
 }
 
+/// What of a credential's value is the same in each call: AWS signs each anew, and of such a value only
+/// the name of the key stays.
+///
+/// ```
+/// let signed = b"AWS4-HMAC-SHA256 Credential=AKID/20261125/us-east-1/bedrock/aws4_request, Signature=ab";
+/// assert_eq!(llm_exchange::without_signature(signed), b"AWS4-HMAC-SHA256 Credential=AKID");
+/// assert_eq!(llm_exchange::without_signature(b"Bearer a/b"), b"Bearer a/b");
+/// ```
+#[must_use]
+pub fn without_signature(value: &[u8]) -> &[u8] {
+    let end = value
+        .starts_with(b"AWS4-")
+        .then(|| memchr::memchr(b'/', value))
+        .flatten();
+    &value[..end.unwrap_or(value.len())]
+}
+
 /// The query of an address without the keys in it.
 #[must_use]
 pub fn query_without_credentials(uri: &Uri) -> Cow<'_, str> {

@@ -1,10 +1,11 @@
 use std::cell::LazyCell;
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
+use http::{HeaderMap, header::AsHeaderName};
 
 use crate::WallClock;
 
+pub(crate) mod limits;
 pub(crate) mod wish;
 
 /// What an answer's headers say about sending the call again: how long to wait, and whether to.
@@ -19,7 +20,7 @@ pub(crate) mod wish;
 /// answer has decided before that it is one to wait for.
 ///
 /// ```
-/// use http::HeaderMap;
+/// use http::{HeaderMap, header::AsHeaderName};
 /// use llm_exchange::{Delay, Hints, WallClock};
 /// use std::time::Duration;
 ///
@@ -53,20 +54,6 @@ pub enum Delay {
     AtMost(Duration),
 }
 
-/// A limit's remaining and reset headers, for every dimension that providers name.
-#[rustfmt::skip]
-const DIMENSIONS: [(&str, &str); 9] = [
-    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    ("x-ratelimit-remaining-requests-day", "x-ratelimit-reset-requests-day"),
-    ("x-ratelimit-remaining-tokens-minute", "x-ratelimit-reset-tokens-minute"),
-    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
-    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
-    ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
-    ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
-    ("x-ratelimit-remaining", "x-ratelimit-reset"),
-];
-
 impl Hints {
     /// Reads the head of an answer.
     ///
@@ -92,10 +79,8 @@ impl Hints {
         let retry_after = first(headers, "retry-after-ms", millis)
             .or_else(|| first(headers, "x-ms-retry-after-ms", millis))
             .or_else(|| first(headers, "retry-after", secs_or_date));
-        let reset = DIMENSIONS
-            .iter()
-            .filter(|(remaining, _)| first(headers, remaining, wish::number) == Some(0.0))
-            .filter_map(|(_, reset)| first(headers, reset, |text| wish::reset(text, || *now)))
+        let reset = limits::spent(headers, || *now)
+            .filter_map(|limit| limit.full_in)
             .max();
         Hints {
             should_retry,
@@ -162,7 +147,11 @@ impl Pushback {
 }
 
 /// The first value of a header that `read` accepts; values that are not ASCII are passed over.
-fn first<T>(headers: &HeaderMap, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+fn first<T>(
+    headers: &HeaderMap,
+    name: impl AsHeaderName,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
     let texts = headers
         .get_all(name)
         .into_iter()

@@ -47,11 +47,15 @@ pub use self::{
     clock::WallClock,
     credential::{
         Credential, InvalidCredential, credentials, query_without_credentials, remove_credentials,
+        without_signature,
     },
     cut_short::CutShort,
     dialect::{Dialect, Framing},
     from_cache::FromCache,
-    hints::{Delay, Hints},
+    hints::{
+        Delay, Hints,
+        limits::{LimitOf, RateLimit},
+    },
     host::{Host, InvalidHost, NotRedirected},
     kept::KeptRequest,
     meter::{Cut, End, FinishReason, Meter, Reached, Said, UsageHidden},

@@ -1,6 +1,6 @@
 //! Changing one value of a JSON text and no other byte.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{
@@ -27,6 +27,34 @@ pub(crate) fn set_within(text: &Bytes, outer: &str, name: &str, json: &str) -> O
         _ => Bytes::from(format!("{{\"{name}\":{json}}}")),
     };
     set(text, outer, std::str::from_utf8(&object).ok()?)
+}
+
+/// The same in Google's JSON, which has two spellings for every name: those that stand there are kept.
+pub(crate) fn set_within_spelt(text: &Bytes, outer: &str, name: &str, json: &str) -> Option<Bytes> {
+    let outer = spelling(text, outer)?;
+    let Some(at) = find_member(text, &outer)? else {
+        return set_within(text, &outer, name, json);
+    };
+    let name = match &text[at.clone()] {
+        b"null" => name.into(),
+        _ => spelling(&text.slice(at), name)?,
+    };
+    set_within(text, &outer, &name, json)
+}
+
+/// The spelling of a name that an object has; `camelCase` where it has neither.
+fn spelling<'n>(text: &[u8], camel: &'n str) -> Option<Cow<'n, str>> {
+    let mut snake = String::with_capacity(camel.len() + 2);
+    for letter in camel.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    Some(match has(text, &snake)? {
+        true => snake.into(),
+        false => camel.into(),
+    })
 }
 
 /// Sets a member of the outermost object to this JSON; adds it in front if it isn't there.

@@ -83,14 +83,14 @@ const fn cost_of_other(byte: u8) -> u64 {
         // Hebrew, Arabic
         0xd7..=0xdf => 40,
         // Indic scripts, Thai
-        0xe0 => 45,
+        0xe0 => 41,
         0xe1 | 0xe2 => 100,
         // kana
-        0xe3 => 88,
+        0xe3 => 80,
         // Chinese
         0xe4..=0xe9 => 92,
         // Korean
-        0xea..=0xef => 90,
+        0xea..=0xef => 80,
         // emoji and the like
         0xf0.. => 200,
     }
@@ -153,6 +153,10 @@ impl TokenEstimate {
             }
             // "Word": the capital belongs to it
             Run::Lower if self.run == Run::Upper && self.length == 1 => 0,
+            // ".len", "_at": often a mark belongs to the word after it
+            Run::Lower if self.run == Run::Marks && self.length == 1 => 60,
+            // ";", and the line ends: mostly one token
+            Run::Lines if self.run == Run::Marks => 20,
             _ => run.shape().0,
         };
         self.hundredths += cost;

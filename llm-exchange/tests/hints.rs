@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use llm_exchange::{Delay, Hints, WallClock};
+use llm_exchange::{Delay, Hints, LimitOf, RateLimit, WallClock};
 use proptest::prelude::*;
 use transcripts::{clock, then};
 
@@ -466,5 +466,75 @@ proptest! {
         prop_assert_eq!(Hints::read(&headers, &clock()).delay(), asked_ms(number * 1000));
         headers.insert("retry-after-ms", number.into());
         prop_assert_eq!(Hints::read(&headers, &clock()).delay(), asked_ms(number));
+    }
+}
+
+fn limits(headers: &[Header]) -> Vec<RateLimit> {
+    RateLimit::read(&head(headers), &clock()).collect()
+}
+
+#[test]
+fn each_limit_of_a_successful_answer_is_told() {
+    let found = limits(&[
+        ("x-ratelimit-limit-requests", "10000"),
+        ("x-ratelimit-remaining-requests", "9998"),
+        ("x-ratelimit-reset-requests", "12ms"),
+        ("x-ratelimit-limit-tokens", "2000000"),
+        ("x-ratelimit-remaining-tokens", "0"),
+        ("x-ratelimit-reset-tokens", "6m0s"),
+    ]);
+    let told: Vec<_> = found
+        .iter()
+        .map(|limit| (limit.of, limit.limit, limit.remaining, limit.full_in))
+        .collect();
+    let (twelve, six) = (Duration::from_millis(12), Duration::from_secs(360));
+    assert_eq!(
+        told,
+        [
+            (LimitOf::Requests, Some(10_000), 9_998, Some(twelve)),
+            (LimitOf::Tokens, Some(2_000_000), 0, Some(six)),
+        ]
+    );
+}
+
+#[test]
+fn a_limit_that_says_nothing_of_use_is_not_there() {
+    // Azure's "unknown"
+    assert_eq!(
+        limits(&[
+            ("x-ratelimit-limit-tokens", "-1"),
+            ("x-ratelimit-remaining-tokens", "-1"),
+            ("x-ratelimit-reset-tokens", "0"),
+        ]),
+        []
+    );
+    for left in ["-1", "NaN", "inf", "many", "0x0", ""] {
+        assert_eq!(limits(&[("x-ratelimit-remaining", left)]), [], "{left}");
+    }
+    let zero = [("ratelimit-limit", "0"), ("ratelimit-remaining", "0")];
+    assert_eq!(limits(&zero), []);
+    // a reset that lies in the past is none
+    let past = limits(&[
+        ("date", "Mon, 23 Nov 2026 10:00:00 GMT"),
+        ("anthropic-ratelimit-requests-remaining", "0"),
+        ("anthropic-ratelimit-requests-reset", "2026-11-23T09:59:59Z"),
+    ]);
+    assert_eq!((past[0].limit, past[0].full_in), (None, None));
+}
+
+proptest! {
+    #[test]
+    fn no_limit_header_is_too_odd(
+        values in proptest::collection::vec(("[ -~]{0,20}|-?[0-9]{1,30}(\\.[0-9]{1,9})?", 0usize..3), 1..4),
+    ) {
+        let names = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
+        let mut map = HeaderMap::new();
+        for (value, name) in &values {
+            map.append(names[*name], HeaderValue::from_str(value).unwrap());
+        }
+        for limit in RateLimit::read(&map, &clock()) {
+            prop_assert!(limit.full_in.is_none_or(|full| full > Duration::ZERO));
+            prop_assert!(limit.limit != Some(0) || limit.remaining == 0);
+        }
     }
 }

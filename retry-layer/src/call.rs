@@ -1,6 +1,10 @@
 //! What happens to one call: whether it is sent again, and what its caller gets.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -146,10 +150,17 @@ impl<C, H: OnRetry> Shared<C, H> {
     }
 
     /// The request of the next attempt, which is counted herewith.
-    pub(crate) fn send_again(&self, state: &mut CallState) -> Result<Request<Payload>, GaveUp> {
+    pub(crate) fn poll_again(
+        &self,
+        state: &mut CallState,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Request<Payload>, GaveUp>> {
         // another layer may have used the allowance up during the wait
-        let attempts = state.call.attempts();
-        let attempt = attempts.again().map_err(|_| GaveUp::Exhausted)?;
+        let again = state.call.attempts();
+        let again = again.poll_again(&[state.call.model()], cx);
+        let Ok(attempt) = ready!(again) else {
+            return Poll::Ready(Err(GaveUp::Exhausted));
+        };
         let more = state.retries < self.settings.policy.most_retries();
         let request = if more {
             state
@@ -163,7 +174,7 @@ impl<C, H: OnRetry> Shared<C, H> {
                 .and_then(|again| again.into_request(attempt))
         };
         self.settings.counters.retry();
-        request.ok_or(GaveUp::NotRetryable)
+        Poll::Ready(request.ok_or(GaveUp::NotRetryable))
     }
 
     /// The answer when the wait is over, or ended early, and no further attempt is made. The failed

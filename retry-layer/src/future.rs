@@ -202,32 +202,32 @@ where
                             .deadline
                             .map(|deadline| Box::pin(sleep_until(deadline)));
                     }
-                    match this.service.poll_ready(cx) {
-                        Poll::Ready(Ok(())) => match this.shared.send_again(call) {
-                            Ok(request) => {
-                                *this.timer = attempt_timer(this.shared, Some(call));
-                                let sent = this.service.call(request);
-                                this.state.set(State::Sending { sent });
-                                continue;
-                            }
-                            Err(why) => {
-                                this.state.set(State::Done);
-                                let answer = this.shared.not_sent(call, why);
-                                return Poll::Ready(Ok(answer));
-                            }
-                        },
+                    let again = match this.service.poll_ready(cx) {
+                        // who reserves for the attempt is waited for
+                        Poll::Ready(Ok(())) => this.shared.poll_again(call, cx),
                         Poll::Ready(Err(error)) => {
                             this.state.set(State::Done);
                             this.shared.over(call, Verdict::Failed, None);
                             return Poll::Ready(Err(error));
                         }
+                        Poll::Pending => Poll::Pending,
+                    };
+                    let why = match again {
+                        Poll::Ready(Ok(request)) => {
+                            *this.timer = attempt_timer(this.shared, Some(call));
+                            let sent = this.service.call(request);
+                            this.state.set(State::Sending { sent });
+                            continue;
+                        }
+                        Poll::Ready(Err(why)) => why,
                         Poll::Pending => {
                             ready!(run_out(this.timer, cx));
-                            this.state.set(State::Done);
-                            let answer = this.shared.not_sent(call, GaveUp::Deadline);
-                            return Poll::Ready(Ok(answer));
+                            GaveUp::Deadline
                         }
-                    }
+                    };
+                    this.state.set(State::Done);
+                    let answer = this.shared.not_sent(call, why);
+                    return Poll::Ready(Ok(answer));
                 }
                 StateProj::Reading { .. } | StateProj::Done => {
                     panic!("a future is not polled after it was ready")

@@ -9,6 +9,9 @@ use fake_provider::FakeProvider;
 #[path = "../../../breaker-layer/examples/one_layer.rs"]
 mod breaker;
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
+#[path = "../../../budget-layer/examples/one_layer.rs"]
+mod budget;
+#[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
 #[path = "../../../cache-layer/examples/one_layer.rs"]
 mod cache;
 #[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
@@ -69,6 +72,15 @@ async fn one_layer_of_cache_asks_once() {
 }
 
 #[tokio::test]
+async fn one_layer_of_budget_refuses_what_is_not_left() {
+    let fake = FakeProvider::start().await.unwrap();
+    let told = budget::call(&fake.url()).await.unwrap();
+    assert!(told.starts_with("200 429 429 "), "{told}");
+    assert!(told.ends_with(" left"), "{told}");
+    assert_eq!(fake.log().len(), 1);
+}
+
+#[tokio::test]
 async fn one_layer_of_cost_knows_what_a_stream_cost() {
     let fake = FakeProvider::start().await.unwrap();
     let told = cost::call(&fake.url()).await.unwrap();
@@ -100,6 +112,7 @@ fn every_layer_does_its_part_on_a_hyper_client() {
         "x-llm-model: gpt-6.1-terra  (overloaded)",
         "data: [DONE]",
         "gpt-6-luna: 2 calls, $0.0000029",
+        "alice: 19",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use budget_layer::metrics as budget_metrics;
 use cost_layer::metrics::{DURATION_BUCKETS, DURATIONS, TOKEN_BUCKETS, TOKENS, describe};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::interval;
@@ -20,7 +21,11 @@ pub(crate) fn install() {
             .iter()
             .map(|name| (name, &DURATION_BUCKETS))
             .chain(TOKENS.iter().map(|name| (name, &TOKEN_BUCKETS)));
-        let mut builder = PrometheusBuilder::new().with_recommended_naming(true);
+        let ratio = Matcher::Full(budget_metrics::INPUT_RATIO.to_owned());
+        let mut builder = PrometheusBuilder::new()
+            .with_recommended_naming(true)
+            .set_buckets_for_metric(ratio, &budget_metrics::RATIO_BUCKETS)
+            .ok()?;
         for (name, buckets) in histograms {
             let name = Matcher::Full((*name).to_owned());
             builder = builder.set_buckets_for_metric(name, buckets).ok()?;

@@ -32,6 +32,7 @@
 mod admin;
 mod auth;
 mod board;
+mod budgets;
 mod config;
 mod connections;
 pub mod demo;

@@ -57,6 +57,7 @@ impl Live {
             ("sse", layers.sse.is_some()),
             ("cost", layers.cost.is_some()),
             ("cache", layers.answers.is_some()),
+            ("budget", layers.budgets.is_some()),
             ("fallback", !now.routes.is_empty()),
             ("retry", layers.retry.is_some()),
             ("breaker", layers.breaker.is_some()),

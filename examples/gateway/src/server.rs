@@ -19,6 +19,7 @@ use crate::{
     admin::{Admin, AnswersHandle, Caches, Door},
     auth::Auth,
     board::{self, Board},
+    budgets::{self, Budgets},
     config::{AdminConfig, Config},
     connections, exporter,
     live::Live,
@@ -51,6 +52,7 @@ pub struct Gateway {
     _beside: JoinSet<()>,
     retries: Option<RetryHandle>,
     books: Option<CostHandle>,
+    budgets: Option<Budgets>,
     proxy: Arc<Proxy>,
 }
 
@@ -60,7 +62,7 @@ impl Gateway {
     /// # Errors
     ///
     /// The address is not a loopback address and a provider has a key of ours, but callers need none;
-    /// it can't be listened on; the ledger or the cache's store can't be opened; or TLS can't be set up.
+    /// it can't be listened on; the ledger or a store can't be opened; or TLS can't be set up.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
         check(config.listen, &config)?;
         let tls = upstream::public_roots().map_err(StartError::Tls)?;
@@ -71,10 +73,14 @@ impl Gateway {
             .await
             .map_err(StartError::Ledger)?;
         let caches = open::caches(config.cache.take(), cost.as_ref()).map_err(StartError::Cache)?;
+        let has_users = config.auth.is_some();
+        let budgets = budgets::open(config.budget.take(), cost.as_ref(), has_users)
+            .map_err(StartError::Budget)?;
         let layers = Layers {
             sse: config.sse.take(),
             cost,
             answers: caches.answers,
+            budgets: budgets.clone(),
             retry: config.retry.take(),
             breaker: config.breaker.take(),
             prompts: caches.prompts,
@@ -124,6 +130,7 @@ impl Gateway {
             _beside: beside,
             retries,
             books,
+            budgets,
             proxy,
         })
     }
@@ -186,6 +193,11 @@ impl Gateway {
                 waiting = books.stats().waiting,
                 "records are not in the ledger"
             );
+        }
+        if let Some(budgets) = &self.budgets
+            && !budgets.flush(LEDGER).await
+        {
+            tracing::error!("what calls spent is not in the store of [budget]");
         }
         ended
     }

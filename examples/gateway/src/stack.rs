@@ -13,6 +13,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
+    budgets::Budgets,
     config::{Fallback, SseConfig},
     upstream::Upstream,
 };
@@ -33,6 +34,7 @@ pub(crate) struct Layers {
     pub(crate) sse: Option<SseConfig>,
     pub(crate) cost: Option<CostLayer>,
     pub(crate) answers: Option<Answers>,
+    pub(crate) budgets: Option<Budgets>,
     pub(crate) retry: Option<RetryLayer>,
     pub(crate) breaker: Option<BreakerLayer>,
     pub(crate) prompts: Option<PromptCacheLayer>,
@@ -43,7 +45,7 @@ impl Layers {
     /// Puts the configured layers around the client, the innermost first:
     ///
     /// ```text
-    /// caller → sse → cost → cache → fallback → retry → breaker → clocks of one attempt → prompt cache → client
+    /// caller → sse → cost → cache → budget → fallback → retry → breaker → clocks of one attempt → prompt cache → client
     /// ```
     pub(crate) fn stack(&self, fallback: Option<&Fallback>) -> Stack {
         let mut stack = self.client.clone();
@@ -52,6 +54,11 @@ impl Layers {
         stack = with(self.breaker.as_ref(), stack);
         stack = with(self.retry.as_ref(), stack);
         stack = with(fallback, stack);
+        stack = match &self.budgets {
+            None => stack,
+            Some(Budgets::InMemory(layer)) => with(Some(layer), stack),
+            Some(Budgets::InRedis(layer)) => with(Some(layer), stack),
+        };
         stack = match &self.answers {
             None => stack,
             Some(Answers::InMemory(layer)) => with(Some(layer), stack),

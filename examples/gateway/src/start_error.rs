@@ -2,6 +2,7 @@ use std::{fmt, io, net::SocketAddr};
 
 use cache_layer::InvalidRedis;
 use cost_layer::LedgerError;
+use llm_exchange::BoxError;
 
 /// Why a gateway does not start.
 #[non_exhaustive]
@@ -15,6 +16,8 @@ pub enum StartError {
     Ledger(LedgerError),
     /// The store of the cache can't be set up.
     Cache(InvalidRedis),
+    /// The store of the budgets can't be set up.
+    Budget(BoxError),
     /// The TLS library can't be set up.
     Tls(rustls::Error),
 }
@@ -35,6 +38,7 @@ impl fmt::Display for StartError {
             ),
             Self::Ledger(error) => write!(f, "can't open the ledger of [cost]: {error}"),
             Self::Cache(error) => write!(f, "can't set up the store of [cache]: {error}"),
+            Self::Budget(error) => write!(f, "can't set up the store of [budget]: {error}"),
             Self::Tls(error) => write!(f, "can't set up TLS: {error}"),
         }
     }
@@ -47,6 +51,7 @@ impl std::error::Error for StartError {
             Self::Listen(_, error) => Some(error),
             Self::Ledger(error) => Some(error),
             Self::Cache(error) => Some(error),
+            Self::Budget(error) => Some(&**error),
             Self::Tls(error) => Some(error),
         }
     }

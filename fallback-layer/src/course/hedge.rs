@@ -108,6 +108,12 @@ impl Course {
         Some(request)
     }
 
+    /// The model that the other target was asked for, if it was sent the call.
+    pub(super) fn model_beside(&self) -> Option<Option<&str>> {
+        let other = self.other.as_ref().filter(|other| other.sent_now)?;
+        Some(other.rewritten.as_ref().unwrap_or(&self.call).model())
+    }
+
     /// Whether the current target was sent the call.
     pub(crate) const fn was_sent(&self) -> bool {
         self.sent_now

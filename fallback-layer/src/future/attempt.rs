@@ -168,12 +168,25 @@ where
                             return Poll::Ready(Came::late(None));
                         }
                     }
-                    *this.timer = None;
-                    if let Some(request) = this.request
-                        && course.take_attempt(request).is_err()
-                    {
-                        return Poll::Ready(Came::late(None));
+                    if let Some(request) = this.request {
+                        match course.poll_attempt(request, cx) {
+                            Poll::Ready(Ok(())) => {}
+                            // the deadline, or nothing can be reserved for it
+                            Poll::Ready(Err(_)) if !course.call().attempts().may_go_on() => {
+                                return Poll::Ready(Came::late(None));
+                            }
+                            Poll::Ready(Err(_)) => {
+                                let dialect = course.call().dialect();
+                                return Poll::Ready(Came::not_allowed(dialect));
+                            }
+                            Poll::Pending => {
+                                let by = shared.ready_by(course, *this.turn);
+                                ready!(run_out(this.timer, by, cx));
+                                return Poll::Ready(Came::late(None));
+                            }
+                        }
                     }
+                    *this.timer = None;
                     let request = taken(this.request);
                     let state = match this.own.as_mut() {
                         Some(own) => State::SendingOwn {

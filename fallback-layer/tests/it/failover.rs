@@ -1,6 +1,9 @@
 //! Streams that break after their first content and are gone on with.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use crate::common::*;
 use fallback_layer::{Chain, Failover, FallbackLayer, Inner, Prefill, Served, Target};
@@ -374,7 +377,11 @@ async fn when_nobody_goes_on_every_attempt_is_still_booked_once() {
 async fn an_allowance_that_is_used_up_is_not_gone_past() {
     struct Never;
     impl llm_exchange::Extend for Never {
-        fn extend(&self, _: &llm_exchange::Attempts) -> bool {
+        fn poll_extend(&self, _: &[Option<&str>], _: &mut Context<'_>) -> Poll<bool> {
+            Poll::Ready(false)
+        }
+
+        fn is_over(&self) -> bool {
             false
         }
     }

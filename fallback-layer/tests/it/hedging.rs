@@ -5,13 +5,14 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use crate::common::*;
 use fallback_layer::{Chain, FallbackLayer, Served, Target, Why};
 use http_body_util::BodyExt;
-use llm_exchange::{Attempts, Call, Cut, End, Extend, Payload, Verdict};
+use llm_exchange::{Call, Cut, End, Extend, Payload, Verdict};
 use testkit::{Point, drop_everywhere};
 use tokio::time::Instant;
 
@@ -192,8 +193,13 @@ async fn what_the_loser_used_is_in_the_books() {
 struct Refuses(AtomicU32);
 
 impl Extend for Refuses {
-    fn extend(&self, _: &Attempts) -> bool {
+    fn poll_extend(&self, running: &[Option<&str>], _: &mut Context<'_>) -> Poll<bool> {
+        assert_eq!(running, [Some("b"), Some("a")], "both run then");
         self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(false)
+    }
+
+    fn is_over(&self) -> bool {
         false
     }
 }

@@ -1,9 +1,9 @@
 //! The limits of targets, and of the call.
 
-use std::time::Duration;
+use std::{task::Poll, time::Duration};
 
 use crate::common::*;
-use fallback_layer::{Chain, FallbackLayer, Target};
+use fallback_layer::{Chain, Chains, FallbackLayer, Target};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use llm_exchange::{Attempts, Money, PeekLimits, Purchase, Verdict};
@@ -209,4 +209,70 @@ async fn the_calls_own_allowance_is_obeyed() {
         .await
         .unwrap();
     assert_eq!(script.calls(), 2);
+}
+
+/// Reserves for whatever is asked but one model, and lets nobody know at once.
+struct Reserves {
+    not_for: &'static str,
+    asked: std::sync::Mutex<Vec<Option<String>>>,
+}
+
+impl llm_exchange::Extend for Reserves {
+    fn poll_extend(&self, running: &[Option<&str>], cx: &mut std::task::Context<'_>) -> Poll<bool> {
+        let mut asked = self.asked.lock().unwrap();
+        let model = running[0].map(str::to_owned);
+        if asked.last() != Some(&model) {
+            asked.push(model);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(model.as_deref() != Some(self.not_for))
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_nothing_can_be_reserved_for_is_not_sent_the_call() {
+    let reserves = |not_for| {
+        std::sync::Arc::new(Reserves {
+            not_for,
+            asked: std::sync::Mutex::default(),
+        })
+    };
+    let ask = async |not_for: &'static str, answers: usize| {
+        let script = (0..answers).fold(script(), |script, _| script.then(Answer::error("reset")));
+        let script = script.then(answered());
+        let attempts = Attempts::default();
+        let extender = reserves(not_for);
+        attempts.extend_with(extender.clone());
+        let mut request = openai("x");
+        request.extensions_mut().insert(attempts.clone());
+        let chains = Chains::new().default_chain(Chain::new().then("a").then("b"));
+        let layer = FallbackLayer::new(chains).unwrap();
+        let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
+        let extended = extender.asked.lock().unwrap().clone();
+        let extended: Vec<_> = extended.into_iter().flatten().collect();
+        (
+            response.status().as_u16(),
+            asked(&script),
+            extended,
+            attempts.count(),
+        )
+    };
+    let names = |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.into()).collect() };
+    // the first one is free of the allowance, but not what was asked for
+    assert_eq!(
+        ask("c", 1).await,
+        (200, names(&["a", "b"]), names(&["a", "b"]), 2)
+    );
+    assert_eq!(
+        ask("a", 0).await,
+        (200, names(&["b"]), names(&["a", "b"]), 1)
+    );
+    let (status, sent, _, attempts) = ask("b", 1).await;
+    assert_eq!((sent, attempts), (names(&["a"]), 1));
+    assert!(status >= 500, "{status}");
 }

@@ -40,7 +40,9 @@ impl Call {
                     grpc::set_string(message, field, &[before, model].concat()).ok()
                 })
             }),
-            Place::Within(..) | Place::Nowhere => Err(NotRewritten::NotRead),
+            Place::Within(..) | Place::WithinSpelt(..) | Place::Nowhere => {
+                Err(NotRewritten::NotRead)
+            }
         }
     }
 
@@ -79,6 +81,9 @@ impl Call {
                 Place::Member(name) => splice::set(body, name, &cap.to_string()),
                 Place::Within(outer, name) => {
                     splice::set_within(body, outer, name, &cap.to_string())
+                }
+                Place::WithinSpelt(outer, name) => {
+                    splice::set_within_spelt(body, outer, name, &cap.to_string())
                 }
                 Place::Field(path) => {
                     message(body, |message| grpc::set_varint(message, path, cap).ok())

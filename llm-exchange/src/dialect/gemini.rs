@@ -23,7 +23,7 @@ pub(super) const WIRE: Wire = Wire {
     framing: Framing::Sse,
     facts,
     model: Place::Nowhere,
-    output_cap: &[Place::Within("generationConfig", "maxOutputTokens")],
+    output_cap: &[Place::WithinSpelt("generationConfig", "maxOutputTokens")],
     usage_on_request: false,
     read_event,
     deltas: stream::others::gemini,

@@ -91,6 +91,12 @@ impl Dialect {
         self.wire().name
     }
 
+    /// Whether a call can say how many tokens its answer may have.
+    #[must_use]
+    pub const fn takes_output_cap(self) -> bool {
+        !self.wire().output_cap.is_empty()
+    }
+
     /// Whether it is a gRPC service: its status is in the trailers, and its messages are protobuf.
     #[must_use]
     pub const fn is_grpc(self) -> bool {

@@ -80,6 +80,8 @@ pub(crate) enum Place {
     Member(&'static str),
     /// A member of a member.
     Within(&'static str, &'static str),
+    /// The same in Google's JSON, which has two spellings for every name.
+    WithinSpelt(&'static str, &'static str),
     /// A field of the message, by the numbers on the way to it.
     Field(&'static [u32]),
     /// Only in the path.

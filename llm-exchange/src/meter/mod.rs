@@ -127,6 +127,12 @@ impl Meter {
         Self(Arc::clone(&self.0), Some(Arc::default()))
     }
 
+    /// Whether both read the same answer.
+    #[must_use]
+    pub fn is_of_the_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The meter of an answer that a layer further in reads already.
     #[must_use]
     pub fn of<B>(response: &Response<B>) -> Option<&Self> {

@@ -119,6 +119,18 @@ fn the_cap_is_set_under_the_name_that_stands_there() {
             r#"{"generationConfig":{"maxOutputTokens":5,"temperature":1}}"#,
         ),
         (
+            Dialect::Gemini,
+            "/v1beta/models/a:generateContent",
+            r#"{"generation_config":{"max_output_tokens":9}}"#,
+            r#"{"generation_config":{"max_output_tokens":5}}"#,
+        ),
+        (
+            Dialect::Gemini,
+            "/v1beta/models/a:generateContent",
+            r#"{"generation_config":null}"#,
+            r#"{"generation_config":{"maxOutputTokens":5}}"#,
+        ),
+        (
             Dialect::Ollama,
             "/api/chat",
             r#"{"options":{"num_predict":-1}}"#,

@@ -31,6 +31,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<FromCache>();
     all::<Hints>();
     all::<LeftBehind>();
+    all::<LimitOf>();
     all::<Meter>();
     all::<NoMoreAttempts>();
     all::<NotRewritten>();
@@ -38,6 +39,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<Peeked>();
     all::<PeekLimits>();
     all::<ProviderError>();
+    all::<RateLimit>();
     all::<ReadPayload>();
     all::<Reached>();
     all::<Refusal>();

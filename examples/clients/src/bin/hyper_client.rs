@@ -3,6 +3,7 @@
 use std::{io::Write, time::Duration};
 
 use breaker_layer::BreakerLayer;
+use budget_layer::{BudgetLayer, Limit, MemoryStore};
 use bytes::Bytes;
 use cache_layer::CacheLayer;
 use cost_layer::{CostLayer, Prices};
@@ -25,11 +26,15 @@ async fn main() -> Result<(), BoxError> {
 
     let cost = CostLayer::new(Prices::builtin());
     let books = cost.handle();
+    let budget =
+        BudgetLayer::new(MemoryStore::new()).limit(Limit::per_user().daily().tokens(20_000));
+    let budgets = budget.handle();
     let retry = RetryLayer::new().max_retries(3);
     let client = ServiceBuilder::new()
         .layer(SseLayer::new().keep_alive(Duration::from_secs(15)))
         .layer(cost)
         .layer(CacheLayer::new().ttl(Duration::from_secs(3600)))
+        .layer(budget)
         .layer(FallbackLayer::new(
             Chain::of("gpt-6-sol").then("gpt-6.1-terra"),
         )?)
@@ -67,6 +72,8 @@ async fn main() -> Result<(), BoxError> {
     for day in books.daily(books.today()).await? {
         println!("{}: {} calls, {}", day.key, day.requests, day.cost);
     }
+    let alice = budgets.account("user-day-tokens", "alice").await?;
+    println!("alice: {:?} left", alice.remaining);
     Ok(())
 }
 

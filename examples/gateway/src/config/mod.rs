@@ -6,6 +6,7 @@
 mod admin;
 mod auth;
 mod breaker;
+mod budget;
 mod cache;
 mod cost;
 mod error;
@@ -27,6 +28,7 @@ use toml::Spanned;
 pub use self::error::ConfigError;
 pub(crate) use self::{
     admin::AdminConfig,
+    budget::{BudgetConfig, BudgetStore},
     cache::{CacheConfig, StoreConfig},
     cost::{CostConfig, LedgerConfig},
     route::Fallback,
@@ -36,6 +38,7 @@ use self::{
     admin::AdminSection,
     auth::AuthSection,
     breaker::BreakerSection,
+    budget::BudgetSection,
     cache::CacheSection,
     cost::CostSection,
     error::fault,
@@ -63,6 +66,7 @@ pub struct Config {
     pub(crate) cost: Option<CostConfig>,
     pub(crate) breaker: Option<BreakerLayer>,
     pub(crate) cache: Option<CacheConfig>,
+    pub(crate) budget: Option<BudgetConfig>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +86,7 @@ struct File {
     cost: Option<CostSection>,
     breaker: Option<BreakerSection>,
     cache: Option<CacheSection>,
+    budget: Option<BudgetSection>,
 }
 
 impl Config {
@@ -119,6 +124,7 @@ impl Config {
             cost,
             breaker: file.breaker.map(BreakerSection::layer).transpose()?,
             cache: file.cache.map(|section| section.read(&env)).transpose()?,
+            budget: file.budget.map(|section| section.read(&env)).transpose()?,
         })
     }
 

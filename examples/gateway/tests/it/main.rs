@@ -6,6 +6,7 @@ mod admin;
 mod auth;
 mod bad_input;
 mod breaker;
+mod budget;
 mod cache;
 mod calls;
 mod common;

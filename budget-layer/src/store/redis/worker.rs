@@ -1,0 +1,280 @@
+//! Books what has ended, and renews the leases of what has not.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use redis::{ServerErrorKind, Value, aio::ConnectionManager};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{Shared, script::Reply};
+use crate::store::Claim;
+
+/// What one call used.
+#[derive(Debug)]
+pub(super) struct Settlement {
+    pub(super) id: String,
+    pub(super) claims: Arc<[Claim]>,
+    /// Nothing for those that are missing.
+    pub(super) used: Vec<u64>,
+}
+
+impl Settlement {
+    pub(super) const fn new(id: String, claims: Arc<[Claim]>, used: Vec<u64>) -> Self {
+        Self { id, claims, used }
+    }
+}
+
+/// More is not kept while the server is away.
+const MOST_WAITING: usize = 100_000;
+/// So many are sent at a time, in one write.
+const BATCH: usize = 128;
+/// So long the worker goes on trying after its store is gone.
+const LAST: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_millis(20);
+const LATER: Duration = Duration::from_secs(1);
+/// A settlement that the server refuses so often is not one that it will ever take.
+const MOST_REFUSALS: u32 = 30;
+
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// There is something to book, or the store is gone.
+    pushed: Notify,
+    /// Everything is booked.
+    booked: Notify,
+    stopped: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    ended: VecDeque<Settlement>,
+    /// Taken out to be booked.
+    sending: usize,
+    alive: HashMap<u64, Arc<[Claim]>>,
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let state = self.state();
+        state.ended.len() + state.sending
+    }
+
+    /// A call lives from here on.
+    pub(super) fn begin(&self, number: u64, claims: &Arc<[Claim]>) {
+        self.state().alive.insert(number, Arc::clone(claims));
+    }
+
+    pub(super) fn end(&self, number: u64) {
+        self.state().alive.remove(&number);
+    }
+
+    pub(super) fn push(&self, settlement: Settlement) {
+        let mut state = self.state();
+        if state.ended.len() >= MOST_WAITING {
+            drop(state);
+            tracing::error!("too many ended calls wait for the store: one is charged by its lease");
+            return;
+        }
+        state.ended.push_back(settlement);
+        drop(state);
+        self.pushed.notify_one();
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Relaxed);
+        self.pushed.notify_one();
+    }
+
+    pub(super) async fn booked(&self) {
+        loop {
+            let booked = self.booked.notified();
+            if self.len() == 0 {
+                return;
+            }
+            booked.await;
+        }
+    }
+
+    fn take(&self) -> Vec<Settlement> {
+        let mut state = self.state();
+        let many = state.ended.len().min(BATCH);
+        state.sending = many;
+        state.ended.drain(..many).collect()
+    }
+
+    fn sent(&self) {
+        self.state().sending = 0;
+        if self.len() == 0 {
+            self.booked.notify_waiters();
+        }
+    }
+}
+
+/// Runs until the store is gone and everything is booked.
+pub(super) async fn run(shared: Arc<Shared>, mut connection: ConnectionManager) {
+    let mut next_number = 0;
+    let mut renewal = Instant::now() + shared.lease / 3;
+    loop {
+        // ready at once if something was pushed before
+        let _ = timeout_at(renewal, shared.queue.pushed.notified()).await;
+        if Instant::now() >= renewal {
+            renew(&shared, &mut connection).await;
+            renewal = Instant::now() + shared.lease / 3;
+        }
+        loop {
+            let batch = shared.queue.take();
+            if batch.is_empty() {
+                break;
+            }
+            let mut batch = Batch {
+                settlements: batch,
+                first: next_number,
+                refusals: 0,
+            };
+            next_number += batch.settlements.len() as u64;
+            if !batch.book(&shared, &mut connection, &mut renewal).await {
+                tracing::error!(
+                    "the budgets' store is away: ended calls are charged by their leases"
+                );
+                return;
+            }
+            shared.queue.sent();
+        }
+        if shared.queue.stopped.load(Relaxed) && shared.queue.len() == 0 {
+            return;
+        }
+    }
+}
+
+/// Settlements in order, numbered so that each is booked once however often it is sent.
+struct Batch {
+    settlements: Vec<Settlement>,
+    /// The number of the first of them.
+    first: u64,
+    refusals: u32,
+}
+
+impl Batch {
+    /// Sends them until the server has them all. False: the store is gone, and there is no more time.
+    async fn book(
+        &mut self,
+        shared: &Arc<Shared>,
+        connection: &mut ConnectionManager,
+        renewal: &mut Instant,
+    ) -> bool {
+        let (mut pause, mut give_up) = (SOON, None);
+        while !self.settlements.is_empty() {
+            if self.send(shared, connection).await {
+                pause = SOON;
+                continue;
+            }
+            let now = Instant::now();
+            if shared.queue.stopped.load(Relaxed)
+                && now >= *give_up.get_or_insert_with(|| now + LAST)
+            {
+                return false;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LATER);
+            if Instant::now() >= *renewal {
+                renew(shared, connection).await;
+                *renewal = Instant::now() + shared.lease / 3;
+            }
+        }
+        true
+    }
+
+    /// False: wait before the next try. What the server has is taken out.
+    async fn send(&mut self, shared: &Arc<Shared>, connection: &mut ConnectionManager) -> bool {
+        let mut pipeline = redis::pipe();
+        for (settlement, number) in self.settlements.iter().zip(self.first..) {
+            let call = shared.scripts.settle(shared, settlement, number);
+            pipeline.invoke_script(&call);
+        }
+        pipeline.ignore_errors();
+        let answers: Result<Vec<Value>, _> = pipeline.query_async(connection).await;
+        let Ok(answers) = answers else {
+            return false;
+        };
+        for answer in answers {
+            let reply = match &answer {
+                Value::ServerError(error) => {
+                    let unknown = error.kind() == Some(ServerErrorKind::NoScript);
+                    if unknown {
+                        let loaded = shared.scripts.settle.load_async(connection).await;
+                        return loaded.is_ok();
+                    }
+                    self.refused();
+                    return false;
+                }
+                answer => Reply::read(answer),
+            };
+            if let Some(reply) = &reply {
+                shared.server_is_at(reply.now());
+            }
+            match reply {
+                Some(Reply::Done { .. }) => {
+                    self.settlements.remove(0);
+                    self.first += 1;
+                }
+                // our windows are right with the next try
+                Some(Reply::OtherClock { .. }) => return true,
+                _ => {
+                    self.refused();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// After many refusals of the first, nothing is booked in its place.
+    fn refused(&mut self) {
+        self.refusals += 1;
+        if self.refusals >= MOST_REFUSALS
+            && let Some(first) = self.settlements.first_mut()
+        {
+            tracing::error!("the budgets' store does not take a settlement: it is lost");
+            let _ = mem::take(&mut first.used);
+            first.claims = Arc::from([]);
+            self.refusals = 0;
+        }
+    }
+}
+
+/// Every call that lives, in portions.
+async fn renew(shared: &Arc<Shared>, connection: &mut ConnectionManager) {
+    let alive: Vec<(String, Arc<[Claim]>)> = {
+        let state = shared.queue.state();
+        let alive = state.alive.iter();
+        alive
+            .map(|(number, claims)| (shared.id(*number), Arc::clone(claims)))
+            .collect()
+    };
+    for portion in alive.chunks(BATCH) {
+        let portion: Vec<(String, &[Claim])> = portion
+            .iter()
+            .map(|(id, claims)| (id.clone(), &claims[..]))
+            .collect();
+        let call = shared.scripts.renew(shared, &portion);
+        let renewed: Result<Value, _> = call.invoke_async(connection).await;
+        if renewed.is_err() {
+            tracing::warn!("leases of running calls can't be renewed: the store is away");
+            return;
+        }
+    }
+}

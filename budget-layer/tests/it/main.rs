@@ -1,0 +1,14 @@
+//! The layer around scripted providers, in paused time.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails is to stop")]
+
+mod attempts;
+mod caps;
+mod common;
+mod limits;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod refusals;
+mod services;
+mod settling;
+mod streams;
