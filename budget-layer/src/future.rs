@@ -193,6 +193,7 @@ where
     R::Error: Into<BoxError>,
     S: Store,
 {
+    let at_first = guard.open().at_first;
     let told = [
         (headers::REMAINING, guard.open().remaining.clone()),
         (headers::WARNING, guard.open().warning.clone()),
@@ -215,6 +216,7 @@ where
             Watch::new(body, Settle::new(guard, meter))
         })
     };
+    response.extensions_mut().insert(at_first);
     for (name, value) in told {
         if let Some(value) = value {
             response.headers_mut().insert(name, value);

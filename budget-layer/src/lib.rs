@@ -20,6 +20,7 @@ mod open;
 mod plan;
 pub mod quota;
 mod refusal;
+mod reservation;
 mod sending;
 mod service;
 mod spent;
@@ -41,6 +42,7 @@ pub use self::{
     limit::{Asked, Limit, LimitFor},
     open::Settle,
     refusal::OverBudget,
+    reservation::Reservation,
     service::{BudgetBody, Budgeted},
     store::{Guarded, MemoryStore, WhenAway},
     tokens::TokenCounter,

@@ -11,6 +11,7 @@ use crate::{
     extend::{Extender, Extending},
     learnt::Truth,
     plan::{Holds, Plan},
+    reservation::Reservation,
     spent::Spent,
     store::{Claim, Store},
     tell,
@@ -33,6 +34,7 @@ pub(crate) struct Open<S: Store> {
     left_before: usize,
     /// The caller asked for the usage.
     pub(crate) asks_usage: bool,
+    pub(crate) at_first: Reservation,
     pub(crate) remaining: Option<HeaderValue>,
     pub(crate) warning: Option<HeaderValue>,
     state: Mutex<State<S>>,
@@ -88,6 +90,7 @@ impl<S: Store> Guard<S> {
     pub(crate) fn new(admitted: Admitted<S>) -> Self {
         let attempts = admitted.call.attempts().clone();
         let output = admitted.plan.output(admitted.each);
+        let at_first = Reservation::new(admitted.plan.input.saturating_add(output));
         let open = Arc::new(Open {
             told: match admitted.plan.holds {
                 Holds::Steps(_) => 0,
@@ -109,6 +112,7 @@ impl<S: Store> Guard<S> {
             host: admitted.host,
             claims: admitted.claims,
             asks_usage: admitted.asks_usage,
+            at_first,
             remaining: admitted.remaining,
             warning: admitted.warning,
         });

@@ -78,10 +78,10 @@ def filled(browser, url, pictures):
     page = visit.page
     expect(page.locator("#state")).to_contain_text("live", timeout=20_000)
     models = page.locator("#models tbody tr")
-    for model in ["gpt-6-sol", "gpt-6-luna", "claude-sonnet-5-5", "gpt-6-astra"]:
+    for model in ["gpt-5.4", "gpt-5.4-mini", "claude-haiku-4-5", "gpt-5.5"]:
         expect(models.filter(has_text=model)).to_have_count(1, timeout=60_000)
     # three curves need two points in time
-    page.select_option("#of-model", "gpt-6-sol")
+    page.select_option("#of-model", "gpt-5.4")
     expect(page.locator("#curve path[data-line]")).to_have_count(3, timeout=60_000)
     expect(page.locator("#curve .key")).to_contain_text("p95")
     expect(page.locator("#histogram rect:not([height='0'])").first).to_be_visible()
@@ -89,15 +89,17 @@ def filled(browser, url, pictures):
     page.select_option("#of-time", "first")
     expect(page.locator("#histogram .key")).to_contain_text("to the first token")
     assert whole, "the curve has no key"
-    expect(page.locator("#spend .key")).to_contain_text("claude-sonnet-5-5")
+    expect(page.locator("#spend .key")).to_contain_text("claude-haiku-4-5")
     page.click("#by-user")
     expect(page.locator("#spend .key")).to_contain_text("alice")
     expect(page.locator("#spend rect").first).to_be_visible()
     expect(page.locator("#cache")).to_contain_text("hit rate")
+    expect(page.locator("#budgets")).to_contain_text("user-day-tokens · alice")
+    expect(page.locator("#calls")).to_contain_text("reserved", timeout=60_000)
     calls = page.locator("#calls")
     expect(calls).to_contain_text("from the cache", timeout=60_000)
     expect(calls).to_contain_text("throttled", timeout=60_000)
-    expect(calls).to_contain_text("→ fake/gpt-6-sol", timeout=60_000)
+    expect(calls).to_contain_text("→ fake/gpt-5.4", timeout=60_000)
     assert "Which fruit" not in page.content(), "a prompt is on the page"
     page.screenshot(path=pictures / "light.png", full_page=True)
     visit.end()
@@ -106,7 +108,7 @@ def filled(browser, url, pictures):
 def by_hand(browser, url):
     """A circuit is opened and reset by a click."""
     visit = Visit(browser, url)
-    row = visit.page.locator("#breakers tbody tr").filter(has_text="gpt-6-luna@")
+    row = visit.page.locator("#breakers tbody tr").filter(has_text="gpt-5.4-mini@")
     expect(row).to_contain_text("closed", timeout=60_000)
     row.get_by_role("button", name="open").click()
     expect(row).to_contain_text("forced open")

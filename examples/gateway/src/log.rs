@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use budget_layer::Reservation;
 use bytes::Bytes;
 use cost_layer::Booked;
 use fallback_layer::{Served, Why};
 use http::{Method, Response, StatusCode};
-use llm_exchange::{BodyEnd, BoxError, Call, Money, Observe, Refusal, Verdict};
+use llm_exchange::{BodyEnd, BoxError, Call, Money, Observe, Refusal, User, Verdict};
 use tokio::time::Instant;
 
 use crate::board::{Board, Line, Step};
@@ -29,6 +30,7 @@ pub(crate) struct CallLog {
     call: Option<Arc<Call>>,
     status: Option<StatusCode>,
     steps: Vec<Step>,
+    user: Option<Box<str>>,
     booked: Option<Booked>,
     served: Option<Served>,
     error: Option<String>,
@@ -48,6 +50,7 @@ impl CallLog {
             call: None,
             status: None,
             steps: Vec::new(),
+            user: None,
             booked: None,
             served: None,
             error: None,
@@ -59,6 +62,11 @@ impl CallLog {
         self.provider = Some(name.clone());
     }
 
+    /// Whose call it is; on the dashboard, not in the log.
+    pub(crate) fn user(&mut self, user: &User) {
+        self.user = Some(user.as_str().into());
+    }
+
     pub(crate) fn call(&mut self, call: &Arc<Call>) {
         self.call = Some(call.clone());
     }
@@ -67,6 +75,9 @@ impl CallLog {
     pub(crate) fn answered<B>(&mut self, response: &Response<B>) {
         self.status = Some(response.status());
         self.booked = Booked::of(response).cloned();
+        if let Some(reserved) = Reservation::of(response) {
+            self.steps.push(Step::Reserved(reserved.tokens()));
+        }
         if let Some(served) = Served::of(response) {
             // nobody, if all failed
             self.served_by = Some(short(served.by().unwrap_or("nobody")).to_owned());
@@ -103,7 +114,7 @@ impl CallLog {
         let status = self.status?;
         let mut line = Line {
             at: self.at,
-            user: None,
+            user: self.user.take(),
             model: asked.into(),
             served: served.map(String::into_boxed_str),
             steps: std::mem::take(&mut self.steps),

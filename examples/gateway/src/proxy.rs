@@ -120,6 +120,7 @@ impl Now {
         *request.version_mut() = Version::HTTP_11;
         *request.extensions_mut() = Extensions::new();
         if let Some(user) = user {
+            log.user(&user);
             request.extensions_mut().insert(user);
         }
         let grpc = upstream::is_grpc(request.headers());

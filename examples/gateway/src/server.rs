@@ -269,6 +269,7 @@ fn admin(layers: &Layers, config: &AdminConfig, listen: SocketAddr, board: &Arc<
     Admin {
         books: layers.cost.as_ref().map(CostLayer::handle),
         breakers: layers.breaker.as_ref().map(BreakerLayer::handle),
+        budgets: layers.budgets.clone(),
         caches: Caches {
             answers: layers.answers.as_ref().map(AnswersHandle::of),
             prompts: layers.prompts.as_ref().map(PromptCacheLayer::handle),

@@ -1,6 +1,7 @@
 //! What operators look at and do: the dashboard, the layers' states as JSON, the reports, Prometheus.
 
 mod breakers;
+mod budgets;
 mod caches;
 mod door;
 mod metrics;
@@ -25,7 +26,7 @@ pub(crate) use self::{
     caches::{AnswersHandle, Caches},
     door::Door,
 };
-use crate::{board::Board, report};
+use crate::{board::Board, budgets::Budgets, report};
 
 /// What the layers that are there show of themselves.
 pub(crate) struct Admin {
@@ -33,6 +34,7 @@ pub(crate) struct Admin {
     pub(crate) board: Arc<Board>,
     pub(crate) books: Option<CostHandle>,
     pub(crate) breakers: Option<BreakerHandle>,
+    pub(crate) budgets: Option<Budgets>,
     pub(crate) caches: Caches,
     pub(crate) retries: Option<RetryHandle>,
     pub(crate) hours: Hours,
@@ -45,6 +47,7 @@ impl Admin {
             board,
             books: None,
             breakers: None,
+            budgets: None,
             caches: Caches::default(),
             retries: None,
             hours: Hours::default(),
@@ -60,6 +63,7 @@ impl Admin {
             .route("/metrics", get(metrics::metrics))
             .route("/cache", get(caches::show))
             .route("/breakers", get(breakers::show))
+            .route("/budgets", get(budgets::show))
             .route("/breakers/{*rest}", post(breakers::act))
             .with_state(Arc::clone(&admin));
         if let Some(books) = &admin.books {
@@ -102,6 +106,7 @@ async fn dashboard(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "series": admin.board.series(),
         "spend": hours,
         "breakers": breakers::all(&admin),
+        "budgets": budgets::all(&admin).await,
         "cache": admin.caches.json(),
         "retries": retries,
         "alerts": admin.board.alerts(),

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 pub(crate) enum Step {
     /// It was answered from the cache: `hit`, `shared`.
     Cached(&'static str),
+    /// The budget reserved so many tokens for it.
+    Reserved(u64),
     /// A model was asked in vain.
     Tried {
         model: Arc<str>,
@@ -59,7 +61,6 @@ impl Line {
     /// Takes from the call's record what that knows better.
     pub(crate) fn fill(&mut self, record: &Record) {
         let call = &record.call;
-        self.user = call.user.as_ref().map(|user| user.as_str().into());
         self.end = call.verdict.as_str();
         self.is_ok = call.verdict == llm_exchange::Verdict::Ok;
         self.input_tokens = call.usage.input();
@@ -125,6 +126,7 @@ impl Step {
     fn json(&self) -> Value {
         match self {
             Self::Cached(how) => json!({"cached": how}),
+            Self::Reserved(tokens) => json!({"reserved": tokens}),
             Self::Tried {
                 model,
                 verdict,

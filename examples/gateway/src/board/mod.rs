@@ -25,6 +25,9 @@ use self::{models::Models, series::Series};
 /// The last calls that are kept.
 const CALLS: usize = 200;
 
+/// The users whose budgets are shown.
+const USERS: usize = 16;
+
 /// The last alerts that are kept.
 const ALERTS: usize = 100;
 
@@ -87,6 +90,26 @@ impl Board {
     /// The last calls, the latest first.
     pub(crate) fn calls(&self) -> Vec<Value> {
         self.lock().calls.iter().rev().map(Line::json).collect()
+    }
+
+    /// Who called last, the latest first, a few of them.
+    pub(crate) fn users(&self) -> Vec<Box<str>> {
+        let mut users: Vec<Box<str>> = Vec::new();
+        let state = self.lock();
+        for user in state
+            .calls
+            .iter()
+            .rev()
+            .filter_map(|call| call.user.clone())
+        {
+            if users.len() == USERS {
+                break;
+            }
+            if !users.contains(&user) {
+                users.push(user);
+            }
+        }
+        users
     }
 
     pub(crate) fn models(&self) -> Value {

@@ -29,19 +29,18 @@ pub(super) fn script(fake: &FakeProvider) {
             .think(Duration::from_millis(time))
             .delta_delay(Duration::from_millis(25))
     };
-    fake.on("gpt-6-sol", Script::new().then(words(220)));
-    fake.on("claude-sonnet-5-5", Script::new().then(words(350)));
+    fake.on("gpt-5.4", Script::new().then(words(220)));
+    fake.on("claude-haiku-4-5", Script::new().then(words(350)));
     let often = Script::new()
         .throttle(1, Hint::RetryAfterMs(600))
         .times(3, words(90))
         .start_over();
-    fake.on("gpt-6-luna", often);
+    fake.on("gpt-5.4-mini", often);
     let down = Script::new()
         .fail(16, Failure::overloaded())
         .times(12, words(500))
         .start_over();
-    fake.on("gpt-6-astra", down);
-    fake.on("gpt-6.1-terra", Script::new().then(words(300)));
+    fake.on("gpt-5.5", down);
 }
 
 /// Calls until it is dropped.
@@ -82,24 +81,24 @@ fn ask() -> (&'static str, Value) {
     let question = QUESTIONS[fastrand::usize(..QUESTIONS.len())];
     let messages = json!([{"role": "user", "content": question}]);
     match fastrand::u8(..10) {
-        0..=2 => (CHAT, json!({"model": "gpt-6-sol", "messages": messages})),
+        0..=2 => (CHAT, json!({"model": "gpt-5.4", "messages": messages})),
         // the same question again, for the cache
         3..=4 => (
             CHAT,
-            json!({"model": "gpt-6-sol", "temperature": 0, "messages": messages}),
+            json!({"model": "gpt-5.4", "temperature": 0, "messages": messages}),
         ),
         5 => (
             CHAT,
-            json!({"model": "gpt-6-luna", "stream": true, "messages": messages}),
+            json!({"model": "gpt-5.4-mini", "stream": true, "messages": messages}),
         ),
-        6 => (CHAT, json!({"model": "gpt-6-luna", "messages": messages})),
+        6 => (CHAT, json!({"model": "gpt-5.4-mini", "messages": messages})),
         7..=8 => (
             "/v1/messages",
-            json!({"model": "claude-sonnet-5-5", "max_tokens": 200, "stream": true, "messages": messages}),
+            json!({"model": "claude-haiku-4-5", "max_tokens": 200, "stream": true, "messages": messages}),
         ),
         _ => (
             CHAT,
-            json!({"model": "gpt-6-astra", "stream": true, "messages": messages}),
+            json!({"model": "gpt-5.5", "stream": true, "messages": messages}),
         ),
     }
 }

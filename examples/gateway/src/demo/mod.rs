@@ -56,10 +56,10 @@ impl Drop for Folder {
 
 const SECTIONS: &str = r#"
 [[route]]
-model = "gpt-6-astra"
+model = "gpt-5.5"
 chain = [
     { provider = "fake" },
-    { provider = "fake", model = "gpt-6-sol" },
+    { provider = "fake", model = "gpt-5.4" },
 ]
 [retry]
 initial_delay = "200ms"
@@ -71,6 +71,9 @@ max_output_tokens = 4000
 keep_alive = "15s"
 [cache]
 ttl = "1m"
+[budget]
+per_user_tokens_per_day = 200000
+per_user_tokens_per_month = 4000000
 [cost]
 "#;
 

@@ -310,3 +310,42 @@ async fn a_configuration_that_is_read_again_changes_routes_prices_and_keys_and_k
     call.headers_mut().insert(header::AUTHORIZATION, key);
     assert_eq!(house.send(call).await.status(), 200);
 }
+
+#[tokio::test]
+async fn budgets_are_shown_of_who_called_and_what_was_reserved_stands_with_the_call() {
+    let sections = "api_key_env = \"OUR_KEY\"\n[auth]\nkeys_env = \"GATEWAY_KEYS\"\n\
+                    [budget]\nper_user_tokens_per_day = 5000\nper_user_usd_per_day = 2.5\n";
+    let house = house_with(sections, "").await;
+    let call = |body: Value| {
+        let mut call = house.post(CHAT, body);
+        let key = "Bearer sk-a-4711".parse().unwrap();
+        call.headers_mut().insert(header::AUTHORIZATION, key);
+        house.send(call)
+    };
+    let mut body = chat("gpt-4o");
+    body["max_tokens"] = 100.into();
+    let answer = Answer::of(call(body.clone()).await).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let used = answer.json()["usage"]["total_tokens"].as_u64().unwrap();
+    let line = newest(&house, 1).await;
+    assert!(line["steps"][0]["reserved"].as_u64().unwrap() > 100);
+    assert_eq!(line["user"], "alice");
+    let budgets = house.look("/budgets").await;
+    let tokens = &budgets[0];
+    assert_eq!(
+        tokens,
+        &json!({"name": "user-day-tokens", "owner": "alice", "unit": "tokens", "used": used,
+            "reserved": 0, "limit": 5000, "remaining": 5000 - used})
+    );
+    assert_eq!(
+        (&budgets[1]["unit"], &budgets[1]["limit"]),
+        (&json!("usd"), &json!(2.5))
+    );
+    assert!(budgets[1]["used"].as_f64().unwrap() > 0.0);
+
+    // what does not fit is refused, and is on the dashboard
+    body["messages"][0]["content"] = "word ".repeat(9_000).into();
+    assert_eq!(call(body).await.status(), 429);
+    let line = newest(&house, 2).await;
+    assert_eq!(line["steps"][0]["refused"], "budget_exceeded");
+}
