@@ -6,9 +6,9 @@ VENV := .venv
 CRATES := llm-exchange llm-translate retry-layer sse-layer breaker-layer fallback-layer cache-layer cost-layer budget-layer
 
 # A test whose server is not there is skipped, and says so; here it fails.
-.PHONY: test servers test-rust test-allocations test-sdk test-dashboard lint doc alone package msrv deny semver bench fuzz clean
+.PHONY: test servers test-rust test-allocations test-sdk test-dashboard test-replicas lint doc alone package msrv deny semver bench fuzz clean
 
-test: servers test-rust test-allocations test-sdk test-dashboard
+test: servers test-rust test-allocations test-sdk test-dashboard test-replicas
 
 servers:
 	.ci/servers
@@ -22,6 +22,7 @@ test-rust:
 test-allocations:
 	$(CARGO) test -p retry-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p fallback-layer --features testkit/count-allocations --test allocations
+	$(CARGO) test -p breaker-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p sse-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p cost-layer --features testkit/count-allocations --test allocations
 	$(CARGO) test -p budget-layer --features testkit/count-allocations --test allocations
@@ -38,6 +39,12 @@ test-dashboard: $(VENV)/installed
 	$(CARGO) build --bin gateway
 	TEST_SERVERS=required $(VENV)/bin/python examples/dashboard/try_dashboard.py \
 		--gateway "$${CARGO_TARGET_DIR:-target}/debug/gateway"
+
+# Three gateways as one, one of them killed.
+test-replicas:
+	$(CARGO) build --bin gateway --bin fake-provider
+	$(CARGO) build -p cost-layer --features hdr --example merge_latencies
+	python3 examples/replicas/run.py --target "$${CARGO_TARGET_DIR:-target}/debug"
 
 $(VENV)/installed: examples/sdk/requirements.txt examples/dashboard/requirements.txt
 	examples/sdk/setup.sh $(VENV)
