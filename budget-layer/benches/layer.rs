@@ -33,12 +33,9 @@ fn asked(cap: &str) -> Request<Payload> {
 
 type Answered = std::future::Ready<Result<Response<Full<Bytes>>, BoxError>>;
 
-fn provider() -> impl Service<
-    Request<Payload>,
-    Response = Response<Full<Bytes>>,
-    Error = BoxError,
-    Future = Answered,
-> + Clone {
+fn provider()
+-> impl Service<Request<Payload>, Response = Response<Full<Bytes>>, Error = BoxError, Future = Answered>
++ Clone {
     let text = "Every unhappy family is unhappy in its own way. ".repeat(16);
     let json = Bytes::from(format!(
         r#"{{"id":"chatcmpl-1","model":"gpt-6-sol","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":500,"completion_tokens":200}}}}"#

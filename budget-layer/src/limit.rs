@@ -167,6 +167,12 @@ impl Limit {
         &self.name
     }
 
+    /// How much there is.
+    #[must_use]
+    pub const fn amount(&self) -> Amount {
+        self.amount
+    }
+
     /// Another name. What was used is kept under it: a limit whose amount changes keeps its name, and
     /// so what was used.
     #[must_use]

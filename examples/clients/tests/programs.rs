@@ -159,3 +159,16 @@ fn an_apps_own_classifier_is_what_counts() {
     let told = run(env!("CARGO_BIN_EXE_own_classifier"));
     assert!(told.contains("sent 2 times"), "{told}");
 }
+
+#[test]
+fn an_axum_app_refuses_who_has_spent_their_day_and_nobody_else() {
+    let told = run(env!("CARGO_BIN_EXE_axum_app"));
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines.len(), 5, "{told}");
+    assert!(lines[0].starts_with("alice: 200 OK"), "{told}");
+    assert!(
+        lines[3].starts_with("alice: 429 Too Many Requests"),
+        "{told}"
+    );
+    assert!(lines[4].starts_with("bob: 200 OK"), "{told}");
+}

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 pub(crate) const USAGE: &str = "gateway [--config FILE] [--listen ADDRESS:PORT]
 
-Proxies every path under /v1/ to an LLM provider, streaming. Without --config it starts a fake
-provider of its own and says what to try.
+Proxies LLM calls to providers through the layers, streaming. Without --config it starts a fake provider
+of its own, a few calls a second, and a dashboard, and says what to try. SIGHUP reads the file again.
 
   --config FILE           the providers and layers (TOML; see the README)
   --listen ADDRESS:PORT   where to listen, whatever the file says (default 127.0.0.1:8080;

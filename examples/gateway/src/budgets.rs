@@ -20,7 +20,7 @@ pub(crate) enum Budgets {
 }
 
 /// All calls of which nobody knows whose they are.
-const ANONYMOUS: &str = "anonymous";
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// `has_users`: it is known whose each call is.
 pub(crate) fn open(
@@ -82,6 +82,19 @@ impl Plan {
 }
 
 impl Budgets {
+    /// The amounts of limits that are there. Another limit is made at a restart only.
+    pub(crate) fn set_limits(&self, limits: &[Limit]) {
+        for limit in limits {
+            let set = match self {
+                Self::InMemory(layer) => layer.handle().set_limit(limit.name(), limit.amount()),
+                Self::InRedis(layer) => layer.handle().set_limit(limit.name(), limit.amount()),
+            };
+            if let Err(error) = set {
+                tracing::warn!(limit = limit.name(), %error, "it waits for a restart");
+            }
+        }
+    }
+
     /// Waits until what has ended is booked. True if all is.
     pub(crate) async fn flush(&self, limit: Duration) -> bool {
         match self {

@@ -1,8 +1,11 @@
 //! What may be replaced while the gateway runs, and the layers that stay.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use cost_layer::NotReplaced;
+use cost_layer::Pricing;
 
 use crate::{
     auth::Auth,
@@ -19,6 +22,8 @@ pub(crate) struct Now {
     pub(crate) providers: Vec<Provider>,
     pub(crate) routes: Routes,
     pub(crate) stack: Stack,
+    /// The file of the prices, and those of the routes.
+    prices: Option<(PathBuf, Pricing)>,
 }
 
 #[derive(Debug)]
@@ -71,25 +76,38 @@ impl Live {
         )
     }
 
-    /// Serves calls by this from now on. The layers stay, with all that they keep.
-    ///
-    /// # Errors
-    ///
-    /// The prices are refused; then nothing changes.
-    pub(crate) fn replace(&self, config: Config) -> Result<(), NotReplaced> {
+    /// Serves calls by this from now on. The layers stay, with all that they keep, but for the routes: what
+    /// they remember of failures begins anew.
+    pub(crate) fn replace(&self, config: Config) {
         if let (Some(cost), Some(new)) = (&self.layers.cost, &config.cost) {
-            let prices = Arc::unwrap_or_clone(new.layer.pricing().prices());
-            cost.pricing().replace(prices)?;
+            // whoever asks for it means it, however few models the new list has
+            cost.pricing()
+                .replace_all(Arc::unwrap_or_clone(new.layer.pricing().prices()));
+        }
+        match (&self.layers.budgets, &config.budget) {
+            (Some(budgets), Some(new)) => budgets.set_limits(&new.limits),
+            (None, None) => {}
+            _ => tracing::warn!("[budget] is switched on or off at a restart only"),
         }
         let new = Arc::new(now(&self.layers, config));
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = new;
-        Ok(())
+    }
+
+    /// The file of the prices in force, and what is charged by it: the books, and the routes with their
+    /// limits of cost.
+    pub(crate) fn prices(&self) -> Option<(PathBuf, [Pricing; 2])> {
+        let now = self.now();
+        let (path, routes) = now.prices.clone()?;
+        Some((path, [self.layers.cost.as_ref()?.pricing(), routes]))
     }
 }
 
 fn now(layers: &Layers, config: Config) -> Now {
     Now {
         stack: layers.stack(config.fallback.as_ref()),
+        prices: config
+            .cost
+            .and_then(|cost| Some((cost.prices?, cost.layer.pricing()))),
         auth: config.auth,
         providers: config.providers,
         routes: config.routes,

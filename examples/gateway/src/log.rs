@@ -27,6 +27,10 @@ pub(crate) struct CallLog {
     provider: Option<Arc<str>>,
     /// The target of a route, by its label.
     served_by: Option<String>,
+    /// Another target than the first answered.
+    fell_back: bool,
+    /// The targets that were asked in vain.
+    targets_left: u32,
     call: Option<Arc<Call>>,
     status: Option<StatusCode>,
     steps: Vec<Step>,
@@ -47,6 +51,8 @@ impl CallLog {
             began: Instant::now(),
             provider: None,
             served_by: None,
+            fell_back: false,
+            targets_left: 0,
             call: None,
             status: None,
             steps: Vec::new(),
@@ -81,6 +87,14 @@ impl CallLog {
         if let Some(served) = Served::of(response) {
             // nobody, if all failed
             self.served_by = Some(short(served.by().unwrap_or("nobody")).to_owned());
+            self.fell_back = served.by().is_some() && !served.left().is_empty();
+            let left = served.left().iter();
+            let sent = left.filter(|left| match left.why() {
+                Why::Outcome(verdict) => verdict != Verdict::Refused,
+                Why::Outrun => true,
+                _ => false,
+            });
+            self.targets_left = u32::try_from(sent.count()).unwrap_or(u32::MAX);
             // the attempts that were sent are in the record
             let unsent = served.left().iter().filter(|left| {
                 matches!(left.why(), Why::Skipped(_) | Why::Outcome(Verdict::Refused))
@@ -110,8 +124,9 @@ impl CallLog {
     fn line(&mut self) -> Option<Line> {
         let call = self.call.as_deref()?;
         let asked = short(call.model()?);
-        let served = self.served_by.take().filter(|served| served != asked);
-        let status = self.status?;
+        let served = self.served_by.take().filter(|_| self.fell_back);
+        // a caller who left before there was a head got no status
+        let status = self.status.map_or(0, |status| status.as_u16());
         let mut line = Line {
             at: self.at,
             user: self.user.take(),
@@ -119,9 +134,9 @@ impl CallLog {
             served: served.map(String::into_boxed_str),
             steps: std::mem::take(&mut self.steps),
             is_stream: call.is_stream(),
-            status: status.as_u16(),
+            status,
             end: self.end,
-            is_ok: status.is_success() && self.end == "whole",
+            is_ok: (200..300).contains(&status) && self.end == "whole",
             input_tokens: 0,
             output_tokens: 0,
             is_estimated: false,
@@ -129,7 +144,7 @@ impl CallLog {
             saved: Money::ZERO,
             first_content: None,
             total: self.began.elapsed(),
-            retries: call.attempts().count().saturating_sub(1),
+            retries: (call.attempts().count().saturating_sub(1)).saturating_sub(self.targets_left),
         };
         if let Some(record) = self.booked.as_ref().and_then(Booked::record) {
             line.fill(record);

@@ -13,16 +13,17 @@ use crate::{
 
 /// The cost layer with its ledger; its alerts are on the board.
 pub(crate) async fn ledger(
-    config: Option<CostConfig>,
+    config: Option<&CostConfig>,
     board: &Arc<Board>,
 ) -> Result<Option<CostLayer>, LedgerError> {
     let Some(CostConfig { layer, ledger, .. }) = config else {
         return Ok(None);
     };
+    let layer = layer.clone();
     let layer = match ledger {
         LedgerConfig::Memory => layer,
         LedgerConfig::Sqlite(path) => layer.ledger(SqliteLedger::open(path)?),
-        LedgerConfig::Postgres(url) => layer.ledger(PostgresLedger::connect(&url).await?),
+        LedgerConfig::Postgres(url) => layer.ledger(PostgresLedger::connect(url).await?),
     };
     let board = Arc::clone(board);
     Ok(Some(layer.on_alert(move |alert| board.alert(alert))))

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cost_layer::Pricing;
+use cost_layer::{Prices, Pricing};
 use tokio::{task::spawn_blocking, time::sleep};
 
 /// How often it is looked at.
@@ -14,22 +14,38 @@ const EVERY: Duration = Duration::from_secs(10);
 
 type State = (SystemTime, u64);
 
+/// What is watched at the moment: a configuration that is read again may name another file.
+pub(crate) type Watched = (PathBuf, [Pricing; 2]);
+
 /// Looks at the file again and again.
-pub(crate) async fn watch(pricing: Pricing, path: PathBuf) {
-    let mut seen = state(&path).ok();
+pub(crate) async fn watch(watched: impl Fn() -> Option<Watched>) {
+    let mut seen = watched().map(|(path, _)| (state(&path).ok(), path));
     loop {
         sleep(EVERY).await;
-        let (pricing, path) = (pricing.clone(), path.clone());
-        let looked = spawn_blocking(move || look(&pricing, &path, seen)).await;
-        seen = looked.unwrap_or(seen);
+        let Some((path, pricings)) = watched() else {
+            continue;
+        };
+        let same = seen.take().filter(|(_, of)| *of == path);
+        let Some((before, _)) = same else {
+            // it was read when it was named
+            seen = Some((state(&path).ok(), path));
+            continue;
+        };
+        let of = path.clone();
+        let looked = spawn_blocking(move || look(&pricings, &of, before)).await;
+        seen = Some((looked.unwrap_or(before), path));
     }
 }
 
 /// What can't be read, or loses most models, changes nothing: the prices in use stay.
-fn look(pricing: &Pricing, path: &Path, seen: Option<State>) -> Option<State> {
+fn look(pricings: &[Pricing], path: &Path, seen: Option<State>) -> Option<State> {
     let now = state(path).ok();
     if now.is_some() && now != seen {
-        match pricing.reload(path) {
+        let replaced = Prices::from_file(path).and_then(|prices| {
+            let mut each = pricings.iter();
+            each.try_for_each(|pricing| pricing.replace(prices.clone()))
+        });
+        match replaced {
             Ok(()) => tracing::info!(path = %path.display(), "prices are read again"),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "prices stay as they were")
@@ -46,7 +62,6 @@ fn state(path: &Path) -> io::Result<State> {
 
 #[cfg(test)]
 mod tests {
-    use cost_layer::Prices;
     use llm_exchange::{Price, Purchase};
 
     use super::*;
@@ -64,7 +79,9 @@ mod tests {
             let price = pricing.price(&Purchase::estimate("a", 1_000_000, 0));
             price.unwrap().to_string()
         };
-        let watching = tokio::spawn(watch(pricing.clone(), path.clone()));
+        let routes = Pricing::new(Prices::builtin());
+        let watched = (path.clone(), [pricing.clone(), routes]);
+        let watching = tokio::spawn(watch(move || Some(watched.clone())));
         tokio::task::yield_now().await;
         write("2.5e-06}}");
         assert_eq!(costs(), "$1.00");

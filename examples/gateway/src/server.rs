@@ -68,8 +68,7 @@ impl Gateway {
         let tls = upstream::public_roots().map_err(StartError::Tls)?;
         exporter::install();
         let board = Arc::new(Board::default());
-        let prices = config.cost.as_ref().and_then(|cost| cost.prices.clone());
-        let cost = open::ledger(config.cost.take(), &board)
+        let cost = open::ledger(config.cost.as_ref(), &board)
             .await
             .map_err(StartError::Ledger)?;
         let caches = open::caches(config.cache.take(), cost.as_ref()).map_err(StartError::Cache)?;
@@ -115,9 +114,8 @@ impl Gateway {
             }
         }
         if let Some(books) = books.clone() {
-            if let Some(path) = prices {
-                beside.spawn(prices::watch(books.pricing(), path));
-            }
+            let watched = Arc::clone(&proxy);
+            beside.spawn(prices::watch(move || watched.live.prices()));
             beside.spawn(draw(board, books));
         }
         beside.spawn(exporter::upkeep());
@@ -144,8 +142,8 @@ impl Gateway {
     /// It can't be served by: then nothing changes.
     pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
         check(self.addr, &config).map_err(|error| ReloadError(error.to_string()))?;
-        let replaced = self.proxy.live.replace(config);
-        replaced.map_err(|error| ReloadError(format!("[cost] prices: {error}")))
+        self.proxy.live.replace(config);
+        Ok(())
     }
 
     /// Where it listens.

@@ -7,7 +7,10 @@ use budget_layer::{Account, Amount, BudgetError};
 use serde_json::{Value, json};
 
 use super::Admin;
-use crate::{board::dollars, budgets::Budgets};
+use crate::{
+    board::dollars,
+    budgets::{ANONYMOUS, Budgets},
+};
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>) -> Json<Value> {
     Json(all(&admin).await)
@@ -19,7 +22,12 @@ pub(super) async fn all(admin: &Admin) -> Value {
         return Value::Null;
     };
     let mut accounts = Vec::new();
-    for user in admin.board.users() {
+    let mut users = admin.board.users();
+    if users.is_empty() {
+        // nobody is told apart: all share one account
+        users.push(ANONYMOUS.into());
+    }
+    for user in users {
         match accounts_of(budgets, &user).await {
             Ok(of_user) => {
                 let lines = of_user.iter();

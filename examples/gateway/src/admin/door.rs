@@ -14,6 +14,14 @@ use serde_json::json;
 use super::Admin;
 use crate::headers;
 
+/// What a proxy says of whom it speaks for: that is not this machine.
+const PROXIED: [&str; 4] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+];
+
 /// With a token nobody looks without it. Without one only this machine looks, and no web page from
 /// elsewhere that a browser on it has open.
 pub(crate) struct Door {
@@ -42,6 +50,7 @@ impl Door {
             // a name of elsewhere may have been made to mean this machine
             None => {
                 self.is_local
+                    && !PROXIED.iter().any(|name| headers.contains_key(*name))
                     && is_local_name(uri, headers)
                     && !headers::is_from_foreign_page(headers)
             }
@@ -109,6 +118,7 @@ mod tests {
         assert!(admits(&door, &[here, ("origin", "http://localhost:8080")]));
         assert!(!admits(&door, &[here, ("origin", "https://evil.example")]));
         assert!(!admits(&door, &[("host", "rebound.example:8080")]));
+        assert!(!admits(&door, &[here, ("x-forwarded-for", "203.0.113.7")]));
         assert!(!admits(&door, &[]));
         let open = Door {
             is_local: false,

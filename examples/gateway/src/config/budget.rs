@@ -85,6 +85,9 @@ impl BudgetSection {
                 Zone::named(name).map_err(|error| fault(format!("time_zone: {name:?}: {error}")))?
             }
         };
+        if self.store == StoreKind::Memory && self.store_url_env.is_some() {
+            return Err(fault("store_url_env: is for store = \"redis\"".into()));
+        }
         let store = match self.store {
             StoreKind::Memory => BudgetStore::Memory(self.snapshot_path),
             StoreKind::Redis if self.snapshot_path.is_some() => {

@@ -194,6 +194,24 @@ mod tests {
     }
 
     #[test]
+    fn the_file_that_comes_with_the_gateway_is_right() {
+        let text = include_str!("../../gateway.toml");
+        let env = |name: &str| match name {
+            "GATEWAY_KEYS" => Some("alice=sk-a,bob=sk-b".to_owned()),
+            _ => Some("sk-canary".to_owned()),
+        };
+        let config = Config::from_toml(text, env).unwrap();
+        assert_eq!(config.providers.len(), 2);
+        assert!(config.auth.is_some() && config.fallback.is_some() && config.budget.is_some());
+        // as the README at the top has it
+        let readme = include_str!("../../../../README.md");
+        let (_, rest) = readme.split_once("```toml\n").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        let config = Config::from_toml(text, env).unwrap();
+        assert!(config.budget.is_some() && config.cost.is_some());
+    }
+
+    #[test]
     fn a_section_that_is_absent_is_a_layer_that_is_off() {
         let config = read(PROVIDER).unwrap();
         assert!(config.retry.is_none() && config.breaker.is_none());

@@ -28,6 +28,8 @@ pub struct Demo {
     pub load: JoinSet<()>,
     /// Where the ledger is. It goes when this is dropped.
     pub folder: Folder,
+    /// What the dashboard asks for, if others than this machine can reach it.
+    pub admin_token: Option<String>,
 }
 
 /// A folder that is removed when it is dropped.
@@ -98,7 +100,14 @@ pub async fn start(listen: Option<SocketAddr>) -> Result<Demo, Box<dyn Error + S
         user_header: Some(HeaderName::from_static("x-user-id")),
         anonymous: Some(User::new("you")),
     });
+    let mut admin_token = None;
     if let Some(address) = listen {
+        if !address.ip().is_loopback() {
+            // others may look then, if they are told how
+            let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+            config.admin.token = Some(token.clone());
+            admin_token = Some(token);
+        }
         config = config.listen(address);
     }
     let gateway = Gateway::start(config).await?;
@@ -109,6 +118,7 @@ pub async fn start(listen: Option<SocketAddr>) -> Result<Demo, Box<dyn Error + S
         fake,
         load,
         folder,
+        admin_token,
     })
 }
 
@@ -118,11 +128,14 @@ impl Demo {
     pub fn to_try(&self) -> String {
         let (url, fake) = (self.gateway.url(), self.fake.url());
         let json = "-H 'content-type: application/json'";
+        let token = self.admin_token.as_ref();
+        let token = token.map(|token| format!(" (its token: {token})"));
+        let token = token.unwrap_or_default();
         let messages = r#""messages":[{"role":"user","content":"one two three"}]"#;
         format!(
             r#"gateway listens on {url}, in front of a fake provider on {fake}
 
-The dashboard, with a few calls a second to look at: {url}/
+The dashboard, with a few calls a second to look at: {url}/{token}
 
 A call:
 

@@ -277,6 +277,8 @@ async fn a_configuration_that_is_read_again_changes_routes_prices_and_keys_and_k
         answer.header("x-llm-model").map(str::to_owned)
     };
     assert_eq!(served().await.as_deref(), Some("gpt-4o"));
+    // the first target is no fallback
+    assert_eq!(newest(&house, 1).await["served"], Value::Null);
     let provider = |lines: &str| {
         format!(
             "[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\n{lines}\n",
@@ -348,4 +350,42 @@ async fn budgets_are_shown_of_who_called_and_what_was_reserved_stands_with_the_c
     assert_eq!(call(body).await.status(), 429);
     let line = newest(&house, 2).await;
     assert_eq!(line["steps"][0]["refused"], "budget_exceeded");
+}
+
+#[tokio::test]
+async fn the_amount_of_a_budget_changes_while_the_gateway_runs_and_what_was_used_stays() {
+    let budget = |tokens: u64| format!("[budget]\nper_user_tokens_per_day = {tokens}\n");
+    let house = house_with("", &budget(9_000)).await;
+    assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 200);
+    newest(&house, 1).await;
+    let account = || async { house.look("/budgets").await[0].clone() };
+    let before = account().await;
+    assert_eq!(
+        (&before["owner"], &before["limit"]),
+        (&json!("anonymous"), &json!(9_000))
+    );
+    let text = format!(
+        "[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\n{}",
+        house.fake.url(),
+        budget(5)
+    );
+    house.gateway.reload(config(&text)).unwrap();
+    let after = account().await;
+    assert_eq!(
+        (&after["limit"], &after["used"]),
+        (&json!(5), &before["used"])
+    );
+    assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 429);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_before_there_is_an_answer_is_on_the_dashboard_too() {
+    let house = house_with("", ALL).await;
+    house.fake.on("gpt-4o", Behaviour::hangs());
+    let call = tokio::spawn(house.caller.request(house.post(CHAT, streamed("gpt-4o"))));
+    house.fake.until(|log| !log.is_empty()).await;
+    call.abort();
+    let call = newest(&house, 1).await;
+    assert_eq!((&call["status"], &call["ok"]), (&json!(0), &json!(false)));
+    assert_eq!(call["end"], "caller gone");
 }
