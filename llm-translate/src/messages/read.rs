@@ -192,7 +192,7 @@ fn message<'a>(
         "system" => Role::System,
         _ => return Err(NotTranslated::nowhere("role")),
     };
-    let said = fields.must("content", |raw| content(raw, to))?;
+    let said = fields.must("content", |raw| content(raw, Stands::InMessage, to))?;
     for said in said {
         match (role, said) {
             (Role::System, Said::Text(text)) => to.instruct(number, text),
@@ -203,22 +203,35 @@ fn message<'a>(
     fields.done()
 }
 
-fn content<'a>(raw: Raw<'a>, to: &mut Conversation<'a>) -> Result<Vec<Said<'a>>, NotTranslated> {
+/// Where a block stands. A result's blocks are texts and images: none of them has blocks of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    InMessage,
+    InResult,
+}
+
+fn content<'a>(
+    raw: Raw<'a>,
+    stands: Stands,
+    to: &mut Conversation<'a>,
+) -> Result<Vec<Said<'a>>, NotTranslated> {
     if let Ok(text) = text(raw) {
         return Ok(vec![Said::Text(text)]);
     }
-    let blocks = items(raw, |raw| block(Fields::of(raw)?, to))?;
+    let blocks = items(raw, |raw| block(Fields::of(raw)?, stands, to))?;
     Ok(blocks.into_iter().flatten().collect())
 }
 
 /// What a block says; `None`: it is left out.
 fn block<'a>(
     mut fields: Fields<'a>,
+    stands: Stands,
     to: &mut Conversation<'a>,
 ) -> Result<Option<Said<'a>>, NotTranslated> {
     let said = match &*fields.must("type", text)? {
         "text" => return text_block(fields, to).map(|text| Some(Said::Text(text))),
         "image" => Said::Image(fields.must("source", source)?),
+        _ if stands == Stands::InResult => return Err(NotTranslated::nowhere("type")),
         "tool_use" => {
             fields.unless("caller", |raw| {
                 Fields::of(raw)
@@ -234,7 +247,7 @@ fn block<'a>(
         "tool_result" => Said::Result(CallResult {
             id: fields.must("tool_use_id", text)?,
             content: fields
-                .read("content", |raw| content(raw, to))?
+                .read("content", |raw| content(raw, Stands::InResult, to))?
                 .unwrap_or_default(),
             failed: fields.truth("is_error")?.unwrap_or(false),
         }),

@@ -3,6 +3,7 @@
 
 mod answers;
 mod auto_traits;
+mod bounds;
 mod chat_and_messages;
 mod gemini;
 mod layer;
