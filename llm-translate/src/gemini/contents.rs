@@ -25,7 +25,8 @@ pub(super) fn content<'a>(
     }
     let mut fields = Fields::camel(raw)?;
     let role = match fields.text("role")?.as_deref() {
-        None | Some("user" | "function" | "system") => Role::User,
+        None | Some("user" | "function") => Role::User,
+        Some("system") => Role::System,
         Some("model") => Role::Assistant,
         _ => return Err(NotTranslated::nowhere("role")),
     };
