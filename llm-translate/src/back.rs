@@ -85,7 +85,7 @@ impl Back {
             }
             let head = head.get_or_insert_with(|| self.head(&read));
             while let Some(delta) = read.next_delta() {
-                let piece = pieces.piece(delta, head).ok_or(Unsaid::TooLarge);
+                let piece = pieces.piece(delta, head);
                 let piece = piece.map_err(|unsaid| unsaid.answer())?;
                 // a text on both sides of what is not shown is one
                 if piece.kind != Kind::Reasoning || self.caller.shows_reasoning() {
@@ -95,7 +95,7 @@ impl Back {
         }
         read.finish().map_err(|_| Unsaid::NoAnswer.answer())?;
         let end = pieces.end(&read);
-        let end = end.map_err(|failed| Unsaid::Ended(failed.0).answer())?;
+        let end = end.map_err(|unsaid| unsaid.answer())?;
         let head = head.unwrap_or_else(|| self.head(&read));
         let whole = write::whole(&self.caller, &head, answer, &end);
         whole.map(Bytes::from).map_err(|unsaid| unsaid.answer())

@@ -128,6 +128,8 @@ pub(crate) enum Unsaid {
     Arguments,
     /// The pieces of two calls came mixed, which cannot be there.
     Mixed,
+    /// It has more choices than any call can ask for.
+    Choices,
     TooLarge,
 }
 
@@ -149,6 +151,10 @@ impl Unsaid {
             Self::Mixed => (
                 "mixed_calls",
                 "the provider sent pieces of two tool calls mixed".into(),
+            ),
+            Self::Choices => (
+                "too_many_choices",
+                "the provider's answer has a choice numbered above 127".into(),
             ),
             Self::TooLarge => (
                 "answer_too_large",

@@ -26,7 +26,7 @@ use crate::{
 /// # Memory
 ///
 /// Kept is the beginning of one event, at most 4 MiB (twice that while it grows), the numbers of the
-/// calls of tools, at most 1,024, and what the caller's dialect can say only whole: Gemini a call's
+/// calls of tools, at most 1,024, and of the choices, at most 128, and what the caller's dialect can say only whole: Gemini a call's
 /// arguments, OpenAI responses all of the answer, at most 16 MiB.
 pub struct StreamTranslator {
     back: Back,
@@ -131,7 +131,7 @@ impl StreamTranslator {
             let head = begun(&mut self.head, writer, &mut self.out, || {
                 self.back.head(&self.read)
             });
-            let piece = self.pieces.piece(delta, head).ok_or(Unsaid::TooLarge)?;
+            let piece = self.pieces.piece(delta, head)?;
             writer.piece(piece, head, &mut self.out)?;
         }
         Ok(())
@@ -139,17 +139,15 @@ impl StreamTranslator {
 
     fn end(&mut self) {
         let end = self.pieces.end(&self.read);
-        let said = end
-            .map_err(|failed| Unsaid::Ended(failed.0))
-            .and_then(|end| {
-                let Some(writer) = &mut self.writer else {
-                    return Err(Unsaid::NoAnswer);
-                };
-                let head = begun(&mut self.head, writer, &mut self.out, || {
-                    self.back.head(&self.read)
-                });
-                writer.end(&end, head, &mut self.out)
+        let said = end.and_then(|end| {
+            let Some(writer) = &mut self.writer else {
+                return Err(Unsaid::NoAnswer);
+            };
+            let head = begun(&mut self.head, writer, &mut self.out, || {
+                self.back.head(&self.read)
             });
+            writer.end(&end, head, &mut self.out)
+        });
         match said {
             Ok(()) => {
                 self.over = true;

@@ -1,6 +1,7 @@
 //! What a caller or a provider sends without limit.
 
-use crate::support::{Chat, Gemini, Messages, Responses, refused};
+use crate::support::{Chat, Gemini, Messages, Responses, back, refused, streamed_back};
+use llm_exchange::Framing;
 use llm_translate::Asked;
 use serde_json::json;
 
@@ -86,4 +87,39 @@ fn however_deep_what_is_passed_on_or_refused_is_not_descended_into() {
     let asked = Asked::new(Chat, body.as_bytes());
     let there = asked.translate(Messages).unwrap();
     assert!(String::from_utf8_lossy(there.body()).contains(&*schema));
+}
+
+#[test]
+fn an_answer_has_no_more_choices_than_a_call_can_ask_for() {
+    let chunk = |choice: u64| {
+        let choice = json!({"index": choice, "delta": {"content": "a"}, "finish_reason": null});
+        let chunk = json!({"id": "c", "object": "chat.completion.chunk", "created": 1,
+            "model": "m", "choices": [choice]});
+        format!("data: {chunk}\n\n")
+    };
+    for caller in [Messages, Gemini, Responses] {
+        let mut translator = streamed_back(caller, Chat).stream(Framing::Sse);
+        let _ = translator.push(chunk(0).into());
+        let last = translator.push(chunk(128).into());
+        assert!(translator.is_over());
+        let last = String::from_utf8_lossy(&last).into_owned();
+        assert!(last.contains("a choice numbered above 127"), "{last}");
+    }
+    let candidates = |count: u64| {
+        let candidates: Vec<_> = (0..count)
+            .map(|index| {
+                json!({"index": index, "finishReason": "STOP",
+                    "content": {"role": "model", "parts": [{"text": "a"}]}})
+            })
+            .collect();
+        json!({"candidates": candidates, "responseId": "r", "modelVersion": "m"}).to_string()
+    };
+    let whole = back(Chat, Gemini);
+    assert!(whole.answer(candidates(128).as_bytes()).is_ok());
+    let error = whole.answer(candidates(129).as_bytes()).unwrap_err();
+    let body = String::from_utf8(error.body(Some(Chat)).to_vec()).unwrap();
+    assert!(body.contains("too_many_choices"), "{body}");
+    let mut translator = streamed_back(Chat, Gemini).stream(Framing::Sse);
+    let all = translator.push(format!("data: {}\n\n", candidates(4_000)).into());
+    assert!(all.len() < 200_000 && translator.is_over());
 }
