@@ -117,7 +117,14 @@ fn thinking<'a>(raw: Raw<'a>, to: &mut Conversation<'a>) -> Result<(), NotTransl
         -1.0 => Ok(None),
         _ => count(raw).map(Some),
     })?;
-    if shown.is_some() || budget.is_some() {
+    if to.effort.is_some() && budget.is_some() {
+        return Err(NotTranslated::malformed(
+            "thinkingBudget",
+            "a level stands beside it",
+        ));
+    }
+    // not to show thoughts is the default, and does not have a model think
+    if shown == Some(true) || budget.is_some() {
         to.thinking = Some(Thinking {
             budget: budget.flatten(),
             shown,

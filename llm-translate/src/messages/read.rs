@@ -31,7 +31,9 @@ pub(crate) fn read(body: &[u8]) -> Result<Conversation<'_>, NotTranslated> {
     to.sampling.top_p = fields.number("top_p")?;
     to.sampling.top_k = fields.number("top_k")?;
     to.stops = fields.each("stop_sequences", text)?.unwrap_or_default();
-    to.tools = fields.each("tools", tool)?.unwrap_or_default();
+    to.tools = fields
+        .each("tools", |raw| tool(raw, &mut to))?
+        .unwrap_or_default();
     if let Some((choice, parallel)) = fields.read("tool_choice", tool_choice)? {
         to.tool_choice = Some(choice);
         to.parallel_calls = parallel;
@@ -43,6 +45,11 @@ pub(crate) fn read(body: &[u8]) -> Result<Conversation<'_>, NotTranslated> {
     }
     if let Some(thinking) = fields.read("thinking", thinking)? {
         to.thinking = Some(thinking);
+        if thinking.is_off() && to.effort.is_some() {
+            // an effort says how much is thought; in other dialects it would have the model think
+            to.effort = Some(Effort::Nothing);
+            to.leave_out(to.names.effort);
+        }
     }
     for name in HARMLESS {
         if fields.drop(name) {
@@ -108,7 +115,7 @@ fn thinking(raw: Raw<'_>) -> Result<Thinking, NotTranslated> {
     })
 }
 
-fn tool(raw: Raw<'_>) -> Result<Tool<'_>, NotTranslated> {
+fn tool<'a>(raw: Raw<'a>, to: &mut Conversation<'a>) -> Result<Tool<'a>, NotTranslated> {
     let mut fields = Fields::of(raw)?;
     match fields.text("type")?.as_deref() {
         None | Some("custom") => {}
@@ -121,8 +128,10 @@ fn tool(raw: Raw<'_>) -> Result<Tool<'_>, NotTranslated> {
         schema: Some(Cow::Borrowed(fields.must("input_schema", Ok)?)),
         strict: fields.truth("strict")?,
     };
-    fields.drop("cache_control");
-    fields.drop("eager_input_streaming");
+    marked(&mut fields, to);
+    if fields.drop("eager_input_streaming") {
+        to.leave_out("tools.eager_input_streaming");
+    }
     fields.unless("defer_loading", |raw| raw.get() == "false")?;
     fields.unless("input_examples", is_empty)?;
     fields.unless("allowed_callers", |raw| {

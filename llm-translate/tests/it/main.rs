@@ -7,6 +7,7 @@ mod bounds;
 mod chat_and_messages;
 mod gemini;
 mod layer;
+mod left_out;
 mod responses;
 mod streams;
 mod support;
