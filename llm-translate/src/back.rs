@@ -14,6 +14,7 @@ pub use self::stream::StreamTranslator;
 use crate::{
     answer::{Answer, Head, Kind, Pieces, some_id},
     error::Unsaid,
+    media,
     write::{self, Caller},
 };
 
@@ -69,6 +70,9 @@ impl Back {
     /// The error to be answered instead: the provider's own, which some put into a 200, or a 502 where
     /// the answer cannot be read or said.
     pub fn answer(&self, body: &[u8]) -> Result<Bytes, ErrorAnswer> {
+        if media::is_in(self.target, body) {
+            return Err(Unsaid::Media.answer());
+        }
         let (mut read, mut pieces) = (DeltaReader::new(self.target), Pieces::default());
         let mut answer = Answer::default();
         let mut head = None;

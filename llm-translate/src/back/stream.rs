@@ -13,6 +13,7 @@ use super::Back;
 use crate::{
     answer::{Head, Pieces},
     error::Unsaid,
+    media,
     write::{Out, Writer},
 };
 
@@ -101,12 +102,16 @@ impl StreamTranslator {
     }
 
     fn event(&mut self, piece: Result<Bytes, StreamError>) {
-        let read = piece.and_then(|data| self.read.push_data(&data));
-        if let Err(error) = read {
-            self.fail(&self.error_of(&error));
-            return;
-        }
-        if let Err(unsaid) = self.say() {
+        let read = piece.and_then(|data| self.read.push_data(&data).map(|()| data));
+        let said = match read {
+            Err(error) => {
+                self.fail(&self.error_of(&error));
+                return;
+            }
+            Ok(data) if media::is_in(self.back.target, &data) => Err(Unsaid::Media),
+            Ok(_) => self.say(),
+        };
+        if let Err(unsaid) = said {
             self.fail(&unsaid.answer());
             return;
         }

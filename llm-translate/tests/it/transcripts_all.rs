@@ -119,8 +119,13 @@ fn every_answer_says_to_every_caller_what_it_used() {
         ("22-anthropic-response.json", Messages),
         ("32-gemini-response.json", Gemini),
         ("39-gemini-blocked.json", Gemini),
+        ("46-deepseek-nonstream-keepalive.http", Chat),
     ] {
-        let (bytes, expected) = (transcripts::bytes(name), transcripts::expected(name));
+        let bytes = match name.ends_with(".http") {
+            true => transcripts::http(name).body,
+            false => transcripts::bytes(name),
+        };
+        let expected = transcripts::expected(name);
         for caller in CALLERS {
             if !llm_translate::translates(caller, target) {
                 continue;
