@@ -1,5 +1,5 @@
-//! Every stream and answer among the transcripts, for callers of every dialect: what they say, what they
-//! used and whether they were whole is what it was.
+//! Every stream and answer of a dialect that is translated among the transcripts (one that is an error within a 200 is
+//! in `answers`), for callers of every dialect: what they say, what they used and whether they were whole is what it was.
 
 use llm_exchange::{
     Dialect, Framing, ProviderError,
