@@ -75,10 +75,11 @@ impl<R, E> Came<R, E> {
         peeked: &Peeked,
         response: Response<AnswerBody<R>>,
         spec: &Spec,
+        is_translated: bool,
         classify: &C,
     ) -> Self {
         Self {
-            outcome: Outcome::answered(classify.answer(peeked), peeked, spec),
+            outcome: Outcome::answered(classify.answer(peeked), peeked, spec, is_translated),
             answer: Answer::Is(Ok(response)),
         }
     }

@@ -140,6 +140,11 @@ impl Course {
         is_handed_on.then(|| self.translation.take()).flatten()
     }
 
+    /// Whether the current target was sent another dialect than the caller's.
+    pub(crate) const fn is_translated(&self) -> bool {
+        self.translation.is_some()
+    }
+
     /// The current target.
     pub(crate) fn stop<'s, O>(&self, settings: &'s Settings<O>) -> &'s Stop<O> {
         settings.routes.stop(self.target)
@@ -360,7 +365,8 @@ impl Course {
         let target = self.label(settings);
         if let (Some(memories), Some(key)) = (
             &settings.memories,
-            keys.and_then(|keys| keys.about(outcome.verdict)),
+            keys.filter(|_| outcome.is_remembered())
+                .and_then(|keys| keys.about(outcome.verdict)),
         ) {
             memories.failed(key, target.as_str(), outcome.verdict, now);
         }

@@ -180,7 +180,8 @@ impl<O, C, H, F> FallbackLayer<O, C, H, F> {
         self
     }
 
-    /// The most calls in a hundred of which a second target is asked, after the first ten. Default 5.
+    /// The most calls in a hundred of which a second target is asked, after the first ten; at 0 of none, not of
+    /// the first ten either. Default 5.
     #[must_use]
     pub fn hedge_share(mut self, percent: u8) -> Self {
         self.settings.hedge_share = percent.min(100);

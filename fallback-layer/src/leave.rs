@@ -17,8 +17,17 @@ pub(crate) struct Outcome {
     pub(crate) status: Option<StatusCode>,
     /// How long the target asked to be left alone.
     pub(crate) asked: Option<Duration>,
-    /// A refusal of the call that is about what the app configured.
-    pub(crate) is_ours: bool,
+    /// Of a refusal of the call, if it is not the caller's doing.
+    pub(crate) ours: Option<Ours>,
+}
+
+/// What the caller has not done in a call that its target refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ours {
+    /// The app configured the credential, the model or the host.
+    Configured,
+    /// The body was translated: what the target finds wrong with it the caller has not written.
+    Translated,
 }
 
 impl Outcome {
@@ -28,11 +37,16 @@ impl Outcome {
             verdict,
             status: None,
             asked: None,
-            is_ours: false,
+            ours: None,
         }
     }
 
-    pub(crate) fn answered(verdict: Verdict, peeked: &Peeked, spec: &Spec) -> Self {
+    pub(crate) fn answered(
+        verdict: Verdict,
+        peeked: &Peeked,
+        spec: &Spec,
+        is_translated: bool,
+    ) -> Self {
         let asked = match peeked.hints().delay() {
             Some(Delay::Asked(delay)) => Some(delay),
             _ => None,
@@ -41,14 +55,29 @@ impl Outcome {
             verdict,
             status: Some(peeked.status()),
             asked,
-            is_ours: verdict == Verdict::CallersFault && is_ours(peeked, spec),
+            ours: (verdict == Verdict::CallersFault)
+                .then(|| ours(peeked, spec, is_translated))
+                .flatten(),
         }
     }
+
+    /// Whether the target would do the same with other calls.
+    pub(crate) fn is_remembered(&self) -> bool {
+        self.ours != Some(Ours::Translated)
+    }
+}
+
+fn ours(peeked: &Peeked, spec: &Spec, is_translated: bool) -> Option<Ours> {
+    if is_configured(peeked, spec) {
+        return Some(Ours::Configured);
+    }
+    let is_about_the_body = matches!(peeked.status().as_u16(), 400 | 422);
+    (is_translated && is_about_the_body).then_some(Ours::Translated)
 }
 
 /// A 401, 403 or 404 that is about the credential, the model or the host of the target and not
 /// about the caller's.
-fn is_ours(peeked: &Peeked, spec: &Spec) -> bool {
+fn is_configured(peeked: &Peeked, spec: &Spec) -> bool {
     let callers = matches!(spec.credential, Whose::Callers | Whose::CallersThere);
     let own_credential = !callers;
     let own_place = spec.model.is_some() || (spec.host.is_some() && own_credential);
@@ -78,7 +107,7 @@ impl Rules {
     pub(crate) fn cause(&self, outcome: &Outcome) -> Option<Cause> {
         match outcome.verdict {
             Verdict::Ok | Verdict::CallerGone => None,
-            Verdict::CallersFault => outcome.is_ours.then_some(Cause::Any),
+            Verdict::CallersFault => outcome.ours.map(|_| Cause::Any),
             Verdict::PromptTooLong => Some(Cause::TooLong),
             Verdict::Filtered => {
                 (self.filtered || self.has_filtered_chain).then_some(Cause::Filtered)
@@ -105,7 +134,7 @@ mod tests {
         if let Some(error) = ProviderError::from_body(body.as_bytes()) {
             peeked = peeked.with_error(error);
         }
-        let outcome = Outcome::answered(peeked.verdict(), &peeked, &target.spec);
+        let outcome = Outcome::answered(peeked.verdict(), &peeked, &target.spec, false);
         Rules::default().cause(&outcome).is_some()
     }
 

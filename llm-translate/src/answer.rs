@@ -10,8 +10,12 @@ use llm_exchange::{
     stream::{Delta, DeltaKind, DeltaReader},
 };
 
+use crate::error::Unsaid;
+
 /// More calls of tools than an answer has.
 const MOST_CALLS: usize = 1024;
+/// As many choices as OpenAI, who gives the most, lets a call ask for. They are numbered from 0 on.
+const MOST_CHOICES: u64 = 128;
 
 /// What stands in every event of a stream, and at the beginning of an answer.
 #[derive(Clone, Debug)]
@@ -66,10 +70,6 @@ pub(crate) struct End {
     pub(crate) usage: Option<Usage>,
 }
 
-/// The provider ended a choice for a reason that is no end of an answer.
-#[derive(Debug)]
-pub(crate) struct Failed(pub(crate) String);
-
 /// Makes pieces of deltas: calls are numbered within their choice, and have an id.
 #[derive(Default)]
 pub(crate) struct Pieces {
@@ -79,9 +79,9 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
-    /// `None`: it is one more than an answer has.
-    pub(crate) fn piece(&mut self, delta: Delta, head: &Head) -> Option<Piece> {
-        let choice = delta.choice;
+    /// The delta's piece, unless it is of one choice or call more than an answer has.
+    pub(crate) fn piece(&mut self, delta: Delta, head: &Head) -> Result<Piece, Unsaid> {
+        let choice = within(delta.choice)?;
         let kind = match delta.kind {
             DeltaKind::Reasoning => Kind::Reasoning,
             DeltaKind::Refusal => {
@@ -99,7 +99,7 @@ impl Pieces {
                 });
                 if begins.is_some() {
                     if self.calls.len() >= MOST_CALLS {
-                        return None;
+                        return Err(Unsaid::TooLarge);
                     }
                     self.calls.insert((choice, index), number);
                 }
@@ -107,7 +107,7 @@ impl Pieces {
             }
             _ => Kind::Text,
         };
-        Some(Piece {
+        Ok(Piece {
             choice,
             kind,
             text: delta.text,
@@ -119,8 +119,9 @@ impl Pieces {
     }
 
     /// How it ended, once it has.
-    pub(crate) fn end(&self, read: &DeltaReader) -> Result<End, Failed> {
+    pub(crate) fn end(&self, read: &DeltaReader) -> Result<End, Unsaid> {
         let choices = read.finishes().map(|(choice, reason)| {
+            let choice = within(choice)?;
             let ended = match FinishReason::of(reason) {
                 FinishReason::Stop if self.refused.contains(&choice) => Ended::Refused,
                 // Gemini's calls end so
@@ -130,7 +131,7 @@ impl Pieces {
                 // it is not all that there would have been
                 FinishReason::Length | FinishReason::Continue => Ended::Length,
                 FinishReason::Filtered => Ended::Filtered,
-                _ => return Err(Failed(reason.to_owned())),
+                _ => return Err(Unsaid::Ended(reason.to_owned())),
             };
             Ok((choice, ended))
         });
@@ -138,6 +139,13 @@ impl Pieces {
             choices: choices.collect::<Result<_, _>>()?,
             usage: read.usage(),
         })
+    }
+}
+
+fn within(choice: u64) -> Result<u64, Unsaid> {
+    match choice < MOST_CHOICES {
+        true => Ok(choice),
+        false => Err(Unsaid::Choices),
     }
 }
 

@@ -14,6 +14,7 @@ pub use self::stream::StreamTranslator;
 use crate::{
     answer::{Answer, Head, Kind, Pieces, some_id},
     error::Unsaid,
+    media,
     write::{self, Caller},
 };
 
@@ -69,6 +70,9 @@ impl Back {
     /// The error to be answered instead: the provider's own, which some put into a 200, or a 502 where
     /// the answer cannot be read or said.
     pub fn answer(&self, body: &[u8]) -> Result<Bytes, ErrorAnswer> {
+        if media::is_in(self.target, body) {
+            return Err(Unsaid::Media.answer());
+        }
         let (mut read, mut pieces) = (DeltaReader::new(self.target), Pieces::default());
         let mut answer = Answer::default();
         let mut head = None;
@@ -85,7 +89,7 @@ impl Back {
             }
             let head = head.get_or_insert_with(|| self.head(&read));
             while let Some(delta) = read.next_delta() {
-                let piece = pieces.piece(delta, head).ok_or(Unsaid::TooLarge);
+                let piece = pieces.piece(delta, head);
                 let piece = piece.map_err(|unsaid| unsaid.answer())?;
                 // a text on both sides of what is not shown is one
                 if piece.kind != Kind::Reasoning || self.caller.shows_reasoning() {
@@ -95,7 +99,7 @@ impl Back {
         }
         read.finish().map_err(|_| Unsaid::NoAnswer.answer())?;
         let end = pieces.end(&read);
-        let end = end.map_err(|failed| Unsaid::Ended(failed.0).answer())?;
+        let end = end.map_err(|unsaid| unsaid.answer())?;
         let head = head.unwrap_or_else(|| self.head(&read));
         let whole = write::whole(&self.caller, &head, answer, &end);
         whole.map(Bytes::from).map_err(|unsaid| unsaid.answer())

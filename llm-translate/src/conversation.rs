@@ -239,6 +239,17 @@ impl<'a> Conversation<'a> {
     }
 }
 
+impl Thinking {
+    pub(crate) fn is_off(self) -> bool {
+        self.budget == Some(0)
+    }
+
+    /// A number of tokens that an effort beside it says nothing of.
+    pub(crate) fn has_budget(self) -> bool {
+        self.budget.is_some() && !self.is_off()
+    }
+}
+
 impl Effort {
     /// The word for it in OpenAI's and Anthropic's requests.
     pub(crate) const fn word(self) -> &'static str {

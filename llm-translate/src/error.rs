@@ -128,6 +128,10 @@ pub(crate) enum Unsaid {
     Arguments,
     /// The pieces of two calls came mixed, which cannot be there.
     Mixed,
+    /// There is an image, a sound or another file in it.
+    Media,
+    /// It has more choices than any call can ask for.
+    Choices,
     TooLarge,
 }
 
@@ -149,6 +153,15 @@ impl Unsaid {
             Self::Mixed => (
                 "mixed_calls",
                 "the provider sent pieces of two tool calls mixed".into(),
+            ),
+            Self::Media => (
+                "media_answer",
+                "the provider's answer has an image, a sound or a file in it, which cannot be carried over"
+                    .into(),
+            ),
+            Self::Choices => (
+                "too_many_choices",
+                "the provider's answer has a choice numbered above 127".into(),
             ),
             Self::TooLarge => (
                 "answer_too_large",

@@ -10,6 +10,7 @@ mod future;
 mod gemini;
 mod json;
 mod layer;
+mod media;
 mod messages;
 mod responses;
 mod service;

@@ -47,6 +47,9 @@ impl Course {
     /// When another target is asked, if the current one is silent until then. Counts the call.
     pub(crate) fn hedge_at<O>(&self, began: Instant, settings: &Settings<O>) -> Option<Instant> {
         let when = self.when(settings)?;
+        if settings.hedge_share == 0 {
+            return None;
+        }
         settings.hedges.call(settings.hedge_share);
         if !self.may_go_on(settings) {
             return None;
@@ -146,15 +149,11 @@ impl Course {
     }
 
     /// The other target was faster than the current one, which is not waited for any longer.
-    pub(crate) fn lose<O>(&mut self, meter: Option<Meter>, began: Instant, settings: &Settings<O>) {
+    pub(crate) fn lose<O>(&mut self, meter: Option<Meter>, settings: &Settings<O>) {
         if let Some(meter) = &meter {
             meter.cut(Cut::Clock);
         }
         self.leave_behind(Verdict::TimedOut, meter);
-        if let Some(key) = self.pace {
-            // it would have taken longer still
-            settings.hedges.learn(key, began.elapsed());
-        }
         let left = Left {
             target: self.label(settings),
             why: Why::Outrun,
@@ -167,6 +166,14 @@ impl Course {
     /// The current target, which was asked second, answered first.
     pub(crate) fn won<O>(&self, settings: &Settings<O>) {
         settings.counters.hedges_won.fetch_add(1, Relaxed);
+    }
+
+    /// The current target, which was asked first, is not waited for any longer: it takes no less than
+    /// this. Of the second that says nothing, as it was asked later than the one that outran it.
+    pub(crate) fn learn_at_least<O>(&self, began: Instant, settings: &Settings<O>) {
+        if let Some(key) = self.pace {
+            settings.hedges.learn(key, began.elapsed());
+        }
     }
 
     /// The current target's first content has come.

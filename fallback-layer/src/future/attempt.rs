@@ -211,7 +211,15 @@ where
                         return Poll::Ready(Came::late(peek.meter().cloned()));
                     };
                     let spec = &course.stop(settings).spec;
-                    return Poll::Ready(Came::answered(&peeked, response, spec, &shared.classify));
+                    let is_translated = course.is_translated();
+                    let classify = &shared.classify;
+                    return Poll::Ready(Came::answered(
+                        &peeked,
+                        response,
+                        spec,
+                        is_translated,
+                        classify,
+                    ));
                 }
                 _ => panic!("a future is not polled after it was ready"),
             };
@@ -239,7 +247,15 @@ where
             match Pin::new(&mut peek).poll(cx) {
                 Poll::Ready((peeked, response)) => {
                     let spec = &course.stop(settings).spec;
-                    return Poll::Ready(Came::answered(&peeked, response, spec, &shared.classify));
+                    let is_translated = course.is_translated();
+                    let classify = &shared.classify;
+                    return Poll::Ready(Came::answered(
+                        &peeked,
+                        response,
+                        spec,
+                        is_translated,
+                        classify,
+                    ));
                 }
                 Poll::Pending => this.state.set(State::Peeking {
                     peek: Box::new(peek),

@@ -104,7 +104,9 @@ where
                     };
                     if came.outcome.verdict == Verdict::Ok {
                         let meter = self.attempt.as_mut().meter();
-                        course.lose(meter, self.attempt.turn.at, &self.shared.settings);
+                        let settings = &self.shared.settings;
+                        course.learn_at_least(self.attempt.turn.at, settings);
+                        course.lose(meter, settings);
                         self.attempt.as_mut().project().state.set(State::Done);
                         course.swap();
                         course.won(&self.shared.settings);
@@ -130,11 +132,7 @@ where
         let hedge = mem::replace(self.hedge, Hedge::Off);
         if let (Hedge::Both(mut attempt), Some(course)) = (hedge, self.course.as_mut()) {
             course.swap();
-            course.lose(
-                attempt.as_mut().meter(),
-                attempt.turn.at,
-                &self.shared.settings,
-            );
+            course.lose(attempt.as_mut().meter(), &self.shared.settings);
             course.swap();
         }
     }

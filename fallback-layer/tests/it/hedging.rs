@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::common::*;
-use fallback_layer::{Chain, FallbackLayer, Served, Target, Why};
+use fallback_layer::{Chain, Chains, FallbackLayer, Served, Target, Why};
 use http_body_util::BodyExt;
 use llm_exchange::{Call, Cut, End, Extend, Payload, Verdict};
 use testkit::{Point, drop_everywhere};
@@ -262,13 +262,15 @@ async fn no_more_than_the_share_of_calls_is_made_twice() {
     }
     assert_eq!(handle.stats().hedged, 19);
 
-    let layer = hedged().hedge_share(0);
-    let handle = layer.handle();
-    let service = layer.layer(Script::new().then_always(|| silent(SECOND * 3)));
-    for _ in 0..20 {
-        service.clone().oneshot(openai("a")).await.unwrap();
+    for (share, hedges) in [(1, 10), (0, 0)] {
+        let layer = hedged().hedge_share(share);
+        let handle = layer.handle();
+        let service = layer.layer(Script::new().then_always(|| silent(SECOND * 3)));
+        for _ in 0..20 {
+            service.clone().oneshot(openai("a")).await.unwrap();
+        }
+        assert_eq!(handle.stats().hedged, hedges, "the first ten, unless none");
     }
-    assert_eq!(handle.stats().hedged, 10, "the first ten");
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,6 +296,38 @@ async fn after_the_usual_time_is_learnt_only_the_unusually_slow_are_hedged() {
     let start = Instant::now();
     call().await;
     assert_eq!((handle.stats().hedged, start.elapsed()), (1, SECOND * 9));
+}
+
+/// `b` is asked second of 30 calls and outrun half a second later; then it is the first of a call.
+#[tokio::test(start_paused = true)]
+async fn of_a_second_target_that_is_outrun_nothing_is_learnt() {
+    let waits = Arc::new(AtomicU32::new(1_500));
+    let script = Script::new().then_always({
+        let waits = Arc::clone(&waits);
+        move || silent(Duration::from_millis(waits.load(Ordering::Relaxed).into()))
+    });
+    let chains = Chains::new()
+        .chain(
+            Chain::for_model("a")
+                .then("a")
+                .then("b")
+                .hedge_after(SECOND),
+        )
+        .chain(Chain::for_model("b").then("b").then("c"));
+    let layer = FallbackLayer::new(chains)
+        .unwrap()
+        .hedge_after_usual()
+        .hedge_share(100);
+    let handle = layer.handle();
+    let service = layer.layer(script);
+    for _ in 0..30 {
+        let response = service.clone().oneshot(openai("a")).await.unwrap();
+        assert_eq!(left(&response), ["b: another target was faster"]);
+    }
+    assert_eq!(handle.stats().hedged, 30);
+    waits.store(9_000, Ordering::Relaxed);
+    service.clone().oneshot(openai("b")).await.unwrap();
+    assert_eq!(handle.stats().hedged, 30, "nothing is known of it");
 }
 
 #[tokio::test(start_paused = true)]

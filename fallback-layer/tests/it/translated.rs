@@ -175,6 +175,34 @@ async fn the_only_targets_error_is_the_callers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_was_translated_and_is_refused_is_not_the_callers_fault() {
+    let chain = || Chain::for_model("a").then(claude()).then("b");
+    let error =
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"no such schema"}}"#;
+    for status in [400, 422] {
+        let layer = FallbackLayer::new(chain()).unwrap();
+        for _ in 0..5 {
+            let script = script().then(Answer::json(status, error)).then(answered());
+            let response = layer.layer(script).oneshot(chat(&json!({}))).await.unwrap();
+            assert_eq!(by(&response), Some("b"));
+            let why = format!("claude-sonnet-4-5: callers fault ({status})");
+            assert_eq!(left(&response), [why]);
+        }
+        let remembered = layer.handle().remembered();
+        assert!(remembered.is_empty(), "other calls may be served there");
+    }
+    // what the caller wrote itself, nobody else would take either
+    let layer = FallbackLayer::new(Chain::for_model("a").then("b").then(claude())).unwrap();
+    let script = script().then(Answer::json(400, error));
+    let response = layer
+        .layer(script.clone())
+        .oneshot(chat(&json!({})))
+        .await
+        .unwrap();
+    assert_eq!((response.status().as_u16(), script.calls()), (400, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn parameters_and_headers_are_those_of_its_dialect() {
     let version = HeaderName::from_static("anthropic-version");
     let target = claude()

@@ -13,6 +13,7 @@ use super::Back;
 use crate::{
     answer::{Head, Pieces},
     error::Unsaid,
+    media,
     write::{Out, Writer},
 };
 
@@ -26,7 +27,7 @@ use crate::{
 /// # Memory
 ///
 /// Kept is the beginning of one event, at most 4 MiB (twice that while it grows), the numbers of the
-/// calls of tools, at most 1,024, and what the caller's dialect can say only whole: Gemini a call's
+/// calls of tools, at most 1,024, and of the choices, at most 128, and what the caller's dialect can say only whole: Gemini a call's
 /// arguments, OpenAI responses all of the answer, at most 16 MiB.
 pub struct StreamTranslator {
     back: Back,
@@ -101,12 +102,16 @@ impl StreamTranslator {
     }
 
     fn event(&mut self, piece: Result<Bytes, StreamError>) {
-        let read = piece.and_then(|data| self.read.push_data(&data));
-        if let Err(error) = read {
-            self.fail(&self.error_of(&error));
-            return;
-        }
-        if let Err(unsaid) = self.say() {
+        let read = piece.and_then(|data| self.read.push_data(&data).map(|()| data));
+        let said = match read {
+            Err(error) => {
+                self.fail(&self.error_of(&error));
+                return;
+            }
+            Ok(data) if media::is_in(self.back.target, &data) => Err(Unsaid::Media),
+            Ok(_) => self.say(),
+        };
+        if let Err(unsaid) = said {
             self.fail(&unsaid.answer());
             return;
         }
@@ -131,7 +136,7 @@ impl StreamTranslator {
             let head = begun(&mut self.head, writer, &mut self.out, || {
                 self.back.head(&self.read)
             });
-            let piece = self.pieces.piece(delta, head).ok_or(Unsaid::TooLarge)?;
+            let piece = self.pieces.piece(delta, head)?;
             writer.piece(piece, head, &mut self.out)?;
         }
         Ok(())
@@ -139,17 +144,15 @@ impl StreamTranslator {
 
     fn end(&mut self) {
         let end = self.pieces.end(&self.read);
-        let said = end
-            .map_err(|failed| Unsaid::Ended(failed.0))
-            .and_then(|end| {
-                let Some(writer) = &mut self.writer else {
-                    return Err(Unsaid::NoAnswer);
-                };
-                let head = begun(&mut self.head, writer, &mut self.out, || {
-                    self.back.head(&self.read)
-                });
-                writer.end(&end, head, &mut self.out)
+        let said = end.and_then(|end| {
+            let Some(writer) = &mut self.writer else {
+                return Err(Unsaid::NoAnswer);
+            };
+            let head = begun(&mut self.head, writer, &mut self.out, || {
+                self.back.head(&self.read)
             });
+            writer.end(&end, head, &mut self.out)
+        });
         match said {
             Ok(()) => {
                 self.over = true;

@@ -10,6 +10,6 @@ pub(crate) use self::{
     answer::answer,
     read::{HARMLESS, function, read, schema, word_of_choice},
     stream::Writer,
-    turns::image,
+    turns::{image, marked},
     write::write,
 };

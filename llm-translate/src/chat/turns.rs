@@ -16,7 +16,7 @@ pub(super) fn message<'a>(
     let role = fields.must("role", text)?;
     match &*role {
         "system" | "developer" => {
-            for text in fields.must("content", |raw| parts(raw, only_text))? {
+            for text in fields.must("content", |raw| parts(raw, |fields| only_text(fields, to)))? {
                 to.instruct(number, text);
             }
         }
@@ -28,7 +28,7 @@ pub(super) fn message<'a>(
         "assistant" => assistant(number, &mut fields, to)?,
         "tool" => {
             let id = fields.must("tool_call_id", text)?;
-            let texts = fields.must("content", |raw| parts(raw, only_text))?;
+            let texts = fields.must("content", |raw| parts(raw, |fields| only_text(fields, to)))?;
             let result = CallResult {
                 id,
                 content: texts.into_iter().map(Said::Text).collect(),
@@ -52,7 +52,7 @@ fn assistant<'a>(
                 let refusal = fields.must("refusal", text)?;
                 fields.done().map(|()| refusal)
             }
-            kind => text_part(kind, fields),
+            kind => text_part(kind, fields, to),
         })
     })?;
     // what it said when it refused is what it said
@@ -101,17 +101,24 @@ impl<'a> From<TextPart<'a>> for Said<'a> {
     }
 }
 
-fn only_text<'a>(mut fields: Fields<'a>) -> Result<Cow<'a, str>, NotTranslated> {
+fn only_text<'a>(
+    mut fields: Fields<'a>,
+    to: &mut Conversation<'a>,
+) -> Result<Cow<'a, str>, NotTranslated> {
     let kind = fields.must("type", text)?;
-    text_part(&kind, fields)
+    text_part(&kind, fields, to)
 }
 
-fn text_part<'a>(kind: &str, mut fields: Fields<'a>) -> Result<Cow<'a, str>, NotTranslated> {
+fn text_part<'a>(
+    kind: &str,
+    mut fields: Fields<'a>,
+    to: &mut Conversation<'a>,
+) -> Result<Cow<'a, str>, NotTranslated> {
     if kind != "text" {
         return Err(NotTranslated::nowhere("type"));
     }
     let text = fields.must("text", text)?;
-    fields.drop("prompt_cache_breakpoint");
+    marked(&mut fields, to);
     fields.done()?;
     Ok(text)
 }
@@ -122,7 +129,7 @@ fn user_part<'a>(
 ) -> Result<Said<'a>, NotTranslated> {
     let kind = fields.must("type", text)?;
     if kind != "image_url" {
-        return text_part(&kind, fields).map(Said::Text);
+        return text_part(&kind, fields, to).map(Said::Text);
     }
     let image = fields.must("image_url", |raw| {
         let mut fields = Fields::of(raw)?;
@@ -133,9 +140,16 @@ fn user_part<'a>(
         fields.done()?;
         Ok(image)
     })?;
-    fields.drop("prompt_cache_breakpoint");
+    marked(&mut fields, to);
     fields.done()?;
     Ok(Said::Image(image))
+}
+
+/// A place up to which the provider is to keep the prompt in its cache.
+pub(crate) fn marked<'a>(fields: &mut Fields<'a>, to: &mut Conversation<'a>) {
+    if fields.drop("prompt_cache_breakpoint") {
+        to.leave_out("prompt_cache_breakpoint");
+    }
 }
 
 /// An image by its address, which may be a `data:` one.

@@ -2,7 +2,8 @@
 
 use crate::{
     conversation::{
-        CallResult, Conversation, Format, Image, Part, Role, Said, Tool, ToolChoice, Turn, is_plain,
+        CallResult, Conversation, Format, Image, Part, Role, Said, Thinking, Tool, ToolChoice,
+        Turn, is_plain,
     },
     error::NotTranslated,
     json::{Node, Object, number_of},
@@ -17,7 +18,8 @@ pub(crate) fn write<'c>(
     model: &'c str,
 ) -> Result<Object<'c>, NotTranslated> {
     from.check_last_turn()?;
-    if from.thinking.is_some() && from.effort.is_none() {
+    let unsaid = |thinking: Thinking| from.effort.is_none() || thinking.has_budget();
+    if from.thinking.is_some_and(unsaid) {
         from.leave_out(from.names.thinking);
     }
     let failed = |part: &Part<'_>| matches!(&part.said, Said::Result(result) if result.failed);

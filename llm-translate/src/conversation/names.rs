@@ -19,6 +19,8 @@ pub(crate) struct Names {
     pub(crate) tools: &'static str,
     pub(crate) user: &'static str,
     pub(crate) failed: &'static str,
+    /// Where a schema of the answer may be strict or not.
+    pub(crate) strict: Option<&'static str>,
 }
 
 pub(crate) const CHAT: Names = Names {
@@ -39,6 +41,7 @@ pub(crate) const CHAT: Names = Names {
     tools: "tools",
     user: "safety_identifier",
     failed: "is_error",
+    strict: Some("response_format.json_schema.strict"),
 };
 
 pub(crate) const MESSAGES: Names = Names {
@@ -52,6 +55,7 @@ pub(crate) const MESSAGES: Names = Names {
     parallel_calls: "tool_choice.disable_parallel_tool_use",
     user: "metadata.user_id",
     failed: "tool_result.is_error",
+    strict: None,
     ..CHAT
 };
 
@@ -70,12 +74,14 @@ pub(crate) const GEMINI: Names = Names {
     thinking: "generationConfig.thinkingConfig",
     reasoning: "contents.parts.thought",
     failed: "functionResponse.response.error",
+    strict: None,
     ..CHAT
 };
 
 pub(crate) const RESPONSES: Names = Names {
     turns: "input",
     format: "text.format",
+    strict: Some("text.format.strict"),
     effort: "reasoning.effort",
     thinking: "reasoning",
     reasoning: "input.reasoning",

@@ -25,7 +25,8 @@ pub(super) fn content<'a>(
     }
     let mut fields = Fields::camel(raw)?;
     let role = match fields.text("role")?.as_deref() {
-        None | Some("user" | "function" | "system") => Role::User,
+        None | Some("user" | "function") => Role::User,
+        Some("system") => Role::System,
         Some("model") => Role::Assistant,
         _ => return Err(NotTranslated::nowhere("role")),
     };
@@ -52,8 +53,12 @@ fn part<'a>(
     }
     let is_thought = fields.truth("thought")?.unwrap_or(false);
     let texts = fields.text("text")?.map(Said::Text);
-    let inline = fields.read("inlineData", inline)?.map(Said::Image);
-    let file = fields.read("fileData", file)?.map(Said::Image);
+    let inline = fields
+        .read("inlineData", |raw| inline(raw, to))?
+        .map(Said::Image);
+    let file = fields
+        .read("fileData", |raw| file(raw, to))?
+        .map(Said::Image);
     let call = fields
         .read("functionCall", |raw| call(raw, calls))?
         .map(Said::Call);
@@ -72,19 +77,19 @@ fn part<'a>(
     }
 }
 
-fn inline(raw: Raw<'_>) -> Result<Image<'_>, NotTranslated> {
+fn inline<'a>(raw: Raw<'a>, to: &mut Conversation<'a>) -> Result<Image<'a>, NotTranslated> {
     let mut fields = Fields::camel(raw)?;
     let media_type = fields.must("mimeType", text)?;
     if !media_type.starts_with("image/") {
         return Err(NotTranslated::not("mimeType", "it is no image"));
     }
     let base64 = fields.must("data", text)?;
-    fields.drop("displayName");
+    named(&mut fields, to);
     fields.done()?;
     Ok(Image::Data { media_type, base64 })
 }
 
-fn file(raw: Raw<'_>) -> Result<Image<'_>, NotTranslated> {
+fn file<'a>(raw: Raw<'a>, to: &mut Conversation<'a>) -> Result<Image<'a>, NotTranslated> {
     let mut fields = Fields::camel(raw)?;
     let is_image = |raw| Ok(text(raw)?.starts_with("image/"));
     if !fields.read("mimeType", is_image)?.unwrap_or(false) {
@@ -96,9 +101,16 @@ fn file(raw: Raw<'_>) -> Result<Image<'_>, NotTranslated> {
     if !uri.starts_with("https://") || own.iter().any(|own| uri.starts_with(own)) {
         return Err(NotTranslated::not("fileUri", "it is only there for Google"));
     }
-    fields.drop("displayName");
+    named(&mut fields, to);
     fields.done()?;
     Ok(Image::At(uri))
+}
+
+/// What a file is called, which its address or its data need not be.
+fn named<'a>(fields: &mut Fields<'a>, to: &mut Conversation<'a>) {
+    if fields.drop("displayName") {
+        to.leave_out("contents.parts.displayName");
+    }
 }
 
 fn call<'a>(raw: Raw<'a>, calls: &mut Calls<'a>) -> Result<Call<'a>, NotTranslated> {

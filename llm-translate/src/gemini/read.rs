@@ -7,7 +7,7 @@ use super::{
     schema,
 };
 use crate::{
-    conversation::{Conversation, Effort, Format, GEMINI, Said, Thinking, Tool, ToolChoice},
+    conversation::{Conversation, Effort, Format, GEMINI, Role, Said, Thinking, Tool, ToolChoice},
     error::NotTranslated,
     json::{Fields, Raw, count, is_empty, items, number_of, text},
 };
@@ -47,7 +47,13 @@ pub(crate) fn read(body: &[u8]) -> Result<Conversation<'_>, NotTranslated> {
             let (role, said) = content(raw, &mut calls, &mut to)?;
             let number = number.next().unwrap_or(0);
             for said in said {
-                to.say(number, role, said);
+                match (role, said) {
+                    (Role::System, Said::Text(text)) => to.instruct(number, text),
+                    (Role::System, _) => {
+                        return Err(NotTranslated::not("parts", "an instruction is text"));
+                    }
+                    (_, said) => to.say(number, role, said),
+                }
             }
             Ok(())
         })
@@ -111,7 +117,14 @@ fn thinking<'a>(raw: Raw<'a>, to: &mut Conversation<'a>) -> Result<(), NotTransl
         -1.0 => Ok(None),
         _ => count(raw).map(Some),
     })?;
-    if shown.is_some() || budget.is_some() {
+    if to.effort.is_some() && budget.is_some() {
+        return Err(NotTranslated::malformed(
+            "thinkingBudget",
+            "a level stands beside it",
+        ));
+    }
+    // not to show thoughts is the default, and does not have a model think
+    if shown == Some(true) || budget.is_some() {
         to.thinking = Some(Thinking {
             budget: budget.flatten(),
             shown,

@@ -17,13 +17,28 @@ pub(super) fn plain(raw: Raw<'_>) -> Result<Box<RawValue>, NotTranslated> {
     RawValue::from_string(json).map_err(|_| NotTranslated::malformed("", "it is no schema"))
 }
 
+/// Where a schema says that it takes `null`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Null {
+    No,
+    WithType,
+    /// As one of `anyOf`.
+    Listed,
+}
+
 fn schema(raw: Raw<'_>, out: &mut String, depth: usize) -> Result<(), NotTranslated> {
     if depth > DEEPEST {
         return Err(NotTranslated::not("", "it is too deep"));
     }
     let fields = pairs(raw)?;
     let is_nullable = |(name, value): &Pair<'_>| name == "nullable" && value.get() == "true";
-    let nullable = fields.iter().any(is_nullable);
+    let says = |name: &str| fields.iter().any(|(known, _)| camel_case(known) == name);
+    let null = match fields.iter().any(is_nullable) {
+        false => Null::No,
+        true if says("type") => Null::WithType,
+        true if says("anyOf") => Null::Listed,
+        true => return Err(NotTranslated::not("nullable", "it says of no type")),
+    };
     let mut first = true;
     out.push('{');
     for (name, value) in fields {
@@ -37,7 +52,7 @@ fn schema(raw: Raw<'_>, out: &mut String, depth: usize) -> Result<(), NotTransla
         }
         push_text(&name, out);
         out.push(':');
-        field(&name, value, nullable, out, depth).map_err(|error| error.inside(&name))?;
+        field(&name, value, null, out, depth).map_err(|error| error.inside(&name))?;
     }
     out.push('}');
     Ok(())
@@ -46,22 +61,22 @@ fn schema(raw: Raw<'_>, out: &mut String, depth: usize) -> Result<(), NotTransla
 fn field(
     name: &str,
     value: Raw<'_>,
-    nullable: bool,
+    null: Null,
     out: &mut String,
     depth: usize,
 ) -> Result<(), NotTranslated> {
     match name {
         "type" => {
             let kind = text(value)?.to_ascii_lowercase();
-            if nullable {
+            if null == Null::WithType {
                 out.push('[');
             }
             push_text(&kind, out);
-            if nullable {
+            if null == Null::WithType {
                 out.push_str(",\"null\"]");
             }
         }
-        "enum" if nullable => {
+        "enum" if null == Null::WithType => {
             let listed = value.get().trim_end_matches(']').trim_end();
             let comma = if listed == "[" { "" } else { "," };
             out.push_str(&format!("{listed}{comma}null]"));
@@ -74,6 +89,10 @@ fn field(
                 schema(raw, &mut list, depth + 1)
             })?;
             out.push_str(if list.is_empty() { "[" } else { &list });
+            if null == Null::Listed {
+                let comma = if list.is_empty() { "" } else { "," };
+                out.push_str(&format!(r#"{comma}{{"type":"null"}}"#));
+            }
             out.push(']');
         }
         "properties" => {

@@ -5,8 +5,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     conversation::{
-        Call, CallResult, Conversation, Effort, Format, Image, Part, Role, Said, Tool, ToolChoice,
-        Turn, is_plain,
+        Call, CallResult, Conversation, Effort, Format, Image, Part, Role, Said, Thinking, Tool,
+        ToolChoice, Turn, is_plain,
     },
     error::NotTranslated,
     json::{Node, Object},
@@ -46,6 +46,19 @@ pub(crate) fn write<'c>(from: &'c mut Conversation<'_>) -> Result<Object<'c>, No
     }
     if from.tools.iter().any(|tool| tool.strict == Some(true)) {
         from.leave_out("tools.strict");
+    }
+    if from.effort.is_some() && from.thinking.is_some_and(Thinking::has_budget) {
+        // a level and a budget cannot stand together
+        from.leave_out(from.names.thinking);
+    }
+    if let (
+        Some(Format::Schema {
+            strict: Some(true), ..
+        }),
+        Some(name),
+    ) = (&from.format, from.names.strict)
+    {
+        from.leave_out(name);
     }
     let from = &*from;
     if from.parallel_calls == Some(false) && !from.tools.is_empty() {

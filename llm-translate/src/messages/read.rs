@@ -31,7 +31,9 @@ pub(crate) fn read(body: &[u8]) -> Result<Conversation<'_>, NotTranslated> {
     to.sampling.top_p = fields.number("top_p")?;
     to.sampling.top_k = fields.number("top_k")?;
     to.stops = fields.each("stop_sequences", text)?.unwrap_or_default();
-    to.tools = fields.each("tools", tool)?.unwrap_or_default();
+    to.tools = fields
+        .each("tools", |raw| tool(raw, &mut to))?
+        .unwrap_or_default();
     if let Some((choice, parallel)) = fields.read("tool_choice", tool_choice)? {
         to.tool_choice = Some(choice);
         to.parallel_calls = parallel;
@@ -43,6 +45,11 @@ pub(crate) fn read(body: &[u8]) -> Result<Conversation<'_>, NotTranslated> {
     }
     if let Some(thinking) = fields.read("thinking", thinking)? {
         to.thinking = Some(thinking);
+        if thinking.is_off() && to.effort.is_some() {
+            // an effort says how much is thought; in other dialects it would have the model think
+            to.effort = Some(Effort::Nothing);
+            to.leave_out(to.names.effort);
+        }
     }
     for name in HARMLESS {
         if fields.drop(name) {
@@ -108,7 +115,7 @@ fn thinking(raw: Raw<'_>) -> Result<Thinking, NotTranslated> {
     })
 }
 
-fn tool(raw: Raw<'_>) -> Result<Tool<'_>, NotTranslated> {
+fn tool<'a>(raw: Raw<'a>, to: &mut Conversation<'a>) -> Result<Tool<'a>, NotTranslated> {
     let mut fields = Fields::of(raw)?;
     match fields.text("type")?.as_deref() {
         None | Some("custom") => {}
@@ -121,8 +128,10 @@ fn tool(raw: Raw<'_>) -> Result<Tool<'_>, NotTranslated> {
         schema: Some(Cow::Borrowed(fields.must("input_schema", Ok)?)),
         strict: fields.truth("strict")?,
     };
-    fields.drop("cache_control");
-    fields.drop("eager_input_streaming");
+    marked(&mut fields, to);
+    if fields.drop("eager_input_streaming") {
+        to.leave_out("tools.eager_input_streaming");
+    }
     fields.unless("defer_loading", |raw| raw.get() == "false")?;
     fields.unless("input_examples", is_empty)?;
     fields.unless("allowed_callers", |raw| {
@@ -192,7 +201,7 @@ fn message<'a>(
         "system" => Role::System,
         _ => return Err(NotTranslated::nowhere("role")),
     };
-    let said = fields.must("content", |raw| content(raw, to))?;
+    let said = fields.must("content", |raw| content(raw, Stands::InMessage, to))?;
     for said in said {
         match (role, said) {
             (Role::System, Said::Text(text)) => to.instruct(number, text),
@@ -203,22 +212,35 @@ fn message<'a>(
     fields.done()
 }
 
-fn content<'a>(raw: Raw<'a>, to: &mut Conversation<'a>) -> Result<Vec<Said<'a>>, NotTranslated> {
+/// Where a block stands. A result's blocks are texts and images: none of them has blocks of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    InMessage,
+    InResult,
+}
+
+fn content<'a>(
+    raw: Raw<'a>,
+    stands: Stands,
+    to: &mut Conversation<'a>,
+) -> Result<Vec<Said<'a>>, NotTranslated> {
     if let Ok(text) = text(raw) {
         return Ok(vec![Said::Text(text)]);
     }
-    let blocks = items(raw, |raw| block(Fields::of(raw)?, to))?;
+    let blocks = items(raw, |raw| block(Fields::of(raw)?, stands, to))?;
     Ok(blocks.into_iter().flatten().collect())
 }
 
 /// What a block says; `None`: it is left out.
 fn block<'a>(
     mut fields: Fields<'a>,
+    stands: Stands,
     to: &mut Conversation<'a>,
 ) -> Result<Option<Said<'a>>, NotTranslated> {
     let said = match &*fields.must("type", text)? {
         "text" => return text_block(fields, to).map(|text| Some(Said::Text(text))),
         "image" => Said::Image(fields.must("source", source)?),
+        _ if stands == Stands::InResult => return Err(NotTranslated::nowhere("type")),
         "tool_use" => {
             fields.unless("caller", |raw| {
                 Fields::of(raw)
@@ -234,7 +256,7 @@ fn block<'a>(
         "tool_result" => Said::Result(CallResult {
             id: fields.must("tool_use_id", text)?,
             content: fields
-                .read("content", |raw| content(raw, to))?
+                .read("content", |raw| content(raw, Stands::InResult, to))?
                 .unwrap_or_default(),
             failed: fields.truth("is_error")?.unwrap_or(false),
         }),

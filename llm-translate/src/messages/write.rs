@@ -48,6 +48,9 @@ pub(crate) fn write<'c>(
         }
         gone.into_iter().for_each(|name| from.leave_out(name));
     }
+    if from.effort == Some(Effort::Minimal) {
+        from.leave_out(from.names.effort);
+    }
     let from = &*from;
     check(from)?;
     let mut to = Object::new()

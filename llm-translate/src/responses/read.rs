@@ -42,7 +42,11 @@ pub(crate) fn read(body: &[u8]) -> Result<Conversation<'_>, NotTranslated> {
         }
     }
     // random letters against traffic analysis, which a translation has none of
-    fields.drop("stream_options");
+    fields.read("stream_options", |raw| {
+        let mut fields = Fields::of(raw)?;
+        fields.drop("include_obfuscation");
+        fields.done()
+    })?;
     fields.read("include", |raw| include(raw, &mut to))?;
     fields.unless("truncation", |raw| raw.get() == r#""disabled""#)?;
     fields.unless("top_logprobs", |raw| raw.get() == "0")?;
@@ -144,8 +148,11 @@ fn item<'a>(
 ) -> Result<(), NotTranslated> {
     let kind = fields.text("type")?;
     // what an item was called and how far it had come when it was said
-    for name in ["id", "status", "phase"] {
+    for name in ["id", "status"] {
         fields.drop(name);
+    }
+    if fields.drop("phase") {
+        to.leave_out("input.phase");
     }
     match kind.as_deref() {
         None | Some("message") => message(number, &mut fields, to)?,
@@ -213,7 +220,7 @@ fn content<'a>(raw: Raw<'a>, to: &mut Conversation<'a>) -> Result<Vec<Said<'a>>,
             }
             _ => return Err(NotTranslated::nowhere("type")),
         };
-        fields.drop("prompt_cache_breakpoint");
+        chat::marked(&mut fields, to);
         fields.unless("annotations", is_empty)?;
         fields.unless("logprobs", is_empty)?;
         fields.done()?;

@@ -1,11 +1,11 @@
 //! Whole answers and errors, on their way to the caller.
 
 use http::StatusCode;
-use llm_exchange::ProviderError;
+use llm_exchange::{Framing, ProviderError};
 use serde_json::{Value, json};
 
 use crate::{
-    support::{Chat, Messages, answer, back},
+    support::{Chat, Gemini, Messages, answer, back, stream, streamed_back},
     transcripts,
 };
 
@@ -223,4 +223,57 @@ fn a_providers_error_keeps_its_code_and_its_words() {
         let response = answer.into_response::<http_body_util::Empty<bytes::Bytes>>(Some(caller));
         assert_eq!(response.status(), answered.status, "{name}");
     }
+}
+
+#[test]
+fn an_image_or_a_sound_is_no_empty_answer() {
+    let image = json!({"inlineData": {"mimeType": "image/png", "data": "aGk="}});
+    let parts = |parts: Value| {
+        json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}],
+            "responseId": "r", "modelVersion": "m"})
+    };
+    let sound = |at: &str| {
+        json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{"index": 0, "finish_reason": "stop",
+                at: {"role": "assistant", "content": null, "audio": {"id": "a", "data": "aGk="}}}]})
+    };
+    for (caller, target, whole, event) in [
+        (Chat, Gemini, parts(json!([image])), parts(json!([image]))),
+        (
+            Messages,
+            Gemini,
+            parts(json!([{"text": "See"}, image])),
+            parts(json!([image])),
+        ),
+        (Messages, Chat, sound("message"), sound("delta")),
+    ] {
+        let error = back(caller, target)
+            .answer(whole.to_string().as_bytes())
+            .unwrap_err();
+        let body = String::from_utf8(error.body(Some(caller)).to_vec()).unwrap();
+        assert!(body.contains("an image, a sound or a file"), "{body}");
+        let event = format!("data: {event}\n\n");
+        let back = streamed_back(caller, target);
+        let all = stream(&back, Framing::Sse, [event.as_bytes()]);
+        let all = String::from_utf8(all).unwrap();
+        assert!(all.contains("an image, a sound or a file"), "{all}");
+        assert!(
+            !all.contains("\"stop\"") && !all.contains("message_stop"),
+            "{all}"
+        );
+    }
+    // what only speaks of one, or has none
+    let said = parts(json!([{"text": r#"{"inlineData": 1} audio"#}]));
+    assert!(
+        back(Chat, Gemini)
+            .answer(said.to_string().as_bytes())
+            .is_ok()
+    );
+    let mut none = sound("message");
+    none["choices"][0]["message"]["audio"] = Value::Null;
+    assert!(
+        back(Messages, Chat)
+            .answer(none.to_string().as_bytes())
+            .is_ok()
+    );
 }

@@ -69,7 +69,7 @@ fn the_messages_transcript_becomes_a_chat() {
     assert_eq!(translated.path(), "/v1/chat/completions");
     assert_eq!(
         translated.left_out(),
-        ["service_tier", "cache_control", "thinking"]
+        ["cache_control", "service_tier", "thinking"]
     );
 }
 

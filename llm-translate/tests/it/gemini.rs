@@ -441,3 +441,22 @@ fn who_asks_for_an_array_gets_one_whatever_comes_of_it() {
         assert_eq!(all.last().unwrap().get("error").is_some(), error, "{name}");
     }
 }
+
+#[test]
+fn an_instruction_among_the_contents_is_none_of_the_users() {
+    let asked = json!({"contents": [
+        {"role": "system", "parts": [{"text": "Be brief"}]},
+        {"role": "user", "parts": [{"text": "hi"}]},
+        {"role": "system", "parts": [{"text": "In French"}]}]});
+    assert_eq!(
+        request(Gemini, Chat, &asked)["messages"],
+        json!([{"role": "system", "content": "Be brief"}, {"role": "user", "content": "hi"},
+            {"role": "system", "content": "In French"}])
+    );
+    let image = json!({"inlineData": {"mimeType": "image/png", "data": "aGk="}});
+    let asked = json!({"contents": [{"role": "system", "parts": [image]}]});
+    assert_eq!(
+        refused(Gemini, Chat, &asked),
+        "`contents[0].parts` cannot be carried over: an instruction is text"
+    );
+}

@@ -3,9 +3,11 @@
 
 mod answers;
 mod auto_traits;
+mod bounds;
 mod chat_and_messages;
 mod gemini;
 mod layer;
+mod left_out;
 mod responses;
 mod streams;
 mod support;

@@ -1,5 +1,5 @@
-//! Every stream and answer among the transcripts, for callers of every dialect: what they say, what they
-//! used and whether they were whole is what it was.
+//! Every stream and answer of a dialect that is translated among the transcripts (one that is an error within a 200 is
+//! in `answers`), for callers of every dialect: what they say, what they used and whether they were whole is what it was.
 
 use llm_exchange::{
     Dialect, Framing, ProviderError,
@@ -119,8 +119,13 @@ fn every_answer_says_to_every_caller_what_it_used() {
         ("22-anthropic-response.json", Messages),
         ("32-gemini-response.json", Gemini),
         ("39-gemini-blocked.json", Gemini),
+        ("46-deepseek-nonstream-keepalive.http", Chat),
     ] {
-        let (bytes, expected) = (transcripts::bytes(name), transcripts::expected(name));
+        let bytes = match name.ends_with(".http") {
+            true => transcripts::http(name).body,
+            false => transcripts::bytes(name),
+        };
+        let expected = transcripts::expected(name);
         for caller in CALLERS {
             if !llm_translate::translates(caller, target) {
                 continue;
