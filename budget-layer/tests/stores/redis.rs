@@ -180,6 +180,49 @@ async fn leases_are_renewed_while_the_process_lives_and_charged_after() {
 }
 
 #[tokio::test]
+async fn what_is_reserved_is_kept_as_long_as_its_account_wherever_the_clock_stands() {
+    let Some(server) = Server::start(false) else {
+        return;
+    };
+    // the clock of accounts three years before the server's, and three after
+    for (prefix, ahead) in [("before", -1_100), ("now", 0), ("after", 1_100)] {
+        let store = RedisStore::new(&server.address()).unwrap().prefix(prefix);
+        store.skew(ahead * DAY as i64);
+        for kind in 0..4 {
+            let ask = |amount| [claim(&kind.to_string(), "alice", window(kind), 100, amount)];
+            let Reserved::Granted(grant) = store.reserve(&ask(70)).await.unwrap() else {
+                panic!("refused");
+            };
+            // another call ends while this one lives
+            let Reserved::Granted(other) = store.reserve(&ask(10)).await.unwrap() else {
+                panic!("refused");
+            };
+            store.settle(other.reservation, &[10]);
+            store.flush().await;
+            assert_eq!(read(&store, &ask(0)[0]).await.reserved, 70);
+            let mut lives = Vec::new();
+            for key in ["used", "held", "leases"] {
+                let key = format!("{{{prefix}}}:{kind}:alice:{key}");
+                let left: i64 = server.ask(&["PTTL", &key]).await;
+                lives.push(left);
+            }
+            let [account, held, leases] = lives[..] else {
+                unreachable!()
+            };
+            let together = account.abs_diff(held).max(account.abs_diff(leases)) < 5_000;
+            assert!(together, "{prefix} {kind}: {lives:?}");
+            let long = if kind == 3 {
+                account == -1
+            } else {
+                account > 2 * DAY as i64 - 5_000
+            };
+            assert!(long, "{prefix} {kind}: {lives:?}");
+            drop(grant);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_makes_two_round_trips_whatever_its_limits() {
     let Some(server) = Server::start(false) else {
         return;

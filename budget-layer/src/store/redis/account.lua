@@ -106,14 +106,16 @@ end
 local function save(a)
   redis.call('HSET', a.key, 'v', a.reserved, 'g', a.granted, 'h', a.granted_until)
   if not a.rolling then redis.call('HSET', a.key, 'u', a.used, 'e', a.until_) end
-  if a.until_ > MOST or a.own then
-    redis.call('PERSIST', a.key)
-  else
-    local last = math.max(a.until_, a.granted_until, now) + SLACK
-    redis.call('PEXPIREAT', a.key, last)
+  -- For a time and not until one, as our clock may be set otherwise. What is reserved lives as long as
+  -- the account, which counts it.
+  local last = math.max(a.until_, a.granted_until, now) + SLACK
+  for _, key in ipairs({a.key, a.held, a.leases}) do
+    if a.until_ > MOST or a.own then
+      redis.call('PERSIST', key)
+    else
+      redis.call('PEXPIRE', key, int(last - now))
+    end
   end
-  redis.call('PEXPIREAT', a.held, now + SLACK)
-  redis.call('PEXPIREAT', a.leases, now + SLACK)
 end
 
 local function limit(a) return add(a.own or a.usual, a.granted) end
