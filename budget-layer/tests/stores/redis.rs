@@ -409,6 +409,76 @@ async fn a_server_that_is_paused_killed_and_started_again_loses_nothing_and_hold
 }
 
 #[tokio::test]
+async fn after_a_server_came_again_without_its_last_writes_booking_goes_on() {
+    let Some(mut server) = Server::start(false) else {
+        return;
+    };
+    let store = RedisStore::new(&server.address()).unwrap();
+    let charge = async |amount| {
+        store.charge(&[claim("total", "alice", window(3), 1_000, amount)]);
+        let booked = tokio::time::timeout(Duration::from_secs(10), store.flush());
+        booked.await.expect("booked");
+    };
+    let used = async || {
+        read(&store, &claim("total", "alice", window(3), 1, 0))
+            .await
+            .used
+    };
+    charge(1).await;
+    let saved: String = server.ask(&["SAVE"]).await;
+    assert_eq!(saved, "OK");
+    charge(10).await;
+    charge(10).await;
+    server.kill();
+    server.begin();
+    for _ in 0..3 {
+        charge(100).await;
+    }
+    assert_eq!(used().await, 301);
+}
+
+#[tokio::test]
+async fn leases_are_renewed_while_there_is_always_something_to_book() {
+    let Some(server) = Server::start(false) else {
+        return;
+    };
+    let lease = Duration::from_millis(400);
+    let store = || RedisStore::new(&server.address()).unwrap().lease(lease);
+    let (busy, watching) = (store(), store());
+    let ours = claim("total", "alice", window(3), 1_000, 70);
+    let Reserved::Granted(grant) = busy.reserve(std::slice::from_ref(&ours)).await.unwrap() else {
+        panic!("refused");
+    };
+    let other = [claim("total", "bob", window(3), 1_000, 1)];
+    for _ in 0..90_000 {
+        busy.charge(&other);
+    }
+    tokio::time::sleep(lease * 2).await;
+    let standing = read(&watching, &ours).await;
+    assert!(busy.waiting() > 0, "too fast to tell");
+    assert_eq!((standing.used, standing.reserved), (0, 70));
+    drop(grant);
+}
+
+#[tokio::test]
+async fn a_lease_without_end_is_one() {
+    let Some(server) = Server::start(false) else {
+        return;
+    };
+    let store = RedisStore::new(&server.address())
+        .unwrap()
+        .lease(Duration::MAX);
+    let claims = [claim("total", "alice", window(3), 1_000, 70)];
+    let Reserved::Granted(grant) = store.reserve(&claims).await.unwrap() else {
+        panic!("refused");
+    };
+    store.settle(grant.reservation, &[7]);
+    let booked = tokio::time::timeout(Duration::from_secs(10), store.flush());
+    booked.await.expect("booked");
+    assert_eq!(read(&store, &claims[0]).await.used, 7);
+}
+
+#[tokio::test]
 async fn what_nobody_waits_for_is_not_reserved() {
     let Some(server) = Server::start(false) else {
         return;

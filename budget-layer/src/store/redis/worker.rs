@@ -42,6 +42,8 @@ const BATCH: usize = 128;
 const LAST: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_secs(1);
+/// Leases are renewed so often at least, however long they are.
+const MOST_APART: Duration = Duration::from_secs(3_600);
 /// A settlement that the server refuses so often is not one that it will ever take.
 const MOST_REFUSALS: u32 = 30;
 
@@ -124,34 +126,79 @@ impl Queue {
     }
 }
 
+/// Under which name, and which number there, the next settlement is booked.
+#[derive(Clone, Copy)]
+pub(super) struct Series {
+    pub(super) name: u64,
+    pub(super) number: u64,
+}
+
+impl Series {
+    /// Nothing is known of this name yet.
+    fn begin() -> Self {
+        Self {
+            name: fastrand::u64(..),
+            number: 0,
+        }
+    }
+
+    const fn after(self, many: u64) -> Self {
+        Self {
+            number: self.number + many,
+            ..self
+        }
+    }
+}
+
+/// When leases are renewed: every third of them.
+struct Renewal {
+    next: Instant,
+    every: Duration,
+}
+
+impl Renewal {
+    fn of(lease: Duration) -> Self {
+        let every = (lease / 3).min(MOST_APART);
+        Self {
+            next: Instant::now() + every,
+            every,
+        }
+    }
+
+    async fn if_due(&mut self, shared: &Arc<Shared>, connection: &mut ConnectionManager) {
+        if Instant::now() >= self.next {
+            renew(shared, connection).await;
+            self.next = Instant::now() + self.every;
+        }
+    }
+}
+
 /// Runs until the store is gone and everything is booked.
 pub(super) async fn run(shared: Arc<Shared>, mut connection: ConnectionManager) {
-    let mut next_number = 0;
-    let mut renewal = Instant::now() + shared.lease / 3;
+    let mut series = Series::begin();
+    let mut renewal = Renewal::of(shared.lease);
     loop {
         // ready at once if something was pushed before
-        let _ = timeout_at(renewal, shared.queue.pushed.notified()).await;
-        if Instant::now() >= renewal {
-            renew(&shared, &mut connection).await;
-            renewal = Instant::now() + shared.lease / 3;
-        }
+        let _ = timeout_at(renewal.next, shared.queue.pushed.notified()).await;
         loop {
+            // in here too: the queue need never be empty
+            renewal.if_due(&shared, &mut connection).await;
             let batch = shared.queue.take();
             if batch.is_empty() {
                 break;
             }
             let mut batch = Batch {
                 settlements: batch,
-                first: next_number,
+                first: series,
                 refusals: 0,
             };
-            next_number += batch.settlements.len() as u64;
             if !batch.book(&shared, &mut connection, &mut renewal).await {
                 tracing::error!(
                     "the budgets' store is away: ended calls are charged by their leases"
                 );
                 return;
             }
+            series = batch.first;
             shared.queue.sent();
         }
         if shared.queue.stopped.load(Relaxed) && shared.queue.len() == 0 {
@@ -163,8 +210,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut connection: ConnectionManager) 
 /// Settlements in order, numbered so that each is booked once however often it is sent.
 struct Batch {
     settlements: Vec<Settlement>,
-    /// The number of the first of them.
-    first: u64,
+    /// Of the first of them.
+    first: Series,
     refusals: u32,
 }
 
@@ -174,7 +221,7 @@ impl Batch {
         &mut self,
         shared: &Arc<Shared>,
         connection: &mut ConnectionManager,
-        renewal: &mut Instant,
+        renewal: &mut Renewal,
     ) -> bool {
         let (mut pause, mut give_up) = (SOON, None);
         while !self.settlements.is_empty() {
@@ -190,10 +237,7 @@ impl Batch {
             }
             sleep(pause).await;
             pause = (pause * 2).min(LATER);
-            if Instant::now() >= *renewal {
-                renew(shared, connection).await;
-                *renewal = Instant::now() + shared.lease / 3;
-            }
+            renewal.if_due(shared, connection).await;
         }
         true
     }
@@ -201,8 +245,9 @@ impl Batch {
     /// False: wait before the next try. What the server has is taken out.
     async fn send(&mut self, shared: &Arc<Shared>, connection: &mut ConnectionManager) -> bool {
         let mut pipeline = redis::pipe();
-        for (settlement, number) in self.settlements.iter().zip(self.first..) {
-            let call = shared.scripts.settle(shared, settlement, number);
+        for (settlement, at) in self.settlements.iter().zip(0..) {
+            let of = self.first.after(at);
+            let call = shared.scripts.settle(shared, settlement, of, at == 0);
             pipeline.invoke_script(&call);
         }
         pipeline.ignore_errors();
@@ -229,7 +274,14 @@ impl Batch {
             match reply {
                 Some(Reply::Done { .. }) => {
                     self.settlements.remove(0);
-                    self.first += 1;
+                    self.first = self.first.after(1);
+                }
+                // all before it were booked once, and the server has lost that: it began again with
+                // what it had saved. So do the numbers
+                Some(Reply::Gap { .. }) => {
+                    tracing::error!("the budgets' store has lost what was booked last");
+                    self.first = Series::begin();
+                    return true;
                 }
                 // our windows are right with the next try
                 Some(Reply::OtherClock { .. }) => return true,
