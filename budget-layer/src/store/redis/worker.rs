@@ -1,7 +1,7 @@
 //! Books what has ended, and renews the leases of what has not.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::{Shared, script::Reply};
-use crate::store::Claim;
+use crate::{
+    account::MOST,
+    store::{Claim, Scope},
+};
 
 /// What one call used.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ impl Settlement {
     }
 }
 
-/// More is not kept while the server is away.
+/// More calls are not kept while the server is away, nor more scopes of charges.
 const MOST_WAITING: usize = 100_000;
 /// So many are sent at a time, in one write.
 const BATCH: usize = 128;
@@ -63,6 +66,30 @@ struct State {
     /// Taken out to be booked.
     sending: usize,
     alive: HashMap<u64, Arc<[Claim]>>,
+    /// Charges for which there was no place, added up.
+    owed: HashMap<Scope, Settlement>,
+}
+
+impl State {
+    fn add_up(&mut self, charge: &Settlement) {
+        for (claim, used) in charge.claims.iter().zip(&charge.used) {
+            let has_room = self.owed.len() < MOST_WAITING;
+            match self.owed.entry(claim.scope.clone()) {
+                Entry::Occupied(mut sum) => {
+                    for sum in &mut sum.get_mut().used {
+                        *sum = sum.saturating_add(*used).min(MOST);
+                    }
+                }
+                Entry::Vacant(place) if has_room => {
+                    let claims = Arc::from([claim.clone()]);
+                    place.insert(Settlement::new(charge.id.clone(), claims, vec![*used]));
+                }
+                Entry::Vacant(_) => {
+                    tracing::error!("too much waits for the budgets' store: a charge is lost");
+                }
+            }
+        }
+    }
 }
 
 impl Queue {
@@ -72,7 +99,7 @@ impl Queue {
 
     pub(super) fn len(&self) -> usize {
         let state = self.state();
-        state.ended.len() + state.sending
+        state.ended.len() + state.owed.len() + state.sending
     }
 
     /// A call lives from here on.
@@ -96,6 +123,18 @@ impl Queue {
         self.pushed.notify_one();
     }
 
+    /// Of a call that has no lease: where there is no place, it is added to what its scopes owe.
+    pub(super) fn charge(&self, charge: Settlement) {
+        let mut state = self.state();
+        if state.ended.len() < MOST_WAITING {
+            state.ended.push_back(charge);
+        } else {
+            state.add_up(&charge);
+        }
+        drop(state);
+        self.pushed.notify_one();
+    }
+
     pub(super) fn stop(&self) {
         self.stopped.store(true, Relaxed);
         self.pushed.notify_one();
@@ -114,8 +153,13 @@ impl Queue {
     fn take(&self) -> Vec<Settlement> {
         let mut state = self.state();
         let many = state.ended.len().min(BATCH);
-        state.sending = many;
-        state.ended.drain(..many).collect()
+        let mut batch: Vec<_> = state.ended.drain(..many).collect();
+        if batch.is_empty() {
+            let scopes: Vec<_> = state.owed.keys().take(BATCH).cloned().collect();
+            batch.extend(scopes.iter().filter_map(|scope| state.owed.remove(scope)));
+        }
+        state.sending = batch.len();
+        batch
     }
 
     fn sent(&self) {
@@ -328,5 +372,38 @@ async fn renew(shared: &Arc<Shared>, connection: &mut ConnectionManager) {
             tracing::warn!("leases of running calls can't be renewed: the store is away");
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::Window;
+
+    #[test]
+    fn of_more_than_can_wait_a_call_is_left_to_its_lease_and_a_charge_is_added_up() {
+        let queue = Queue::default();
+        let settlement = |owner: &str, used| {
+            let scope = Scope::new("day".into(), owner.into());
+            let claims = Arc::from([Claim::new(scope, Window::total(), 100, 0)]);
+            Settlement::new(String::from("1"), claims, vec![used])
+        };
+        for _ in 0..MOST_WAITING {
+            queue.push(settlement("alice", 1));
+        }
+        queue.push(settlement("alice", 1_000));
+        for owner in ["alice", "bob", "alice"] {
+            queue.charge(settlement(owner, 10));
+        }
+        assert_eq!(queue.len(), MOST_WAITING + 2);
+        let mut used = HashMap::new();
+        while queue.len() > 0 {
+            for settlement in queue.take() {
+                let owner = settlement.claims[0].scope.owner().to_owned();
+                *used.entry(owner).or_insert(0) += settlement.used[0];
+            }
+            queue.sent();
+        }
+        assert_eq!((used["alice"], used["bob"]), (MOST_WAITING as u64 + 20, 10));
     }
 }
