@@ -166,8 +166,8 @@ impl RedisStore {
         self.with(|shared| shared.prefix = prefix)
     }
 
-    /// How long a reservation outlives its process. Default 60 s. It is renewed every third of that
-    /// while the call lives; one that lapses is charged.
+    /// How long a reservation outlives its process. Default 60 s. It is renewed every third of that,
+    /// and once an hour at least, while the call lives; one that lapses is charged.
     #[must_use]
     pub fn lease(self, lease: Duration) -> Self {
         let lease = lease.max(Duration::from_millis(30));

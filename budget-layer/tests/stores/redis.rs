@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A store whose server's clock the test moves.
-struct OnServer<'s> {
+pub struct OnServer<'s> {
     store: RedisStore,
     server: &'s Server,
     prefix: String,
@@ -23,7 +23,7 @@ struct OnServer<'s> {
 }
 
 impl<'s> OnServer<'s> {
-    fn new(server: &'s Server, prefix: &str) -> Self {
+    pub fn new(server: &'s Server, prefix: &str) -> Self {
         let real = llm_exchange::WallClock::default()
             .now()
             .duration_since(SystemTime::UNIX_EPOCH)

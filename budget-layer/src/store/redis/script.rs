@@ -124,8 +124,9 @@ fn add_claims(
     let now = shared.now();
     for claim in claims {
         add_keys(call, shared, &claim.scope);
+        call.arg(claim.window.form().as_str());
         match claim.window.part() {
-            Some(part) => call.arg("r").arg(0).arg(0).arg(part),
+            Some(part) => call.arg(0).arg(0).arg(part),
             None => {
                 let period = claim.window.period(now);
                 let end = period.end.min(NEVER);
@@ -134,7 +135,7 @@ fn add_claims(
                 } else {
                     claim.window.period(end).end
                 };
-                call.arg("u").arg(period.start).arg(end).arg(next)
+                call.arg(period.start).arg(end).arg(next)
             }
         };
         let (least, most) = amounts(claim);
