@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::window::{PARTS, Window};
+use crate::window::{Form, PARTS, Window};
 
 /// No count is ever larger: sums of a few of them stay exact in the doubles of Lua.
 pub(crate) const MOST: u64 = 1 << 50;
@@ -13,6 +13,8 @@ pub(crate) const MOST: u64 = 1 << 50;
 /// open until the clock has come to its end again, so that nothing used in it is forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
+    /// Of the window that it was used over last.
+    form: Form,
     used: Used,
     /// By calls that have not ended. They stay reserved when a window ends, and count where they end.
     reserved: u64,
@@ -49,6 +51,7 @@ impl Account {
             },
         };
         Self {
+            form: window.form(),
             used,
             reserved: 0,
             granted: 0,
@@ -70,6 +73,7 @@ impl Account {
             },
         };
         Self {
+            form: saved.form,
             used,
             reserved: 0,
             granted: saved.granted.min(MOST),
@@ -79,12 +83,15 @@ impl Account {
     }
 
     /// What to save of it: reservations as if they were used.
-    pub(crate) fn saved(&self, window_part: Option<u64>, now: u64) -> Saved {
+    pub(crate) fn saved(&self, now: u64) -> Saved {
         let mut saved = Saved {
+            form: self.form,
+            end: 0,
+            used: 0,
+            parts: None,
             granted: self.granted,
             granted_until: self.granted_until,
             own_limit: self.own_limit,
-            ..Saved::default()
         };
         match &self.used {
             Used::Until { end, used } => {
@@ -93,7 +100,7 @@ impl Account {
             }
             Used::Parts { parts, .. } => {
                 let mut parts: Vec<_> = parts.iter().copied().collect();
-                let part = now / window_part.unwrap_or(1).max(1);
+                let part = now / self.part();
                 match parts.last_mut() {
                     _ if self.reserved == 0 => {}
                     Some((last, sum)) if *last >= part => *sum = add(*sum, self.reserved),
@@ -107,37 +114,65 @@ impl Account {
 
     /// Begins a new window if the old one is over.
     pub(crate) fn roll(&mut self, window: &Window, now: u64) {
-        if matches!(self.used, Used::Until { .. }) == window.part().is_some() {
+        if self.form != window.form() {
             self.change(window, now);
         }
         match &mut self.used {
-            // the limit was one for all time before
-            Used::Until { end, .. } if *end == u64::MAX => *end = window.period(now).end,
             Used::Until { end, used } if now >= *end => {
                 *end = window.period(now).end;
                 *used = 0;
             }
             Used::Until { .. } => {}
-            Used::Parts { used, parts } => {
-                let Some(length) = window.part() else { return };
-                while let Some((part, amount)) = parts.front()
-                    && part.saturating_add(PARTS) < now / length
-                {
-                    *used = used.saturating_sub(*amount);
-                    parts.pop_front();
-                }
-            }
+            Used::Parts { .. } => self.forget_parts(now),
         }
         if now >= self.granted_until {
             self.granted = 0;
         }
     }
 
-    /// The limit has another kind of window now: what was used counts as if it were used just now.
+    /// Of a rolling window, what it has left behind.
+    pub(crate) fn forget_parts(&mut self, now: u64) {
+        let length = self.part();
+        let Used::Parts { used, parts } = &mut self.used else {
+            return;
+        };
+        while let Some((part, amount)) = parts.front()
+            && part.saturating_add(PARTS) < now / length
+        {
+            *used = used.saturating_sub(*amount);
+            parts.pop_front();
+        }
+    }
+
+    /// The limit has another window now: what may have been used within it counts as if it were used
+    /// just now.
     fn change(&mut self, window: &Window, now: u64) {
-        let used = self.used();
-        self.used = Self::new(window, now).used;
-        self.charge(window, used, now);
+        let start = match window.part() {
+            Some(length) => now.saturating_sub(length.saturating_mul(PARTS)),
+            None => window.period(now).start,
+        };
+        let length = self.part();
+        let used = match &self.used {
+            Used::Until { end, used } if *end > start => *used,
+            Used::Until { .. } => 0,
+            Used::Parts { parts, .. } => parts
+                .iter()
+                .filter(|(part, _)| part.saturating_add(1).saturating_mul(length) > start)
+                .fold(0, |sum, part| add(sum, part.1)),
+        };
+        let new = Self::new(window, now);
+        (self.form, self.used) = (new.form, new.used);
+        if used > 0 {
+            self.charge(used, now);
+        }
+    }
+
+    /// The length of a part, where the window is a rolling one.
+    fn part(&self) -> u64 {
+        match self.form {
+            Form::Rolling(length) => length.max(1),
+            Form::Calendar(_) | Form::Total => 1,
+        }
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -171,16 +206,17 @@ impl Account {
         self.roll(window, now);
         self.reserved = self.reserved.saturating_sub(reserved);
         if amount > 0 {
-            self.charge(window, amount, now);
+            self.charge(amount, now);
         }
     }
 
-    fn charge(&mut self, window: &Window, amount: u64, now: u64) {
+    fn charge(&mut self, amount: u64, now: u64) {
+        let length = self.part();
         match &mut self.used {
             Used::Until { used, .. } => *used = add(*used, amount),
             Used::Parts { used, parts } => {
                 *used = add(*used, amount);
-                let part = now / window.part().unwrap_or(1).max(1);
+                let part = now / length;
                 match parts.back_mut() {
                     // never an earlier part than the last
                     Some((last, sum)) if *last >= part => *sum = add(*sum, amount),
@@ -257,8 +293,9 @@ impl Account {
 }
 
 /// An account as it is saved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Saved {
+    pub(crate) form: Form,
     pub(crate) end: u64,
     pub(crate) used: u64,
     pub(crate) parts: Option<Vec<(u64, u64)>>,
@@ -348,11 +385,24 @@ mod tests {
         let rolling = Window::rolling(Duration::from_secs(3_600));
         let mut account = Account::new(&total, 0);
         account.settle(&total, 0, 90, 5);
-        for window in [&day, &rolling, &day] {
+        let hour = Window::hour(&Zone::UTC);
+        let shorter = Window::rolling(Duration::from_secs(60));
+        for window in [&day, &rolling, &day, &shorter, &rolling, &hour, &day] {
             account.roll(window, 10);
             assert_eq!(account.used(), 90, "{window:?}");
         }
-        account.roll(&day, DAY);
+        // a longer window, after the shorter one has ended: it was used within it still
+        let month = Window::month(&Zone::UTC);
+        account.roll(&month, DAY);
+        assert_eq!(account.used(), 90);
+        account.roll(&total, 40 * DAY);
+        assert_eq!(account.used(), 90);
+        // and of what was used before a window began nothing
+        account.roll(&day, 41 * DAY);
+        account.roll(&hour, 42 * DAY);
+        assert_eq!(account.used(), 0);
+        account.settle(&rolling, 0, 5, 42 * DAY);
+        account.roll(&shorter, 42 * DAY + 3_000_000);
         assert_eq!(account.used(), 0);
     }
 
@@ -434,7 +484,7 @@ mod tests {
                 account.settle(&window, 0, amount, now);
             }
             account.reserve(reserved);
-            let back = Account::restored(account.saved(window.part(), now));
+            let back = Account::restored(account.saved(now));
             prop_assert_eq!(back.used(), account.used() + reserved);
             prop_assert_eq!(back.reserved(), 0);
         }

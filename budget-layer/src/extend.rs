@@ -84,7 +84,7 @@ impl<S: Store> Open<S> {
                 return Poll::Ready(true);
             }
             if state.extending.is_some() {
-                if !ready!(state.poll_extending(cx)) {
+                if !ready!(state.poll_extending(self, cx)) {
                     return Poll::Ready(false);
                 }
                 continue;
@@ -130,7 +130,7 @@ impl<S: Store> Open<S> {
         loop {
             let allowed = state.output.max(self.told);
             if state.extending.is_some() {
-                match state.poll_extending(cx) {
+                match state.poll_extending(self, cx) {
                     Poll::Ready(_) => continue,
                     Poll::Pending if output < allowed => {
                         return Poll::Ready(Allowed::UpTo(output.saturating_add(1).min(allowed)));
@@ -215,7 +215,7 @@ impl<S: Store> State<S> {
     }
 
     /// False: it was refused.
-    fn poll_extending(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll_extending(&mut self, open: &Open<S>, cx: &mut Context<'_>) -> Poll<bool> {
         let Some(extending) = &mut self.extending else {
             return Poll::Ready(true);
         };
@@ -223,21 +223,29 @@ impl<S: Store> State<S> {
         let Some(extending) = self.extending.take() else {
             return Poll::Ready(true);
         };
-        let share = match answer {
-            Ok(Reserved::Granted(grant)) => Some(grant.share),
+        let grant = match answer {
+            Ok(Reserved::Granted(grant)) => Some(grant),
             Ok(Reserved::Refused(_)) => None,
             Err(error) => {
                 tell::away(&error);
                 None
             }
         };
-        let Some(share) = share else {
+        let Some(grant) = grant else {
             self.refusals += u32::from(extending.output.is_some());
             return Poll::Ready(false);
         };
+        let share = grant.share;
         for (reserved, claim) in self.reserved.iter_mut().zip(&extending.claims) {
             *reserved = reserved.saturating_add(share.amount(claim));
         }
+        let asked = open.claims.iter().zip(&extending.claims);
+        for (((at, _), claim), standing) in asked.zip(&grant.standings) {
+            let taken = standing.used.saturating_add(standing.reserved);
+            let before = taken.saturating_sub(share.amount(claim));
+            tell::taken(open.kept(*at), before, taken, standing.limit);
+        }
+        self.standings = grant.standings;
         if let Some((least, most)) = extending.output {
             self.output = share.granted(least, most);
             self.refusals = 0;

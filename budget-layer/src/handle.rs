@@ -126,8 +126,9 @@ impl<S: Store> BudgetHandle<S> {
             .collect()
     }
 
-    /// Changes a limit for all. What was used stays used, and running calls keep what they have
-    /// reserved.
+    /// Changes a limit for all calls through this layer, in this process, until it ends; further
+    /// processes and a restart know nothing of it. What was used stays used, and running calls keep
+    /// what they have reserved.
     ///
     /// # Errors
     ///

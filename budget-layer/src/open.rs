@@ -13,7 +13,7 @@ use crate::{
     plan::{Holds, Plan},
     reservation::Reservation,
     spent::Spent,
-    store::{Claim, Store},
+    store::{Claim, Standing, Store},
     tell,
 };
 
@@ -45,6 +45,8 @@ pub(crate) struct State<S: Store> {
     pub(crate) reservation: Option<S::Reservation>,
     /// Of each account.
     pub(crate) reserved: Vec<u64>,
+    /// How each account stood when it was asked last.
+    pub(crate) standings: Vec<Standing>,
     /// Output tokens of all choices that are reserved for.
     pub(crate) output: u64,
     pub(crate) stage: Stage,
@@ -81,6 +83,7 @@ pub(crate) struct Admitted<S: Store> {
     pub(crate) asks_usage: bool,
     pub(crate) remaining: Option<HeaderValue>,
     pub(crate) warning: Option<HeaderValue>,
+    pub(crate) standings: Vec<Standing>,
 }
 
 /// Settles the call when it is dropped.
@@ -101,6 +104,7 @@ impl<S: Store> Guard<S> {
             state: Mutex::new(State {
                 reservation: admitted.reservation,
                 reserved: admitted.reserved,
+                standings: admitted.standings,
                 output,
                 stage: Stage::Reserved,
                 extending: None,
@@ -267,6 +271,15 @@ impl<S: Store> Open<S> {
         let used: Vec<u64> = used.collect();
         for (((at, _), reserved), used) in self.claims.iter().zip(&state.reserved).zip(&used) {
             tell::settled(&self.budget, self.kept(*at), *reserved, *used);
+        }
+        let of_accounts = self.claims.iter().zip(&state.standings);
+        for (((at, _), standing), (reserved, used)) in
+            of_accounts.zip(state.reserved.iter().zip(&used))
+        {
+            let before = standing.used.saturating_add(standing.reserved);
+            let more = used.saturating_sub(*reserved);
+            let now = before.saturating_add(more);
+            tell::taken(self.kept(*at), before, now, standing.limit);
         }
         if let Some(meter) = own {
             self.learn(meter);

@@ -144,13 +144,9 @@ impl<S: Store> Admission<S> {
             }
             let taken = standing.used.saturating_add(standing.reserved);
             if kept.is_soft_over(taken, standing.limit) {
-                let percent = u128::from(taken) * 100 / u128::from(standing.limit.max(1));
-                let percent = u64::try_from(percent).unwrap_or(u64::MAX);
-                warnings.push((kept, percent));
-                if !kept.is_soft_over(taken.saturating_sub(*amount), standing.limit) {
-                    tell::warned(kept, percent);
-                }
+                warnings.push((kept, tell::percent(taken, standing.limit)));
             }
+            tell::taken(kept, taken.saturating_sub(*amount), taken, standing.limit);
         }
         let of_limits = claims.iter().zip(&standings);
         let remaining = headers::remaining(
@@ -176,6 +172,7 @@ impl<S: Store> Admission<S> {
             asks_usage,
             remaining,
             warning,
+            standings,
         });
         Ok((request, guard, hides_usage))
     }

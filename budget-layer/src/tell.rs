@@ -65,10 +65,19 @@ pub(crate) fn not_sent<S>(budget: &Budget<S>, code: &'static str) {
     tracing::info!(code, "a call was refused");
 }
 
-/// With this call an account has come to the share of its limit from which on it warns.
-pub(crate) fn warned(kept: &Kept, percent: u64) {
-    counted!("llm_budget_warned", kept, 1);
-    tracing::warn!(limit = &*kept.name, percent, "a budget is nearly used up");
+/// So much is taken of an account now: it may have come to the share of its limit from which on it warns.
+pub(crate) fn taken(kept: &Kept, before: u64, now: u64, limit: u64) {
+    if kept.is_soft_over(now, limit) && !kept.is_soft_over(before, limit) {
+        counted!("llm_budget_warned", kept, 1);
+        let percent = percent(now, limit);
+        tracing::warn!(limit = &*kept.name, percent, "a budget is nearly used up");
+    }
+}
+
+/// So many hundredths of a limit.
+pub(crate) fn percent(taken: u64, limit: u64) -> u64 {
+    let percent = u128::from(taken) * 100 / u128::from(limit.max(1));
+    u64::try_from(percent).unwrap_or(u64::MAX)
 }
 
 /// A stream was ended.

@@ -83,7 +83,7 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
+pub(crate) enum Unit {
     Minute,
     Hour,
     Day,
@@ -160,17 +160,21 @@ impl Window {
     /// A short name: `day`, `rolling-3600s`.
     pub(crate) fn name(&self) -> String {
         match &self.0 {
-            Kind::Calendar { unit, .. } => match unit {
-                Unit::Minute => "minute".into(),
-                Unit::Hour => "hour".into(),
-                Unit::Day => "day".into(),
-                Unit::Month => "month".into(),
-            },
+            Kind::Calendar { unit, .. } => unit.as_str().into(),
             Kind::Rolling(length) if length.is_multiple_of(1_000) => {
                 format!("rolling-{}s", length / 1_000)
             }
             Kind::Rolling(length) => format!("rolling-{length}ms"),
             Kind::Total => "total".into(),
+        }
+    }
+
+    /// What makes it the same window as another one, wherever that was written.
+    pub(crate) const fn form(&self) -> Form {
+        match &self.0 {
+            Kind::Calendar { unit, .. } => Form::Calendar(*unit),
+            Kind::Rolling(length) => Form::Rolling(length.div_ceil(PARTS)),
+            Kind::Total => Form::Total,
         }
     }
 
@@ -205,7 +209,38 @@ impl Window {
     }
 }
 
+/// A window's kind and length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Calendar(Unit),
+    /// The length of one part.
+    Rolling(u64),
+    Total,
+}
+
+impl Form {
+    /// As it is kept.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Calendar(unit) => unit.as_str(),
+            Self::Rolling(_) => "rolling",
+            Self::Total => "total",
+        }
+    }
+}
+
 impl Unit {
+    pub(crate) const ALL: [Self; 4] = [Self::Minute, Self::Hour, Self::Day, Self::Month];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+
     fn period(self, zone: &Zone, now: u64) -> Period {
         let found = match (&zone.0, self) {
             (_, Self::Minute) => return floor(now, MINUTE),

@@ -135,13 +135,13 @@ fn a_change_is_saved_or_is_still_to_be_saved() {
         },
         |shards| {
             let mut saved = 0;
-            shards.each(NOW, |_, account, _| saved += account.used());
+            shards.each(NOW, |_, account| saved += account.used());
             saved
         },
         |shards, _, saved| {
             assert!(saved == 14 || shards.is_dirty(), "{saved}");
             let mut all = 0;
-            shards.each(NOW, |_, account, _| all += account.used());
+            shards.each(NOW, |_, account| all += account.used());
             assert_eq!((all, shards.is_dirty()), (14, false));
         },
     );

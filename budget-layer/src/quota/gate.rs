@@ -251,6 +251,8 @@ impl Gate {
         match (place, asked) {
             (Some(place), _) => Turn::Wait(Box::pin(wait(place, size, until))),
             (None, Asked::Closed(opening)) => Turn::Refuse(opening.at - now),
+            // sent, it would overtake those that wait
+            (None, Asked::Behind(then)) => Turn::Refuse(then - now),
             (None, _) => Turn::Pass(Pass::free()),
         }
     }

@@ -36,8 +36,9 @@ use super::{Claim, Edit, Grant, Refused, Reserved, Standing, Store, StoreError, 
 ///
 /// One task on the tokio runtime where the store is first used books what has ended, in order, again
 /// until the server has it, and each once; and renews the leases of running calls. It holds up to 100,000
-/// ended calls while the server is away; of more, the lease lapses and what was reserved is charged. It
-/// ends when the last clone of the store is dropped and all is booked, or five seconds later.
+/// ended calls while the server is away; of more, the lease lapses and what was reserved is charged, and
+/// what was spent without a reservation is added up, for up to 100,000 scopes. A server that comes again
+/// without its last writes has forgotten what these booked. The task ends when the last clone of the store is dropped and all is booked, or five seconds later.
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
@@ -165,8 +166,8 @@ impl RedisStore {
         self.with(|shared| shared.prefix = prefix)
     }
 
-    /// How long a reservation outlives its process. Default 60 s. It is renewed every third of that
-    /// while the call lives; one that lapses is charged.
+    /// How long a reservation outlives its process. Default 60 s. It is renewed every third of that,
+    /// and once an hour at least, while the call lives; one that lapses is charged.
     #[must_use]
     pub fn lease(self, lease: Duration) -> Self {
         let lease = lease.max(Duration::from_millis(30));
@@ -366,7 +367,7 @@ impl Store for RedisStore {
         let id = self.shared.id(number);
         self.shared
             .queue
-            .push(Settlement::new(id, claims.into(), used));
+            .charge(Settlement::new(id, claims.into(), used));
         // it may be the first that this store hears of; without a runtime it is booked later
         let _ = self.shared.connection();
     }

@@ -49,3 +49,55 @@ fn what_is_reserved_used_and_refused_is_counted_by_limit() {
         assert!(!label.value().contains("alice"), "{label:?}");
     }
 }
+
+/// How often a limit warned while calls were made.
+fn warned(calls: impl Future<Output = ()>) -> u64 {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    ::metrics::with_local_recorder(&recorder, || in_paused_time(calls));
+    let all = snapshotter.snapshot().into_vec();
+    let found = all
+        .iter()
+        .find(|(key, ..)| key.key().name() == "llm_budget_warned");
+    match found.map(|(_, _, _, value)| value) {
+        Some(DebugValue::Counter(count)) => *count,
+        Some(other) => panic!("{other:?}"),
+        None => 0,
+    }
+}
+
+#[test]
+fn an_account_that_comes_to_its_warning_by_what_a_call_used_more_is_told_of_once() {
+    // 29 are reserved, and 150 used
+    let call = chat;
+    let warned_of = |limit: u64, calls: usize| {
+        warned(async move {
+            let layer = daily(limit);
+            for _ in 0..calls {
+                assert_eq!(
+                    ask(&layer, answered(), call(r#""max_tokens":20,"#)).await,
+                    200
+                );
+            }
+        })
+    };
+    assert_eq!(warned_of(180, 1), 1);
+    assert_eq!(warned_of(250, 1), 0);
+    assert_eq!(warned_of(190, 2), 1);
+}
+
+#[test]
+fn an_account_that_comes_to_its_warning_by_a_stream_is_told_of_once() {
+    let streamed = |limit| {
+        warned(async move {
+            let layer = daily(limit);
+            let words = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\" one two three four five six seven eight nine ten\"}}]}\n\n";
+            let mut events = vec![words; 150];
+            events.extend([STOP, USAGE, DONE]);
+            assert_eq!(ask(&layer, Answer::sse(events), stream()).await, 200);
+        })
+    };
+    // one step is reserved at first, another one ahead of its end
+    assert_eq!(streamed(2_500), 1);
+    assert_eq!(streamed(100_000), 0);
+}

@@ -87,6 +87,32 @@ async fn more_than_so_many_do_not_wait() {
     assert_eq!((refused.count(), script.calls()), (20, 31));
 }
 
+#[tokio::test(start_paused = true)]
+async fn where_all_places_are_taken_nobody_overtakes_those_that_wait_for_the_first() {
+    let script = Script::new()
+        .then(throttled(1_000))
+        .then(answered().after(SECOND / 2))
+        .then_always(answered);
+    let layer = ProviderQuotaLayer::new().max_waiters(3);
+    let service = service(&layer, &script);
+    call(&service, chat()).await;
+    let waiting = join_all((0..3).map(|_| call(&service, chat())));
+    let late = async {
+        // one has gone first by then, and is not answered
+        sleep(SECOND * 5 / 4).await;
+        assert_eq!((script.calls(), layer.handle().held()[0].waiting), (2, 2));
+        let waits = call(&service, chat());
+        let refused = async {
+            assert_eq!(call(&service, chat()).await, (429, AT_ONCE));
+            assert_eq!(script.calls(), 2);
+        };
+        tokio::join!(waits, refused).0
+    };
+    let (calls, late) = tokio::join!(waiting, late);
+    assert!(calls.iter().all(|call| call.0 == 200));
+    assert_eq!((late.0, script.calls()), (200, 5));
+}
+
 /// A provider that lets so many calls pass in any second, and tells of it in one of its ways.
 #[derive(Clone)]
 struct Provider {

@@ -11,4 +11,6 @@ mod server;
 mod snapshot;
 #[cfg(feature = "redis")]
 mod through_the_layer;
+#[cfg(feature = "redis")]
+mod windows;
 mod world;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A store whose server's clock the test moves.
-struct OnServer<'s> {
+pub struct OnServer<'s> {
     store: RedisStore,
     server: &'s Server,
     prefix: String,
@@ -23,7 +23,7 @@ struct OnServer<'s> {
 }
 
 impl<'s> OnServer<'s> {
-    fn new(server: &'s Server, prefix: &str) -> Self {
+    pub fn new(server: &'s Server, prefix: &str) -> Self {
         let real = llm_exchange::WallClock::default()
             .now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -177,6 +177,49 @@ async fn leases_are_renewed_while_the_process_lives_and_charged_after() {
     dying.settle(keep, &[95]);
     dying.flush().await;
     assert_eq!(read(&watching, &claim).await.used, 95);
+}
+
+#[tokio::test]
+async fn what_is_reserved_is_kept_as_long_as_its_account_wherever_the_clock_stands() {
+    let Some(server) = Server::start(false) else {
+        return;
+    };
+    // the clock of accounts three years before the server's, and three after
+    for (prefix, ahead) in [("before", -1_100), ("now", 0), ("after", 1_100)] {
+        let store = RedisStore::new(&server.address()).unwrap().prefix(prefix);
+        store.skew(ahead * DAY as i64);
+        for kind in 0..4 {
+            let ask = |amount| [claim(&kind.to_string(), "alice", window(kind), 100, amount)];
+            let Reserved::Granted(grant) = store.reserve(&ask(70)).await.unwrap() else {
+                panic!("refused");
+            };
+            // another call ends while this one lives
+            let Reserved::Granted(other) = store.reserve(&ask(10)).await.unwrap() else {
+                panic!("refused");
+            };
+            store.settle(other.reservation, &[10]);
+            store.flush().await;
+            assert_eq!(read(&store, &ask(0)[0]).await.reserved, 70);
+            let mut lives = Vec::new();
+            for key in ["used", "held", "leases"] {
+                let key = format!("{{{prefix}}}:{kind}:alice:{key}");
+                let left: i64 = server.ask(&["PTTL", &key]).await;
+                lives.push(left);
+            }
+            let [account, held, leases] = lives[..] else {
+                unreachable!()
+            };
+            let together = account.abs_diff(held).max(account.abs_diff(leases)) < 5_000;
+            assert!(together, "{prefix} {kind}: {lives:?}");
+            let long = if kind == 3 {
+                account == -1
+            } else {
+                account > 2 * DAY as i64 - 5_000
+            };
+            assert!(long, "{prefix} {kind}: {lives:?}");
+            drop(grant);
+        }
+    }
 }
 
 #[tokio::test]
@@ -363,6 +406,76 @@ async fn a_server_that_is_paused_killed_and_started_again_loses_nothing_and_hold
     let standing = read(&store, &claim("total", "alice", window(3), 1, 0)).await;
     assert_eq!(standing.reserved, 0);
     assert_eq!(standing.used, used);
+}
+
+#[tokio::test]
+async fn after_a_server_came_again_without_its_last_writes_booking_goes_on() {
+    let Some(mut server) = Server::start(false) else {
+        return;
+    };
+    let store = RedisStore::new(&server.address()).unwrap();
+    let charge = async |amount| {
+        store.charge(&[claim("total", "alice", window(3), 1_000, amount)]);
+        let booked = tokio::time::timeout(Duration::from_secs(10), store.flush());
+        booked.await.expect("booked");
+    };
+    let used = async || {
+        read(&store, &claim("total", "alice", window(3), 1, 0))
+            .await
+            .used
+    };
+    charge(1).await;
+    let saved: String = server.ask(&["SAVE"]).await;
+    assert_eq!(saved, "OK");
+    charge(10).await;
+    charge(10).await;
+    server.kill();
+    server.begin();
+    for _ in 0..3 {
+        charge(100).await;
+    }
+    assert_eq!(used().await, 301);
+}
+
+#[tokio::test]
+async fn leases_are_renewed_while_there_is_always_something_to_book() {
+    let Some(server) = Server::start(false) else {
+        return;
+    };
+    let lease = Duration::from_millis(400);
+    let store = || RedisStore::new(&server.address()).unwrap().lease(lease);
+    let (busy, watching) = (store(), store());
+    let ours = claim("total", "alice", window(3), 1_000, 70);
+    let Reserved::Granted(grant) = busy.reserve(std::slice::from_ref(&ours)).await.unwrap() else {
+        panic!("refused");
+    };
+    let other = [claim("total", "bob", window(3), 1_000, 1)];
+    for _ in 0..90_000 {
+        busy.charge(&other);
+    }
+    tokio::time::sleep(lease * 2).await;
+    let standing = read(&watching, &ours).await;
+    assert!(busy.waiting() > 0, "too fast to tell");
+    assert_eq!((standing.used, standing.reserved), (0, 70));
+    drop(grant);
+}
+
+#[tokio::test]
+async fn a_lease_without_end_is_one() {
+    let Some(server) = Server::start(false) else {
+        return;
+    };
+    let store = RedisStore::new(&server.address())
+        .unwrap()
+        .lease(Duration::MAX);
+    let claims = [claim("total", "alice", window(3), 1_000, 70)];
+    let Reserved::Granted(grant) = store.reserve(&claims).await.unwrap() else {
+        panic!("refused");
+    };
+    store.settle(grant.reservation, &[7]);
+    let booked = tokio::time::timeout(Duration::from_secs(10), store.flush());
+    booked.await.expect("booked");
+    assert_eq!(read(&store, &claims[0]).await.used, 7);
 }
 
 #[tokio::test]

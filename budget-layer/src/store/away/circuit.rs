@@ -24,8 +24,8 @@ pub(super) struct Circuit {
 
 #[derive(Debug)]
 struct Open {
-    /// Not before then is the store tried again.
-    next: Instant,
+    /// Not before then is the store tried again; `None`: never.
+    next: Option<Instant>,
     trying: bool,
 }
 
@@ -73,7 +73,7 @@ impl Circuit {
         }
         match &mut *self.open() {
             None => Some(Leave::Usual),
-            Some(open) if open.trying || now < open.next => None,
+            Some(open) if open.trying || open.next.is_none_or(|next| now < next) => None,
             Some(open) => {
                 open.trying = true;
                 Some(Leave::Trial)
@@ -101,7 +101,7 @@ impl Circuit {
     /// It did not.
     pub(super) fn failed(&self, leave: Leave, now: Instant) -> Change {
         let mut open = self.open();
-        let next = now + self.pause;
+        let next = now.checked_add(self.pause);
         match &mut *open {
             Some(open) if leave == Leave::Trial => {
                 *open = Open {
@@ -168,6 +168,16 @@ mod tests {
         assert_eq!(circuit.answered(Leave::Trial), Change::Closed);
         assert!(!circuit.is_open());
         assert_eq!(circuit.enter(later), Some(Leave::Usual));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_pause_without_end_it_is_never_tried_again() {
+        let (circuit, now) = (Circuit::new(Duration::MAX), Instant::now());
+        for _ in 0..FAILURES {
+            circuit.failed(Leave::Usual, now);
+        }
+        assert!(circuit.is_open());
+        assert_eq!(circuit.enter(now + 1_000_000 * PAUSE), None);
     }
 
     #[tokio::test(start_paused = true)]

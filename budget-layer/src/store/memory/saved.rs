@@ -1,11 +1,11 @@
 //! The text of a snapshot: one line for each account.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc};
 
 use crate::{
     account::{Account, Saved},
     store::Scope,
-    window::{PARTS, Window},
+    window::{Form, PARTS, Unit},
 };
 
 /// The first line, with the version of the format.
@@ -26,14 +26,14 @@ impl Writer {
         }
     }
 
-    pub(crate) fn account(&mut self, scope: &Scope, account: &Account, window: &Window, now: u64) {
-        let part = window.part();
-        let saved = account.saved(part, now);
+    pub(crate) fn account(&mut self, scope: &Scope, account: &Account, now: u64) {
+        let saved = account.saved(now);
         let text = &mut self.text;
         escape(text, scope.limit());
         text.push('\t');
         escape(text, scope.owner());
         let Saved {
+            form,
             end,
             used,
             granted,
@@ -44,14 +44,15 @@ impl Writer {
         let own = own_limit.map_or(String::from("-"), |limit| limit.to_string());
         // writing to a string does not fail
         let _ = write!(text, "\t{granted}\t{granted_until}\t{own}");
-        let _ = match (saved.parts, part) {
-            (Some(parts), Some(length)) => {
-                let _ = write!(text, "\trolling\t{length}\t");
+        let _ = write!(text, "\t{}", form.as_str());
+        let _ = match (saved.parts, form) {
+            (Some(parts), Form::Rolling(length)) => {
+                let _ = write!(text, "\t{length}\t");
                 parts
                     .iter()
                     .try_for_each(|(part, amount)| write!(text, "{part}:{amount},"))
             }
-            _ => write!(text, "\tuntil\t{end}\t{used}"),
+            _ => write!(text, "\t{end}\t{used}"),
         };
         text.push('\n');
         self.lines += 1;
@@ -64,7 +65,7 @@ impl Writer {
 }
 
 /// Every account of a snapshot. `None`: it is none, or not whole.
-pub(crate) fn read(text: &str) -> Option<Vec<(Scope, Window, Account)>> {
+pub(crate) fn read(text: &str) -> Option<Vec<(Scope, Account)>> {
     let mut lines = text.strip_prefix(HEAD)?.strip_prefix('\n')?.lines();
     let tail = lines.next_back()?;
     let accounts: Vec<_> = lines.map(account).collect::<Option<_>>()?;
@@ -72,29 +73,27 @@ pub(crate) fn read(text: &str) -> Option<Vec<(Scope, Window, Account)>> {
     (count == accounts.len()).then_some(accounts)
 }
 
-fn account(line: &str) -> Option<(Scope, Window, Account)> {
+fn account(line: &str) -> Option<(Scope, Account)> {
     let mut fields = line.split('\t');
     let mut next = || fields.next();
     let limit: Arc<str> = unescape(next()?)?.into();
     let owner: Arc<str> = unescape(next()?)?.into();
     let mut saved = Saved {
+        form: Form::Total,
+        end: 0,
+        used: 0,
+        parts: None,
         granted: next()?.parse().ok()?,
         granted_until: next()?.parse().ok()?,
         own_limit: match next()? {
             "-" => None,
             limit => Some(limit.parse().ok()?),
         },
-        ..Saved::default()
     };
-    let window = match next()? {
-        "until" => {
-            saved.end = next()?.parse().ok()?;
-            saved.used = next()?.parse().ok()?;
-            // calls bring the true one along
-            Window::total()
-        }
+    match next()? {
         "rolling" => {
             let length: u64 = next()?.parse().ok()?;
+            saved.form = Form::Rolling(length);
             let parts = next()?.split_terminator(',').map(|part| {
                 let (part, amount) = part.split_once(':')?;
                 Some((part.parse().ok()?, amount.parse().ok()?))
@@ -106,12 +105,20 @@ fn account(line: &str) -> Option<(Scope, Window, Account)> {
                 return None;
             }
             saved.parts = Some(parts);
-            Window::rolling(Duration::from_millis(length.saturating_mul(PARTS)))
         }
-        _ => return None,
-    };
+        form => {
+            let unit = Unit::ALL.into_iter().find(|unit| unit.as_str() == form);
+            saved.form = match unit {
+                Some(unit) => Form::Calendar(unit),
+                None if form == Form::Total.as_str() => Form::Total,
+                None => return None,
+            };
+            saved.end = next()?.parse().ok()?;
+            saved.used = next()?.parse().ok()?;
+        }
+    }
     let whole = fields.next().is_none();
-    whole.then(|| (Scope::new(limit, owner), window, Account::restored(saved)))
+    whole.then(|| (Scope::new(limit, owner), Account::restored(saved)))
 }
 
 fn escape(text: &mut String, name: &str) {
@@ -149,7 +156,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::window::Zone;
+    use std::time::Duration;
+
+    use crate::window::{Window, Zone};
 
     proptest! {
         #[test]
@@ -174,13 +183,13 @@ mod tests {
                 account.set_limit(own);
                 account.grant(&window, 3, now);
                 let scope = Scope::new(limit.into(), owner.into());
-                writer.account(&scope, &account, &window, now);
+                writer.account(&scope, &account, now);
                 expected.push((scope, account));
             }
             let text = writer.finish();
             let back = read(&text).unwrap();
             prop_assert_eq!(back.len(), expected.len());
-            for ((scope, _, account), expected) in back.into_iter().zip(expected) {
+            for ((scope, account), expected) in back.into_iter().zip(expected) {
                 prop_assert_eq!((scope, account), expected);
             }
             // a part of it is none

@@ -28,15 +28,10 @@ pub(crate) struct Shards {
 
 #[derive(Default)]
 struct Shard {
-    accounts: HashMap<Scope, Kept, BuildHasherDefault<Known>>,
+    accounts: HashMap<Scope, Account, BuildHasherDefault<Known>>,
     swept: u64,
     /// Something changed since it was saved.
     dirty: bool,
-}
-
-struct Kept {
-    account: Account,
-    window: Window,
 }
 
 /// What is reserved of one scope.
@@ -81,11 +76,11 @@ impl Shards {
         let mut shards = self.lock_all(claims.iter().map(|claim| &claim.scope));
         let mut asked = Vec::with_capacity(claims.len());
         for claim in claims {
-            let kept = shards
+            let account = shards
                 .of(&claim.scope)
                 .account(claim, self.max_in_shard, now)?;
             asked.push(Asked {
-                left: kept.account.left(claim.limit),
+                left: account.left(claim.limit),
                 least: claim.least,
                 most: claim.most,
                 enforced: claim.enforced,
@@ -95,15 +90,15 @@ impl Shards {
         let mut standings = Vec::with_capacity(claims.len());
         for (claim, asked) in claims.iter().zip(&asked) {
             let shard = shards.of(&claim.scope);
-            let Some(kept) = shard.accounts.get_mut(&claim.scope) else {
+            let Some(account) = shard.accounts.get_mut(&claim.scope) else {
                 continue;
             };
-            let mut standing = kept.standing(claim, now);
+            let mut standing = standing(account, claim, now);
             standing.is_over = asked.left < asked.least;
             if let Ok(share) = fits {
                 let amount = Share::new(share).amount(claim);
-                kept.account.reserve(amount);
-                standing.reserved = kept.account.reserved();
+                account.reserve(amount);
+                standing.reserved = account.reserved();
                 shard.dirty = true;
             }
             standings.push(standing);
@@ -125,9 +120,8 @@ impl Shards {
             let shard = shards.of(&entry.scope);
             shard.dirty = true;
             // an account with a reservation is not idle, so it is here
-            if let Some(kept) = shard.accounts.get_mut(&entry.scope) {
-                kept.account
-                    .settle(&entry.window, entry.amount, amount, now);
+            if let Some(account) = shard.accounts.get_mut(&entry.scope) {
+                account.settle(&entry.window, entry.amount, amount, now);
             }
         }
     }
@@ -137,8 +131,8 @@ impl Shards {
         let mut shards = self.lock_all(claims.iter().map(|claim| &claim.scope));
         for claim in claims {
             let shard = shards.of(&claim.scope);
-            if let Ok(kept) = shard.account(claim, usize::MAX, now) {
-                kept.account.settle(&claim.window, 0, claim.least, now);
+            if let Ok(account) = shard.account(claim, usize::MAX, now) {
+                account.settle(&claim.window, 0, claim.least, now);
                 shard.dirty = true;
             }
         }
@@ -150,11 +144,11 @@ impl Shards {
             .iter()
             .map(
                 |claim| match shards.of(&claim.scope).accounts.get_mut(&claim.scope) {
-                    Some(kept) => {
-                        kept.account.roll(&claim.window, now);
+                    Some(account) => {
+                        account.roll(&claim.window, now);
                         Standing {
                             wait: None,
-                            ..kept.standing(claim, now)
+                            ..standing(account, claim, now)
                         }
                     }
                     None => Standing {
@@ -169,15 +163,15 @@ impl Shards {
     pub(crate) fn edit(&self, claim: &Claim, edit: Edit, now: u64) -> Result<Standing, StoreError> {
         let mut shards = self.lock_all([&claim.scope]);
         let shard = shards.of(&claim.scope);
-        let kept = shard.account(claim, self.max_in_shard, now)?;
+        let account = shard.account(claim, self.max_in_shard, now)?;
         match edit {
-            Edit::Limit(limit) => kept.account.set_limit(limit),
-            Edit::Grant(amount) => kept.account.grant(&claim.window, amount, now),
-            Edit::Reset => kept.account.reset(&claim.window, now),
+            Edit::Limit(limit) => account.set_limit(limit),
+            Edit::Grant(amount) => account.grant(&claim.window, amount, now),
+            Edit::Reset => account.reset(&claim.window, now),
         }
         let standing = Standing {
             wait: None,
-            ..kept.standing(claim, now)
+            ..standing(account, claim, now)
         };
         shard.dirty = true;
         Ok(standing)
@@ -207,13 +201,13 @@ impl Shards {
     }
 
     /// Hands each account on that is not idle, and was not handed on since it changed last.
-    pub(crate) fn each(&self, now: u64, mut save: impl FnMut(&Scope, &Account, &Window)) {
+    pub(crate) fn each(&self, now: u64, mut save: impl FnMut(&Scope, &Account)) {
         for index in 0..SHARDS {
             let mut shard = self.lock(index);
             shard.dirty = false;
-            for (scope, kept) in &shard.accounts {
-                if !kept.account.is_idle(now) {
-                    save(scope, &kept.account, &kept.window);
+            for (scope, account) in &shard.accounts {
+                if !account.is_idle(now) {
+                    save(scope, account);
                 }
             }
         }
@@ -224,9 +218,9 @@ impl Shards {
     }
 
     /// Puts an account where none is yet.
-    pub(crate) fn restore(&self, scope: Scope, window: Window, account: Account) {
+    pub(crate) fn restore(&self, scope: Scope, account: Account) {
         let mut shard = self.lock(shard_of(&scope));
-        shard.accounts.insert(scope, Kept { account, window });
+        shard.accounts.insert(scope, account);
     }
 }
 
@@ -255,7 +249,12 @@ impl Locked<'_> {
 }
 
 impl Shard {
-    fn account(&mut self, claim: &Claim, most: usize, now: u64) -> Result<&mut Kept, StoreError> {
+    fn account(
+        &mut self,
+        claim: &Claim,
+        most: usize,
+        now: u64,
+    ) -> Result<&mut Account, StoreError> {
         if self.accounts.len() >= most && !self.accounts.contains_key(&claim.scope) {
             self.sweep(now);
             if self.accounts.len() >= most {
@@ -264,40 +263,32 @@ impl Shard {
                 ));
             }
         }
-        let kept = match self.accounts.entry(claim.scope.clone()) {
-            hash_map::Entry::Occupied(kept) => kept.into_mut(),
-            hash_map::Entry::Vacant(place) => place.insert(Kept {
-                account: Account::new(&claim.window, now),
-                window: claim.window.clone(),
-            }),
+        let account = match self.accounts.entry(claim.scope.clone()) {
+            hash_map::Entry::Occupied(account) => account.into_mut(),
+            hash_map::Entry::Vacant(place) => place.insert(Account::new(&claim.window, now)),
         };
-        kept.account.roll(&claim.window, now);
-        Ok(kept)
+        account.roll(&claim.window, now);
+        Ok(account)
     }
 
     fn sweep(&mut self, now: u64) {
         if now.abs_diff(self.swept) >= SWEEP {
             self.swept = now;
-            self.accounts.retain(|_, kept| {
-                if kept.window.part().is_some() {
-                    kept.account.roll(&kept.window, now);
-                }
-                !kept.account.is_idle(now)
+            self.accounts.retain(|_, account| {
+                account.forget_parts(now);
+                !account.is_idle(now)
             });
         }
     }
 }
 
-impl Kept {
-    fn standing(&self, claim: &Claim, now: u64) -> Standing {
-        let account = &self.account;
-        let wait = account.wait(&claim.window, claim.limit, claim.least, now);
-        Standing {
-            used: account.used(),
-            reserved: account.reserved(),
-            limit: account.limit(claim.limit),
-            wait: wait.map(std::time::Duration::from_millis),
-            is_over: false,
-        }
+fn standing(account: &Account, claim: &Claim, now: u64) -> Standing {
+    let wait = account.wait(&claim.window, claim.limit, claim.least, now);
+    Standing {
+        used: account.used(),
+        reserved: account.reserved(),
+        limit: account.limit(claim.limit),
+        wait: wait.map(std::time::Duration::from_millis),
+        is_over: false,
     }
 }

@@ -69,10 +69,8 @@ impl Snapshot {
         match fs::read(path) {
             Ok(bytes) => {
                 let text = str::from_utf8(&bytes).map_err(|_| SnapshotError::Unreadable)?;
-                for (scope, window, account) in
-                    saved::read(text).ok_or(SnapshotError::Unreadable)?
-                {
-                    shards.restore(scope, window, account);
+                for (scope, account) in saved::read(text).ok_or(SnapshotError::Unreadable)? {
+                    shards.restore(scope, account);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -146,8 +144,8 @@ impl Target {
     fn write(&self, shards: &Shards, clock: &WallClock) -> io::Result<()> {
         let now = millis(clock.now());
         let mut writer = saved::Writer::new();
-        shards.each(now, |scope, account, window| {
-            writer.account(scope, account, window, now);
+        shards.each(now, |scope, account| {
+            writer.account(scope, account, now);
         });
         let mut file = File::create(&self.draft)?;
         file.write_all(writer.finish().as_bytes())?;

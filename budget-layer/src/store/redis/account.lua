@@ -1,5 +1,5 @@
 -- What all scripts share. An account is three keys of one hash slot: KEYS[at] a hash with
---   e end of the window, u used, v reserved, g granted, h granted until, o own limit,
+--   w the window's kind and length, e its end, u used, v reserved, g granted, h granted until, o own limit,
 --   p<n> used in part n of a rolling window;
 -- KEYS[at+1] a hash of what is reserved by whom, KEYS[at+2] when each reservation lapses.
 -- A reservation that lapsed is kept for an hour as x<id>, with what was charged for it.
@@ -20,12 +20,15 @@ local function add(one, other) return math.min(one + other, MOST) end
 -- Eight arguments for each claim: kind, start, end, end of the next window or length of a part,
 -- limit, least, most, enforced.
 local function claim(key, arg)
-  return {
+  local a = {
     key = KEYS[key], held = KEYS[key + 1], leases = KEYS[key + 2],
-    rolling = ARGV[arg] == 'r', start = tonumber(ARGV[arg + 1]), ends = tonumber(ARGV[arg + 2]),
+    form = ARGV[arg], start = tonumber(ARGV[arg + 1]), ends = tonumber(ARGV[arg + 2]),
     next = tonumber(ARGV[arg + 3]), usual = tonumber(ARGV[arg + 4]), least = tonumber(ARGV[arg + 5]),
     most = tonumber(ARGV[arg + 6]), enforced = ARGV[arg + 7] == '1',
   }
+  a.rolling = a.form == 'rolling'
+  if a.rolling then a.form = a.form .. int(a.next) end
+  return a
 end
 
 local function charge(a, amount)
@@ -35,12 +38,31 @@ local function charge(a, amount)
     local part = math.max(math.floor(now / a.next), a.last or 0)
     a.last = part
     a.parts[part] = add(a.parts[part] or 0, amount)
-    redis.call('HSET', a.key, 'p' .. int(part), a.parts[part])
+    a.touched[part] = true
   end
 end
 
--- Reads an account and begins a new window if the old one is over. False: the client's windows are
--- not those of our clock.
+-- What was used over another window, as far as it may lie within ours.
+local function brought(a, fields, start)
+  local used = 0
+  local length = tonumber(string.match(fields.w, '^rolling(%d+)$'))
+  for name, amount in pairs(fields) do
+    local part = tonumber(string.match(name, '^p(%d+)$'))
+    if part then
+      a.gone[#a.gone + 1] = name
+      if (part + 1) * length > start then used = add(used, tonumber(amount)) end
+    end
+  end
+  if fields.u then
+    a.gone[#a.gone + 1] = 'u'
+    a.gone[#a.gone + 1] = 'e'
+    if tonumber(fields.e) > start then used = add(used, tonumber(fields.u)) end
+  end
+  return used
+end
+
+-- Reads an account and begins a new window if the old one is over; nothing is written before it is
+-- saved. False: the client's windows are not those of our clock.
 local function open(a)
   local raw = redis.call('HGETALL', a.key)
   local fields = {}
@@ -49,40 +71,35 @@ local function open(a)
   a.granted = tonumber(fields.g or 0)
   a.granted_until = tonumber(fields.h or 0)
   a.own = fields.o and tonumber(fields.o)
+  a.used, a.parts, a.touched, a.gone = 0, {}, {}, {}
   if now >= a.granted_until then a.granted = 0 end
+  local changed = fields.w and fields.w ~= a.form
   if a.rolling then
-    a.used, a.parts = 0, {}
+    a.until_ = now + (PARTS + 1) * a.next
+    if changed then
+      charge(a, brought(a, fields, math.max(now - PARTS * a.next, 0)))
+      return true
+    end
     for name, amount in pairs(fields) do
       local part = tonumber(string.match(name, '^p(%d+)$'))
       if part and part + PARTS < math.floor(now / a.next) then
-        redis.call('HDEL', a.key, name)
+        a.gone[#a.gone + 1] = name
       elseif part then
         a.parts[part] = tonumber(amount)
         a.used = add(a.used, a.parts[part])
         a.last = math.max(a.last or 0, part)
       end
     end
-    a.until_ = now + (PARTS + 1) * a.next
-    if fields.u then -- it was no rolling one before
-      redis.call('HDEL', a.key, 'u', 'e')
-      charge(a, tonumber(fields.u))
-    end
-  else
-    a.used = tonumber(fields.u or 0)
-    a.until_ = fields.e and tonumber(fields.e)
-    for name, amount in pairs(fields) do -- it was a rolling one before
-      if string.match(name, '^p%d+$') then
-        a.used = add(a.used, tonumber(amount))
-        redis.call('HDEL', a.key, name)
-      end
-    end
-    local over = a.until_ and now >= a.until_
-    if not a.until_ or over or (a.until_ > MOST and a.ends <= MOST) then
-      if now < a.start or now >= a.next then return false end
-      a.until_ = now < a.ends and a.ends or a.next
-      if over then a.used = 0 end
-    end
+    return true
   end
+  a.until_ = fields.e and tonumber(fields.e)
+  if a.until_ and now < a.until_ and not changed then
+    a.used = tonumber(fields.u or 0)
+    return true
+  end
+  if now < a.start or now >= a.next then return false end
+  a.until_ = now < a.ends and a.ends or a.next
+  if changed then a.used = brought(a, fields, now < a.ends and a.start or a.ends) end
   return true
 end
 
@@ -104,16 +121,22 @@ local function lapse(a, charged)
 end
 
 local function save(a)
-  redis.call('HSET', a.key, 'v', a.reserved, 'g', a.granted, 'h', a.granted_until)
-  if not a.rolling then redis.call('HSET', a.key, 'u', a.used, 'e', a.until_) end
-  if a.until_ > MOST or a.own then
-    redis.call('PERSIST', a.key)
-  else
-    local last = math.max(a.until_, a.granted_until, now) + SLACK
-    redis.call('PEXPIREAT', a.key, last)
+  if #a.gone > 0 then redis.call('HDEL', a.key, unpack(a.gone)) end
+  redis.call('HSET', a.key, 'w', a.form, 'v', a.reserved, 'g', a.granted, 'h', a.granted_until)
+  for part in pairs(a.touched) do
+    if a.parts[part] then redis.call('HSET', a.key, 'p' .. int(part), a.parts[part]) end
   end
-  redis.call('PEXPIREAT', a.held, now + SLACK)
-  redis.call('PEXPIREAT', a.leases, now + SLACK)
+  if not a.rolling then redis.call('HSET', a.key, 'u', a.used, 'e', a.until_) end
+  -- For a time and not until one, as our clock may be set otherwise. What is reserved lives as long as
+  -- the account, which counts it.
+  local last = math.max(a.until_, a.granted_until, now) + SLACK
+  for _, key in ipairs({a.key, a.held, a.leases}) do
+    if a.until_ > MOST or a.own then
+      redis.call('PERSIST', key)
+    else
+      redis.call('PEXPIRE', key, int(last - now))
+    end
+  end
 end
 
 local function limit(a) return add(a.own or a.usual, a.granted) end

@@ -20,7 +20,7 @@ for i = 1, #KEYS / 3 do
       a.granted_until = a.until_
     end
   elseif what == 'reset' then
-    for part in pairs(a.parts or {}) do redis.call('HDEL', a.key, 'p' .. int(part)) end
+    for part in pairs(a.parts or {}) do a.gone[#a.gone + 1] = 'p' .. int(part) end
     a.used, a.granted, a.granted_until, a.parts = 0, 0, 0, {}
     if not a.rolling then a.until_ = now < a.ends and a.ends or a.next end
   end

@@ -4,7 +4,10 @@ use std::{fmt::Write as _, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use redis::{Script, ScriptInvocation, Value};
 
-use super::{Shared, worker::Settlement};
+use super::{
+    Shared,
+    worker::{Series, Settlement},
+};
 use crate::{
     account::MOST,
     store::{Claim, Edit, Scope, Share, Standing},
@@ -58,13 +61,15 @@ impl Scripts {
         &self,
         shared: &Shared,
         settlement: &Settlement,
-        number: u64,
+        series: Series,
+        begins: bool,
     ) -> ScriptInvocation<'_> {
         let mut call = self.settle.prepare_invoke();
         call.arg(shared.skew.load(Relaxed))
             .arg(&settlement.id)
-            .arg(number);
-        call.key(format!("{{{}}}:booked:{:016x}", shared.prefix, shared.name));
+            .arg(series.number)
+            .arg(u8::from(begins));
+        call.key(format!("{{{}}}:booked:{:016x}", shared.prefix, series.name));
         let mut used = settlement.used.iter().copied();
         add_claims(&mut call, shared, &settlement.claims, |_| {
             (used.next().unwrap_or(0), 0)
@@ -119,8 +124,9 @@ fn add_claims(
     let now = shared.now();
     for claim in claims {
         add_keys(call, shared, &claim.scope);
+        call.arg(claim.window.form().as_str());
         match claim.window.part() {
-            Some(part) => call.arg("r").arg(0).arg(0).arg(part),
+            Some(part) => call.arg(0).arg(0).arg(part),
             None => {
                 let period = claim.window.period(now);
                 let end = period.end.min(NEVER);
@@ -129,7 +135,7 @@ fn add_claims(
                 } else {
                     claim.window.period(end).end
                 };
-                call.arg("u").arg(period.start).arg(end).arg(next)
+                call.arg(period.start).arg(end).arg(next)
             }
         };
         let (least, most) = amounts(claim);

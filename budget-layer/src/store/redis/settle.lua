@@ -1,14 +1,15 @@
--- ARGV: skew, id, number, then the claims, whose least is what was used. KEYS: the last number that was
--- booked for this client, then the claims. Settlements come in order, and those that come again, as
--- their answer was lost, are booked once.
+-- ARGV: skew, id, number, whether it may begin a series, then the claims, whose least is what was used.
+-- KEYS: the last number that was booked of this series, then the claims. Settlements come in order, and
+-- those that come again, as their answer was lost, are booked once.
 
 local id, number = ARGV[2], tonumber(ARGV[3])
+local begins = ARGV[4] == '1'
 local last = tonumber(redis.call('GET', KEYS[1]) or -1)
 if number <= last then return {'done', now} end
-if last >= 0 and number > last + 1 then return {'gap', now} end
+if number > last + 1 and not (begins and last < 0) then return {'gap', now} end
 local claims = {}
 for i = 1, (#KEYS - 1) / 3 do
-  local a = claim(i * 3 - 1, i * 8 - 4)
+  local a = claim(i * 3 - 1, i * 8 - 3)
   if not open(a) then return {'clock', now} end
   claims[i] = a
 end

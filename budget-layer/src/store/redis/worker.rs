@@ -1,7 +1,7 @@
 //! Books what has ended, and renews the leases of what has not.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::{Shared, script::Reply};
-use crate::store::Claim;
+use crate::{
+    account::MOST,
+    store::{Claim, Scope},
+};
 
 /// What one call used.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ impl Settlement {
     }
 }
 
-/// More is not kept while the server is away.
+/// More calls are not kept while the server is away, nor more scopes of charges.
 const MOST_WAITING: usize = 100_000;
 /// So many are sent at a time, in one write.
 const BATCH: usize = 128;
@@ -42,6 +45,8 @@ const BATCH: usize = 128;
 const LAST: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_secs(1);
+/// Leases are renewed so often at least, however long they are.
+const MOST_APART: Duration = Duration::from_secs(3_600);
 /// A settlement that the server refuses so often is not one that it will ever take.
 const MOST_REFUSALS: u32 = 30;
 
@@ -61,6 +66,30 @@ struct State {
     /// Taken out to be booked.
     sending: usize,
     alive: HashMap<u64, Arc<[Claim]>>,
+    /// Charges for which there was no place, added up.
+    owed: HashMap<Scope, Settlement>,
+}
+
+impl State {
+    fn add_up(&mut self, charge: &Settlement) {
+        for (claim, used) in charge.claims.iter().zip(&charge.used) {
+            let has_room = self.owed.len() < MOST_WAITING;
+            match self.owed.entry(claim.scope.clone()) {
+                Entry::Occupied(mut sum) => {
+                    for sum in &mut sum.get_mut().used {
+                        *sum = sum.saturating_add(*used).min(MOST);
+                    }
+                }
+                Entry::Vacant(place) if has_room => {
+                    let claims = Arc::from([claim.clone()]);
+                    place.insert(Settlement::new(charge.id.clone(), claims, vec![*used]));
+                }
+                Entry::Vacant(_) => {
+                    tracing::error!("too much waits for the budgets' store: a charge is lost");
+                }
+            }
+        }
+    }
 }
 
 impl Queue {
@@ -70,7 +99,7 @@ impl Queue {
 
     pub(super) fn len(&self) -> usize {
         let state = self.state();
-        state.ended.len() + state.sending
+        state.ended.len() + state.owed.len() + state.sending
     }
 
     /// A call lives from here on.
@@ -94,6 +123,18 @@ impl Queue {
         self.pushed.notify_one();
     }
 
+    /// Of a call that has no lease: where there is no place, it is added to what its scopes owe.
+    pub(super) fn charge(&self, charge: Settlement) {
+        let mut state = self.state();
+        if state.ended.len() < MOST_WAITING {
+            state.ended.push_back(charge);
+        } else {
+            state.add_up(&charge);
+        }
+        drop(state);
+        self.pushed.notify_one();
+    }
+
     pub(super) fn stop(&self) {
         self.stopped.store(true, Relaxed);
         self.pushed.notify_one();
@@ -112,8 +153,13 @@ impl Queue {
     fn take(&self) -> Vec<Settlement> {
         let mut state = self.state();
         let many = state.ended.len().min(BATCH);
-        state.sending = many;
-        state.ended.drain(..many).collect()
+        let mut batch: Vec<_> = state.ended.drain(..many).collect();
+        if batch.is_empty() {
+            let scopes: Vec<_> = state.owed.keys().take(BATCH).cloned().collect();
+            batch.extend(scopes.iter().filter_map(|scope| state.owed.remove(scope)));
+        }
+        state.sending = batch.len();
+        batch
     }
 
     fn sent(&self) {
@@ -124,34 +170,79 @@ impl Queue {
     }
 }
 
+/// Under which name, and which number there, the next settlement is booked.
+#[derive(Clone, Copy)]
+pub(super) struct Series {
+    pub(super) name: u64,
+    pub(super) number: u64,
+}
+
+impl Series {
+    /// Nothing is known of this name yet.
+    fn begin() -> Self {
+        Self {
+            name: fastrand::u64(..),
+            number: 0,
+        }
+    }
+
+    const fn after(self, many: u64) -> Self {
+        Self {
+            number: self.number + many,
+            ..self
+        }
+    }
+}
+
+/// When leases are renewed: every third of them.
+struct Renewal {
+    next: Instant,
+    every: Duration,
+}
+
+impl Renewal {
+    fn of(lease: Duration) -> Self {
+        let every = (lease / 3).min(MOST_APART);
+        Self {
+            next: Instant::now() + every,
+            every,
+        }
+    }
+
+    async fn if_due(&mut self, shared: &Arc<Shared>, connection: &mut ConnectionManager) {
+        if Instant::now() >= self.next {
+            renew(shared, connection).await;
+            self.next = Instant::now() + self.every;
+        }
+    }
+}
+
 /// Runs until the store is gone and everything is booked.
 pub(super) async fn run(shared: Arc<Shared>, mut connection: ConnectionManager) {
-    let mut next_number = 0;
-    let mut renewal = Instant::now() + shared.lease / 3;
+    let mut series = Series::begin();
+    let mut renewal = Renewal::of(shared.lease);
     loop {
         // ready at once if something was pushed before
-        let _ = timeout_at(renewal, shared.queue.pushed.notified()).await;
-        if Instant::now() >= renewal {
-            renew(&shared, &mut connection).await;
-            renewal = Instant::now() + shared.lease / 3;
-        }
+        let _ = timeout_at(renewal.next, shared.queue.pushed.notified()).await;
         loop {
+            // in here too: the queue need never be empty
+            renewal.if_due(&shared, &mut connection).await;
             let batch = shared.queue.take();
             if batch.is_empty() {
                 break;
             }
             let mut batch = Batch {
                 settlements: batch,
-                first: next_number,
+                first: series,
                 refusals: 0,
             };
-            next_number += batch.settlements.len() as u64;
             if !batch.book(&shared, &mut connection, &mut renewal).await {
                 tracing::error!(
                     "the budgets' store is away: ended calls are charged by their leases"
                 );
                 return;
             }
+            series = batch.first;
             shared.queue.sent();
         }
         if shared.queue.stopped.load(Relaxed) && shared.queue.len() == 0 {
@@ -163,8 +254,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut connection: ConnectionManager) 
 /// Settlements in order, numbered so that each is booked once however often it is sent.
 struct Batch {
     settlements: Vec<Settlement>,
-    /// The number of the first of them.
-    first: u64,
+    /// Of the first of them.
+    first: Series,
     refusals: u32,
 }
 
@@ -174,7 +265,7 @@ impl Batch {
         &mut self,
         shared: &Arc<Shared>,
         connection: &mut ConnectionManager,
-        renewal: &mut Instant,
+        renewal: &mut Renewal,
     ) -> bool {
         let (mut pause, mut give_up) = (SOON, None);
         while !self.settlements.is_empty() {
@@ -190,10 +281,7 @@ impl Batch {
             }
             sleep(pause).await;
             pause = (pause * 2).min(LATER);
-            if Instant::now() >= *renewal {
-                renew(shared, connection).await;
-                *renewal = Instant::now() + shared.lease / 3;
-            }
+            renewal.if_due(shared, connection).await;
         }
         true
     }
@@ -201,8 +289,9 @@ impl Batch {
     /// False: wait before the next try. What the server has is taken out.
     async fn send(&mut self, shared: &Arc<Shared>, connection: &mut ConnectionManager) -> bool {
         let mut pipeline = redis::pipe();
-        for (settlement, number) in self.settlements.iter().zip(self.first..) {
-            let call = shared.scripts.settle(shared, settlement, number);
+        for (settlement, at) in self.settlements.iter().zip(0..) {
+            let of = self.first.after(at);
+            let call = shared.scripts.settle(shared, settlement, of, at == 0);
             pipeline.invoke_script(&call);
         }
         pipeline.ignore_errors();
@@ -229,7 +318,14 @@ impl Batch {
             match reply {
                 Some(Reply::Done { .. }) => {
                     self.settlements.remove(0);
-                    self.first += 1;
+                    self.first = self.first.after(1);
+                }
+                // all before it were booked once, and the server has lost that: it began again with
+                // what it had saved. So do the numbers
+                Some(Reply::Gap { .. }) => {
+                    tracing::error!("the budgets' store has lost what was booked last");
+                    self.first = Series::begin();
+                    return true;
                 }
                 // our windows are right with the next try
                 Some(Reply::OtherClock { .. }) => return true,
@@ -276,5 +372,38 @@ async fn renew(shared: &Arc<Shared>, connection: &mut ConnectionManager) {
             tracing::warn!("leases of running calls can't be renewed: the store is away");
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::Window;
+
+    #[test]
+    fn of_more_than_can_wait_a_call_is_left_to_its_lease_and_a_charge_is_added_up() {
+        let queue = Queue::default();
+        let settlement = |owner: &str, used| {
+            let scope = Scope::new("day".into(), owner.into());
+            let claims = Arc::from([Claim::new(scope, Window::total(), 100, 0)]);
+            Settlement::new(String::from("1"), claims, vec![used])
+        };
+        for _ in 0..MOST_WAITING {
+            queue.push(settlement("alice", 1));
+        }
+        queue.push(settlement("alice", 1_000));
+        for owner in ["alice", "bob", "alice"] {
+            queue.charge(settlement(owner, 10));
+        }
+        assert_eq!(queue.len(), MOST_WAITING + 2);
+        let mut used = HashMap::new();
+        while queue.len() > 0 {
+            for settlement in queue.take() {
+                let owner = settlement.claims[0].scope.owner().to_owned();
+                *used.entry(owner).or_insert(0) += settlement.used[0];
+            }
+            queue.sent();
+        }
+        assert_eq!((used["alice"], used["bob"]), (MOST_WAITING as u64 + 20, 10));
     }
 }
