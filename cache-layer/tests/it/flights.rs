@@ -124,6 +124,27 @@ async fn a_hundred_equal_streams_are_one_call_although_who_began_it_leaves_half_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frame_of_nothing_leaves_no_reader_asleep() {
+    let body = ScriptedBody::new()
+        .data("")
+        .wait(SECOND)
+        .data(ROLE)
+        .data("")
+        .data("")
+        .wait(SECOND)
+        .data([HEL, LO, STOP, USAGE, DONE].concat());
+    let script = Script::new().then(Answer::stream(body));
+    let stack = layer().layer(script.clone());
+    let calls = [call(stack.clone(), STREAMED), call(stack, STREAMED)];
+    let calls = calls.map(|call| tokio::spawn(tokio::time::timeout(SECOND * 60, call)));
+    for call in calls {
+        let got = call.await.unwrap().expect("it is woken").unwrap();
+        assert_eq!(got.text, without_usage());
+    }
+    assert_eq!(script.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn equal_unstreamed_calls_are_one_call_and_a_long_wait_is_a_handful_of_polls() {
     let script = Script::new().then(answered().after(SECOND * 60));
     let layer = layer();
