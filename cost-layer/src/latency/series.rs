@@ -115,13 +115,14 @@ impl Store {
     }
 
     /// The number of a series, a new one as long as there are not too many; 0 is all others. A new one
-    /// begins with an answer: names that no provider has would take all the places.
-    pub(crate) fn number(&mut self, provider: &str, model: &str, outcome: Outcome) -> u32 {
+    /// begins with an answer, whole or not: names that no provider has would take all the places.
+    pub(crate) fn number(&mut self, provider: &str, model: &str, sample: &Sample) -> u32 {
         let key = self.names.hasher().hash_one((provider, model));
         if let Some(number) = self.names.get(&key) {
             return *number;
         }
-        if outcome != Outcome::Ok || self.series.len() > self.most {
+        let answers = sample.outcome == Outcome::Ok || sample.first_content.is_some();
+        if !answers || self.series.len() > self.most {
             return 0;
         }
         let number = self.series.len() as u32;

@@ -60,6 +60,7 @@ fn misspelt_models_take_no_places_from_those_that_answer() {
     let recorder = Recorder::new(2, None);
     let failed = Sample {
         outcome: Outcome::Failed,
+        first_content: None,
         ..sample(10)
     };
     for model in 0..1_000 {
