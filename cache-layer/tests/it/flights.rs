@@ -136,9 +136,10 @@ async fn a_frame_of_nothing_leaves_no_reader_asleep() {
     let script = Script::new().then(Answer::stream(body));
     let stack = layer().layer(script.clone());
     let calls = [call(stack.clone(), STREAMED), call(stack, STREAMED)];
-    let calls = calls.map(|call| tokio::spawn(tokio::time::timeout(SECOND * 60, call)));
+    let calls = calls.map(tokio::spawn);
     for call in calls {
-        let got = call.await.unwrap().expect("it is woken").unwrap();
+        let got = tokio::time::timeout(SECOND * 60, call).await;
+        let got = got.expect("it is woken").unwrap().unwrap();
         assert_eq!(got.text, without_usage());
     }
     assert_eq!(script.calls(), 1);
