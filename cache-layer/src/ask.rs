@@ -169,7 +169,9 @@ where
                 }
                 Use::WhileRevalidate if settings.writes => {
                     if let Some(response) = known(settings, &ask, &entry, CacheStatus::Stale) {
-                        if let Some(Joined::Begun(flight)) = join(settings, service, &mut ask) {
+                        if !ask.control.only_if_cached
+                            && let Some(Joined::Begun(flight)) = join(settings, service, &mut ask)
+                        {
                             revalidate::spawn(flight);
                         }
                         return Self::Answer(response);

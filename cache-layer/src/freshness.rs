@@ -53,7 +53,9 @@ impl Freshness {
     /// What an answer of this age and time is good for, for a caller who wants it to be at most
     /// `max_age` old.
     pub(crate) fn judge(&self, age: Duration, ttl: Duration, max_age: Option<Duration>) -> Use {
-        let ttl = max_age.map_or(ttl, |max_age| max_age.min(ttl));
+        if max_age.is_some_and(|max_age| age >= max_age) {
+            return Use::Nothing;
+        }
         let past = match age.checked_sub(ttl) {
             None => return Use::Fresh,
             // an age of nothing is fresh only where some age is
@@ -103,8 +105,9 @@ mod tests {
         let judge =
             |age: u32, max: u32| rules().judge(SECOND * age, SECOND * 90, Some(SECOND * max));
         assert_eq!(judge(20, 30), Use::Fresh);
-        assert_eq!(judge(30, 30), Use::WhileRevalidate);
-        assert_eq!(judge(0, 0), Use::WhileRevalidate);
+        assert_eq!(judge(30, 30), Use::Nothing);
+        assert_eq!(judge(0, 0), Use::Nothing);
+        assert_eq!(judge(95, 95), Use::Nothing);
         assert_eq!(judge(95, 1000), Use::WhileRevalidate);
         let none = Freshness::default().judge(SECOND, SECOND * 90, Some(SECOND));
         assert_eq!(none, Use::Nothing);

@@ -80,9 +80,11 @@ impl NotKept {
     }
 }
 
-/// Judges an answer that has passed, with its whole body.
+/// Judges an answer that has passed, with its whole body. `called` is the model of the call that was
+/// sent, whatever the names of answers are.
 pub(crate) fn may_be_kept(
     meter: &Meter,
+    called: Option<&str>,
     asked: Option<&str>,
     wants_stream: bool,
     body: &[u8],
@@ -106,6 +108,14 @@ pub(crate) fn may_be_kept(
         );
     if !is_finished || is_refusal(body) {
         return Err(NotKept::Finish);
+    }
+    // an answer need not name its model: then it is of who was asked last
+    let is_it = match (called, meter.asked_model()) {
+        (Some(called), Some(asked)) => same_family(called, asked),
+        (called, asked) => called == asked,
+    };
+    if !is_it {
+        return Err(NotKept::Model);
     }
     match (asked, meter.model()) {
         (Some(asked), Some(answered)) if !same_family(asked, &answered) => Err(NotKept::Model),

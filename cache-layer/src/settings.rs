@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use llm_exchange::{Dialect, Meter, PeekLimits, WallClock};
+use llm_exchange::{Call, Dialect, Meter, PeekLimits, WallClock};
 use tokio::time::Instant;
 
 use crate::{
@@ -102,6 +102,7 @@ pub(crate) struct Keeping<St: Store> {
     pub(crate) settings: Arc<Settings<St>>,
     pub(crate) wanted: Wanted,
     pub(crate) ticket: St::Ticket,
+    pub(crate) call: Arc<Call>,
     pub(crate) asked_model: Option<Box<str>>,
     pub(crate) wants_stream: bool,
     /// The answer has its usage because it was asked for.
@@ -120,7 +121,13 @@ impl<St: Store> Keeping<St> {
 
     fn keep(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) -> Result<(), NotKept> {
         let body = body.ok_or(NotKept::TooLarge)?;
-        may_be_kept(meter, self.asked_model.as_deref(), self.wants_stream, &body)?;
+        may_be_kept(
+            meter,
+            self.call.model(),
+            self.asked_model.as_deref(),
+            self.wants_stream,
+            &body,
+        )?;
         if meter.dialect() == Dialect::OpenAiEmbeddings && !embeddings::is_answer(&body) {
             return Err(NotKept::Incomplete);
         }

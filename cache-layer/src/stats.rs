@@ -148,7 +148,8 @@ pub struct CacheStats {
     pub bypassed: u64,
     /// Answers that were stored.
     pub kept: u64,
-    /// Answers that came to their end and were not stored; a log line at `debug` says why.
+    /// Answers that came to their end and were not stored; a log line says why, at `debug`,
+    /// and at `warn` where it was too large.
     pub not_kept: u64,
     /// The tokens of hits and stale answers, as their provider counted them.
     pub tokens_saved: u64,

@@ -130,6 +130,7 @@ where
         settings: Arc::clone(settings),
         wanted: ask.wanted,
         ticket: ask.ticket.clone(),
+        call: Arc::clone(&call),
         asked_model: model_asked(&request, &ask.call),
         wants_stream: ask.call.is_stream(),
         asked_usage,

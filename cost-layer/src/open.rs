@@ -150,7 +150,13 @@ impl Open {
         let state = std::mem::replace(&mut self.state, State::Booked);
         let (verdict, used) = match (state, &self.meter) {
             (State::Waiting | State::Booked, _) => return,
-            (State::Answered, Some(meter)) => (meter.verdict(), Used::of(meter)),
+            (State::Answered, Some(meter)) if self.all_left_behind() => {
+                (meter.verdict(), Used::of(meter))
+            }
+            (State::Answered, Some(meter)) => (meter.verdict(), Used::of_either(meter, &self.call)),
+            (State::Over(Verdict::TimedOut), _) if !self.all_left_behind() => {
+                (Verdict::TimedOut, Used::unanswered(&self.call))
+            }
             (State::Over(verdict), _) => (verdict, Used::default()),
             // the caller went away before there was a head
             _ => (Verdict::CallerGone, Used::unanswered(&self.call)),
@@ -164,6 +170,12 @@ impl Open {
         let _ = self.booked.0.set(Arc::clone(&record));
         let place = std::mem::take(&mut self.place);
         self.books.book(record, self.credential, place);
+    }
+
+    /// Whether what the caller gets is no attempt's answer: then each attempt is booked by itself.
+    fn all_left_behind(&self) -> bool {
+        let attempts = self.call.attempts();
+        attempts.left_behind().len() >= attempts.count() as usize
     }
 
     fn record(&self, verdict: Verdict, used: Used) -> Record {

@@ -33,10 +33,20 @@ impl Used {
         }
     }
 
+    /// Of an answer that came, or that a layer further in gave in place of one it did not wait for.
+    pub(crate) fn of_either(meter: &Meter, call: &Call) -> Self {
+        let used = Self::of(meter);
+        let timed_out = !meter.status().is_success() && meter.verdict() == Verdict::TimedOut;
+        if timed_out && used.is_nothing() {
+            return Self::unanswered(call);
+        }
+        used
+    }
+
     /// Of an attempt that was given up.
     pub(crate) fn left_behind(left: &LeftBehind, call: &Call) -> Self {
         match &left.meter {
-            Some(meter) => Self::of(meter),
+            Some(meter) => Self::of_either(meter, call),
             None if left.verdict == Verdict::TimedOut => Self::unanswered(call),
             // it was not reached, or said so at once
             None => Self::default(),

@@ -149,6 +149,9 @@ where
             return self.merged(texts, &[]);
         }
         let answer = self.stale(texts);
+        if self.control.only_if_cached {
+            return answer;
+        }
         let round = self.join(texts, false);
         if let Some(own) = round.own {
             revalidate::spawn(own.flight);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use llm_exchange::{Meter, Usage};
+use llm_exchange::{Call, Meter, Usage};
 use tokio::time::Instant;
 
 use super::answer::{Embeddings, Used, share};
@@ -19,6 +19,7 @@ use crate::{
 pub(super) struct Keeping<St: Store> {
     pub(super) settings: Arc<Settings<St>>,
     pub(super) texts: Vec<Kept<St::Ticket>>,
+    pub(super) call: Arc<Call>,
     pub(super) asked_model: Option<Box<str>>,
     pub(super) began: Instant,
 }
@@ -39,7 +40,8 @@ impl<St: Store> Keeping<St> {
 
     fn keep(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) -> Result<(), NotKept> {
         let body = body.ok_or(NotKept::TooLarge)?;
-        may_be_kept(meter, self.asked_model.as_deref(), false, &body)?;
+        let called = self.call.model();
+        may_be_kept(meter, called, self.asked_model.as_deref(), false, &body)?;
         let answer = Embeddings::read(&body, self.texts.len()).ok_or(NotKept::Incomplete)?;
         if let [text] = &self.texts[..] {
             let usage = meter.usage();

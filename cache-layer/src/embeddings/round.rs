@@ -220,6 +220,7 @@ where
                 .iter()
                 .map(|text| self.kept(&texts[*text], *text))
                 .collect(),
+            call: Arc::clone(&self.call),
             asked_model: model_asked(&self.request, &self.call),
             began: Instant::now(),
         };

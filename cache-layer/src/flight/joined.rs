@@ -61,7 +61,10 @@ where
             if !waits {
                 self.wakers.wait(seat, cx.waker());
                 waits = true;
-            } else if !self.drive(seat) {
+            } else if self.drive(seat) {
+                // its waker was taken, and there may be nothing new for it: an empty frame
+                waits = false;
+            } else {
                 return Poll::Pending;
             }
         }

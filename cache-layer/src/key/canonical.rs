@@ -5,7 +5,7 @@ use std::ops::Range;
 use llm_exchange::Dialect;
 use memchr::memchr2;
 
-use super::place::{Place, is_look_up, is_providers_tool, is_stateful};
+use super::place::{Place, is_look_up, is_providers_tool, is_reference, is_stateful};
 
 /// Deeper JSON than any request has is not taken.
 const DEEPEST: u32 = 128;
@@ -200,9 +200,11 @@ impl Walk<'_> {
                 self.seen.temperature_zero = number == Some(0.0);
             }
             (Place::Top, _) => {
-                self.seen.stateful |= is_stateful(name, value);
+                // a name that is written with escapes may be any
+                self.seen.stateful |= is_stateful(name, value) || name.contains(&b'\\');
                 self.seen.looks_up |= is_look_up(name, value);
             }
+            (Place::Input, _) => self.seen.stateful |= is_reference(name, value),
             (Place::Tools, _) => self.seen.looks_up |= is_providers_tool(name, value),
             (Place::Settings | Place::Blocks | Place::Other, _) => {}
         }

@@ -13,6 +13,8 @@ pub(crate) enum Place {
     Tools,
     /// Lists of messages or blocks, messages, and blocks: where Anthropic's `cache_control` stands.
     Blocks,
+    /// The input of OpenAI's Responses, and an item of it.
+    Input,
     /// Wherever a member means what the caller's own data means by it.
     Other,
 }
@@ -58,7 +60,7 @@ impl Place {
             Self::Tools | Self::Blocks => {
                 dialect == Dialect::AnthropicMessages && name == b"cache_control"
             }
-            Self::Settings | Self::Other => false,
+            Self::Settings | Self::Input | Self::Other => false,
         }
     }
 
@@ -70,6 +72,7 @@ impl Place {
                 Self::Top,
                 b"generationConfig" | b"generation_config" | b"inferenceConfig" | b"options",
             ) => Self::Settings,
+            (Self::Top, b"input") => Self::Input,
             (Self::Top, b"messages" | b"system") | (Self::Blocks, b"content") => Self::Blocks,
             _ => Self::Other,
         }
@@ -83,7 +86,14 @@ impl Place {
 
 /// Whether the member says that the answer depends on what the provider keeps.
 pub(crate) fn is_stateful(name: &[u8], value: &[u8]) -> bool {
-    STATEFUL.contains(&name) && !matches!(value, b"null" | b"false" | b"\"\"" | b"[]")
+    // Responses: a prompt that the provider keeps by its id
+    (name == b"prompt" && value.starts_with(b"{"))
+        || (STATEFUL.contains(&name) && !matches!(value, b"null" | b"false" | b"\"\"" | b"[]"))
+}
+
+/// Whether the member of an item of the input says that the item is kept by the provider.
+pub(crate) fn is_reference(name: &[u8], value: &[u8]) -> bool {
+    name == b"type" && value == b"\"item_reference\""
 }
 
 /// Whether the member, which is no tool, has the provider look something up while it answers.

@@ -366,6 +366,10 @@ fn what_makes_a_call_deterministic_or_not_is_seen() {
     assert!(!read(r#","generationConfig":{"responseSchema":{"temperature":0}}"#).temperature_zero);
     assert!(read(r#","previous_response_id":"r""#).stateful);
     assert!(read(r#","background":true"#).stateful);
+    assert!(read(r#","prompt":{"id":"pmpt_1"}"#).stateful);
+    assert!(!read(r#","prompt":"once""#).stateful);
+    assert!(read(r#","input":["a",{"type":"item_reference","id":"msg_1"}]"#).stateful);
+    assert!(!read(r#","input":[{"type":"message","content":"item_reference"}]"#).stateful);
     assert!(!read(r#","previous_response_id":null,"background":false"#).stateful);
     assert!(read(r#","tools":[{"type":"web_search"}]"#).looks_up);
     assert!(read(r#","web_search_options":{}"#).looks_up);

@@ -32,7 +32,7 @@ use crate::{Entry, Key, Tag, key::Secret};
 /// key's is not there. It is not encrypted: who reads the server's memory reads answers.
 ///
 /// A lookup that takes longer than its timeout ([`with`](Self::with)) is a miss, and after a failed one nothing
-/// is asked for a second. Writes go through a queue (1,024 entries and 64 MiB at most; what doesn't fit
+/// is asked for a second. Writes go through a queue (4,096 entries and 64 MiB at most; what doesn't fit
 /// is not stored) to **one spawned task**, which ends with the last clone of the store.
 ///
 /// Removals by model, credential or user, and of all, are one write each, whatever the number of

@@ -124,6 +124,28 @@ async fn a_hundred_equal_streams_are_one_call_although_who_began_it_leaves_half_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frame_of_nothing_leaves_no_reader_asleep() {
+    let body = ScriptedBody::new()
+        .data([ROLE, HEL].concat())
+        .data("")
+        .wait(SECOND)
+        .data("")
+        .data("")
+        .wait(SECOND)
+        .data([LO, STOP, USAGE, DONE].concat());
+    let script = Script::new().then(Answer::stream(body));
+    let stack = layer().layer(script.clone());
+    let calls = [call(stack.clone(), STREAMED), call(stack, STREAMED)];
+    let calls = calls.map(tokio::spawn);
+    for call in calls {
+        let got = tokio::time::timeout(SECOND * 60, call).await;
+        let got = got.expect("it is woken").unwrap().unwrap();
+        assert_eq!(got.text, without_usage());
+    }
+    assert_eq!(script.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn equal_unstreamed_calls_are_one_call_and_a_long_wait_is_a_handful_of_polls() {
     let script = Script::new().then(answered().after(SECOND * 60));
     let layer = layer();

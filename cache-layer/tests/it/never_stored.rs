@@ -1,5 +1,7 @@
 //! What is never stored, whatever the mode.
 
+use llm_exchange::{Call, Meter, Payload};
+
 use crate::common::*;
 
 /// Makes the call twice against the same answers, and says how often it was made.
@@ -129,6 +131,49 @@ async fn the_answer_of_another_model() {
     }
 }
 
+/// How many answers are kept of what a service answers that was asked of `model`, and names none.
+async fn kept_unnamed(model: &'static str, streams: bool, goes_on: bool) -> usize {
+    let inner = tower::service_fn(move |request: http::Request<Payload>| async move {
+        let call = Call::of(&request).unwrap();
+        let unnamed = |text: &str| text.replace("\"model\":\"gpt-6-sol-2026-09-01\",", "");
+        let answer = if streams {
+            Answer::sse([ROLE, HEL, LO, STOP, USAGE, DONE].map(unnamed))
+        } else {
+            Answer::json(200, unnamed(ANSWER))
+        };
+        let there = {
+            use tower::ServiceExt;
+            Script::new().then(answer).oneshot(post(CHAT)).await?
+        };
+        let another = {
+            let body = CHAT.replace("gpt-6-sol", model);
+            let request = Payload::read(post(&body), 1 << 20).await;
+            Call::of(&request).unwrap().clone()
+        };
+        let (meter, response) = Meter::anew(there, if goes_on { call } else { &another });
+        if goes_on {
+            meter.goes_on(None);
+            meter.goes_on(Some(&another));
+        }
+        Ok::<_, BoxError>(response)
+    });
+    use http_body_util::BodyExt;
+    use tower::{Layer, ServiceExt};
+    let layer = layer();
+    let body = if streams { STREAMED } else { CHAT };
+    let response = layer.layer(inner).oneshot(post(body)).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    layer.handle().size().entries as usize
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallbacks_answer_that_names_no_model() {
+    for (streams, goes_on) in [(false, false), (true, false), (true, true)] {
+        assert_eq!(kept_unnamed("gpt-6-sol", streams, goes_on).await, 1);
+        assert_eq!(kept_unnamed("gpt-6-luna", streams, goes_on).await, 0);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_in_another_form_than_asked_or_in_none_that_is_read() {
     assert_eq!(calls(STREAMED, || Answer::json(200, ANSWER)).await, 2);
@@ -151,6 +196,9 @@ async fn calls_that_go_on_from_what_the_provider_keeps() {
         r#""container":"c""#,
         r#""background":true"#,
         r#""thread":{"id":"t"}"#,
+        r#""prompt":{"id":"pmpt_1"}"#,
+        r#""input":[{"type":"item_reference","id":"msg_1"}]"#,
+        r#""previous\u005fresponse_id":"r""#,
     ] {
         let body = CHAT.replace("{\"model\"", &format!("{{{more},\"model\""));
         assert_eq!(calls(&body, answered).await, 2, "{more}");

@@ -62,6 +62,33 @@ async fn a_stale_answer_is_served_while_one_new_one_is_got() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_if_cached_is_served_stale_and_gets_no_new_one() {
+    let script = Script::new().then_always(answered);
+    let layer = layer().ttl(HOUR).stale_while_revalidate(HOUR);
+    ask(&layer, &script, post(CHAT)).await;
+    tokio::time::advance(HOUR + SECOND).await;
+    let got = ask(&layer, &script, controlled(CHAT, "only-if-cached")).await;
+    assert_eq!(got.cache(), "stale");
+    tokio::time::sleep(SECOND * 2).await;
+    assert_eq!(script.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_served_what_is_older_than_they_want() {
+    let script = Script::new().then(answered()).then_always(throttled);
+    let layer = layer().ttl(HOUR).stale_while_revalidate(HOUR);
+    let layer = layer.stale_if_error(HOUR * 10);
+    ask(&layer, &script, post(CHAT)).await;
+    tokio::time::advance(SECOND * 30).await;
+    for age in ["max-age=0", "max-age=30"] {
+        let got = ask(&layer, &script, controlled(CHAT, age)).await;
+        assert_eq!((got.cache(), got.response.status().as_u16()), ("miss", 429));
+    }
+    let got = ask(&layer, &script, controlled(CHAT, "max-age=31")).await;
+    assert_eq!(got.cache(), "hit");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_is_served_from_the_cache_and_marked() {
     let broken: [fn() -> Answer; 6] = [
         throttled,

@@ -4,17 +4,21 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-/// More keys than this alert at the same time only by somebody's design.
+/// More keys than this alert at the same time only by somebody's design. Then those are forgotten whose
+/// window ends first, as keys have names that callers make up: no alert is lost.
 const MOST_KEYS: usize = 10_000;
+/// How many are forgotten at once, so that a flood of keys is not looked through for each.
+const FORGOTTEN: usize = MOST_KEYS / 10;
 
-/// When each key's alert was given last.
+/// Each key's alert that was given last.
 #[derive(Default)]
 pub(crate) struct Once {
     keys: HashMap<String, Given, RandomState>,
 }
 
 struct Given {
-    at: u64,
+    /// When its window is over.
+    until: u64,
     held_back: u64,
 }
 
@@ -22,23 +26,38 @@ impl Once {
     /// `Some`: it is to be given, and so many of its kind and key were held back since the last one.
     pub(crate) fn give(&mut self, key: String, second: u64, window: u64) -> Option<u64> {
         if let Some(given) = self.keys.get_mut(&key) {
-            if second < given.at + window {
+            if second < given.until {
                 given.held_back += 1;
                 return None;
             }
-            given.at = second;
+            given.until = second + window;
             return Some(std::mem::take(&mut given.held_back));
         }
         if self.keys.len() >= MOST_KEYS {
-            // the longest window is a day
-            self.keys.retain(|_, given| given.at + 24 * 3_600 > second);
-            if self.keys.len() >= MOST_KEYS {
-                return None;
-            }
+            self.forget(second);
         }
-        let at = second;
-        self.keys.insert(key, Given { at, held_back: 0 });
+        let given = Given {
+            until: second + window,
+            held_back: 0,
+        };
+        self.keys.insert(key, given);
         Some(0)
+    }
+
+    /// Makes room: those go whose window is over, or ends first.
+    fn forget(&mut self, second: u64) {
+        self.keys.retain(|_, given| given.until > second);
+        if self.keys.len() < MOST_KEYS {
+            return;
+        }
+        let mut ends: Vec<u64> = self.keys.values().map(|given| given.until).collect();
+        let (_, last, _) = ends.select_nth_unstable(FORGOTTEN);
+        let (last, mut more) = (*last, FORGOTTEN);
+        self.keys.retain(|_, given| {
+            let goes = given.until <= last && more > 0;
+            more -= usize::from(goes);
+            !goes
+        });
     }
 }
 
@@ -62,10 +81,20 @@ mod tests {
     #[test]
     fn keys_are_bounded() {
         let mut once = Once::default();
-        let given = (0..20_000)
-            .filter(|n| once.give(n.to_string(), 5, 60).is_some())
-            .count();
-        assert_eq!(given, 10_000);
+        // each an hour long, and longer than what matters
+        let junk = |once: &mut Once, from: u32| {
+            (from..from + 20_000)
+                .filter(|n| once.give(n.to_string(), 5, 3_600).is_some())
+                .count()
+        };
+        assert_eq!(junk(&mut once, 0), 20_000);
+        assert!(once.keys.len() <= MOST_KEYS);
+        // who comes after a flood is heard, and once
+        assert_eq!(once.give("hour".to_owned(), 6, 3_600), Some(0));
+        assert_eq!(once.give("hour".to_owned(), 7, 3_600), None);
+        assert_eq!(once.give("lost".to_owned(), 6, 60), Some(0));
+        assert_eq!(junk(&mut once, 20_000), 20_000);
+        assert!(once.keys.len() <= MOST_KEYS);
         assert_eq!(once.give("later".to_owned(), 2 * 24 * 3_600, 60), Some(0));
     }
 }

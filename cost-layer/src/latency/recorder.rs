@@ -46,7 +46,7 @@ impl Recorder {
         let mut numbers = Vec::new();
         let mut last = 0;
         for (provider, model, sample, second) in samples {
-            let number = store.number(provider, model);
+            let number = store.number(provider, model, &sample);
             store.record(number, &sample, second);
             last = second;
             if self.limit.is_some() {

@@ -77,11 +77,11 @@ pub struct Timings {
 pub struct Latency {
     /// The provider's host. Empty: of all.
     pub provider: String,
-    /// The model, or `other` beyond the bound on models.
+    /// The model, or `other` beyond the bound on models, and before a model's first answer.
     pub model: String,
     /// Calls that were answered.
     pub ok: Timings,
-    /// Calls that failed: of the provider's doing or the caller's, and refusals.
+    /// Calls that failed: of the provider's doing or the caller's.
     pub failed: Timings,
     /// Calls whose caller went away before the end, as far as they came: they are in no other number.
     pub abandoned: Timings,
@@ -114,13 +114,15 @@ impl Store {
         }
     }
 
-    /// The number of a series, a new one as long as there are not too many; 0 is all others.
-    pub(crate) fn number(&mut self, provider: &str, model: &str) -> u32 {
+    /// The number of a series, a new one as long as there are not too many; 0 is all others. A new one
+    /// begins with an answer, whole or not: names that no provider has would take all the places.
+    pub(crate) fn number(&mut self, provider: &str, model: &str, sample: &Sample) -> u32 {
         let key = self.names.hasher().hash_one((provider, model));
         if let Some(number) = self.names.get(&key) {
             return *number;
         }
-        if self.series.len() > self.most {
+        let answers = sample.outcome == Outcome::Ok || sample.first_content.is_some();
+        if !answers || self.series.len() > self.most {
             return 0;
         }
         let number = self.series.len() as u32;

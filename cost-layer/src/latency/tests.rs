@@ -56,6 +56,25 @@ fn beyond_the_bound_all_models_are_one() {
 }
 
 #[test]
+fn misspelt_models_take_no_places_from_those_that_answer() {
+    let recorder = Recorder::new(2, None);
+    let failed = Sample {
+        outcome: Outcome::Failed,
+        first_content: None,
+        ..sample(10)
+    };
+    for model in 0..1_000 {
+        recorder.one("p", &format!("made-up-{model}"), failed);
+    }
+    recorder.one("p", "real", sample(10));
+    recorder.one("p", "real", failed);
+    let real = recorder.of_model("real", Window::AllTime).unwrap();
+    assert_eq!((real.ok.total.count, real.failed.total.count), (1, 1));
+    let other = recorder.of_model("other", Window::AllTime).unwrap();
+    assert_eq!(other.failed.total.count, 1_000);
+}
+
+#[test]
 fn a_model_is_summed_over_its_providers_and_outcomes_stay_apart() {
     let recorder = Recorder::new(32, None);
     recorder.one("a", "m", sample(1_000));

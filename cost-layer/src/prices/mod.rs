@@ -29,7 +29,8 @@ use self::{own::Own, table::Table};
 /// `model_prices_and_context_window.json` as it is, or a list of the form of the `prices.csv` of this
 /// crate. A model is looked for
 ///
-/// 1. among the app's own ([`model`](Self::model));
+/// 1. among the app's own ([`model`](Self::model)): as it is named, without its date, without a
+///    provider's prefix, and as it was asked for;
 /// 2. as it is named, before that under the prefix that the table gives the models of the call's host;
 /// 3. without its date (`gpt-6-sol-2026-09-22`), without a provider's prefix (`openai/gpt-4o`);
 /// 4. among the app's aliases ([`alias`](Self::alias));
@@ -189,7 +190,7 @@ impl Prices {
     /// Whether a price of this model is known, the fallback not counted.
     #[must_use]
     pub fn knows(&self, model: &str) -> bool {
-        self.own.exact(model).is_some() || self.find(model, None).is_some()
+        self.own.find(model).is_some() || self.find(model, None).is_some()
     }
 
     /// What a purchase costs, item by item. `None`: a price that it needs is not known.
@@ -209,11 +210,12 @@ impl Prices {
         other: &str,
         now: SystemTime,
     ) -> Option<Charge> {
-        let find = |name| {
-            let own = self.own.exact(name);
-            own.or_else(|| self.find(name, purchase.host))
-        };
-        let model = find(purchase.model).or_else(|| find(other));
+        let names = [purchase.model, other];
+        let own = names.iter().find_map(|name| self.own.find(name));
+        let model = own.or_else(|| {
+            let mut listed = names.iter().map(|name| self.find(name, purchase.host));
+            listed.find_map(|found| found)
+        });
         let charge = model.and_then(|model| model.charge(purchase, now));
         match (purchase.usage.stated_pico_usd, charge) {
             (Some(picos), charge) => Some(Charge {

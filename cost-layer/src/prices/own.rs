@@ -7,6 +7,7 @@ use llm_exchange::{Money, Purchase};
 
 use super::{
     charge::Charge,
+    names::{tails, without_date},
     rate::{Factor, Rate},
     rates::{ModelPrice, Rates, charge},
 };
@@ -74,6 +75,16 @@ impl Own {
 
     pub(crate) fn exact(&self, model: &str) -> Option<&ModelPrice> {
         self.models.get(model)
+    }
+
+    /// The price of a model as it is named, without its date, and without the prefix of a provider.
+    pub(crate) fn find(&self, model: &str) -> Option<&ModelPrice> {
+        if self.models.is_empty() {
+            return None;
+        }
+        let names = || std::iter::once(model).chain(without_date(model));
+        let tails = names().flat_map(tails);
+        names().chain(tails).find_map(|name| self.exact(name))
     }
 
     pub(crate) fn meant_by(&self, model: &str) -> Option<&str> {

@@ -1,6 +1,8 @@
 //! One record a call, whatever comes of it.
 
-use cost_layer::{Booked, By, Day, Format, Query, Span, Tags, Window};
+use cost_layer::{
+    Booked, By, CostLayer, Day, Format, PerMillion, Prices, Query, Span, Tags, Window,
+};
 use http_body_util::BodyExt;
 use llm_exchange::{
     Call, Dialect, End, ErrorAnswer, FromCache, Money, Payload, Refusal, User, Verdict,
@@ -235,6 +237,18 @@ async fn a_snapshot_that_no_list_has_is_charged_as_the_model_that_was_asked_for(
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_apps_own_price_of_what_was_asked_comes_before_the_tables_of_what_answered() {
+    let own = PerMillion::new(Money::usd(1_000), Money::ZERO);
+    for served in ["gpt-6-sol-2026-09-22", "gpt-4o-mini"] {
+        let layer = CostLayer::new(Prices::builtin().model("gpt-6-sol", own));
+        let handle = layer.handle();
+        let script = Script::new().then(answered_by(served));
+        text(layer.layer(script).oneshot(post(OPENAI)).await.unwrap()).await;
+        assert_eq!(only(&handle).await.cost(), Some(Money::usd(1)), "{served}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_from_a_cache_costs_nothing_and_says_what_was_saved() {
     let layer = layer();
     let handle = layer.handle();
@@ -332,6 +346,50 @@ async fn what_attempts_left_behind_spent_is_booked_with_their_models() {
         .filter_map(|entry| entry.cost())
         .fold(Money::ZERO, Money::saturating_add);
     assert_eq!((handle.stats().calls, handle.stats().cost), (1, sum));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_is_charged_its_prompt_once_whether_it_is_the_last_or_left_behind() {
+    let gone = || Answer::json(504, r#"{"error":{"code":"stream_timeout"}}"#);
+    let prompt = {
+        let request = Payload::read(post(OPENAI), 1 << 20).await;
+        Call::of(&request).unwrap().estimated_input()
+    };
+    let layer = layer();
+    let handle = layer.handle();
+    text(
+        layer
+            .layer(Script::new().then(gone()))
+            .oneshot(post(OPENAI))
+            .await
+            .unwrap(),
+    )
+    .await;
+    let late = service_fn(|_: http::Request<Payload>| async {
+        let error = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        Err::<http::Response<ScriptedBody<BoxError>>, BoxError>(error.into())
+    });
+    layer.layer(late).oneshot(post(OPENAI)).await.unwrap_err();
+    // a layer further in gives up the last attempt too, and says so itself
+    let said = service_fn(move |request: http::Request<Payload>| async move {
+        let call = Call::of(&request).unwrap().clone();
+        call.attempts()
+            .leave_behind(Some("gpt-6-sol"), Verdict::TimedOut, None);
+        Script::new().then(gone()).oneshot(request).await
+    });
+    text(layer.layer(said).oneshot(post(OPENAI)).await.unwrap()).await;
+    let all = entries(&handle).await;
+    let inputs: Vec<_> = all.iter().map(|entry| entry.usage.input()).collect();
+    assert_eq!(inputs.iter().filter(|input| **input == prompt).count(), 3);
+    assert_eq!(inputs.iter().sum::<u64>(), 3 * prompt, "{inputs:?}");
+    assert!(all.iter().all(|entry| entry.verdict == Verdict::TimedOut));
+    let charged = all.iter().filter(|entry| entry.usage.input() > 0);
+    assert!(charged.clone().all(|entry| entry.is_estimated));
+    assert!(
+        charged
+            .clone()
+            .all(|entry| entry.cost() > Some(Money::ZERO))
+    );
 }
 
 #[tokio::test(start_paused = true)]

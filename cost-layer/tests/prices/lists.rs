@@ -167,6 +167,27 @@ fn the_apps_own_prices_come_first_its_aliases_after_the_table_and_its_fallback_l
 }
 
 #[test]
+fn the_apps_own_price_counts_for_answers_that_name_a_snapshot_or_a_prefix() {
+    let price = |dollars: &str| PerMillion::new(dollars.parse().unwrap(), Money::ZERO);
+    let prices = Prices::builtin()
+        .model("gpt-6-sol", price("7"))
+        .model("gpt-6-sol-2026-12-24", price("8"));
+    for (served, cost) in [
+        ("gpt-6-sol-2026-09-22", "$7.00"),
+        ("openai/gpt-6-sol", "$7.00"),
+        ("openai/gpt-6-sol-2026-09-22", "$7.00"),
+        ("gpt-6-sol-2026-12-24", "$8.00"),
+        ("openai/gpt-6-sol-2026-12-24", "$8.00"),
+        ("gpt-4o-mini", "$0.15"),
+    ] {
+        let price = prices.price(&Purchase::estimate(served, 1_000_000, 0));
+        assert_eq!(price.unwrap().to_string(), cost, "{served}");
+    }
+    let prices = Prices::builtin().model("gpt-6-orbit", price("7"));
+    assert!(prices.knows("gpt-6-orbit-2026-09-22"));
+}
+
+#[test]
 fn what_is_no_list_is_refused_with_its_line() {
     for (text, says) in [
         ("", "it has no models"),

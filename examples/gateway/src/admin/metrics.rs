@@ -15,17 +15,19 @@ use crate::{board::dollars, exporter};
 pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     // first, as it books what waits
     let books = admin.books.as_ref();
-    let sums = books.map(|books| (books.stats(), books.pricing().age().unwrap_or_default()));
+    let sums = books.map(|books| (books.stats(), books.pricing().age()));
     let mut text = exporter::text();
     if let Some((stats, age)) = sums {
-        for (name, kind, value) in [
+        // an age that is not known is none, and not zero
+        let age = age.map(|age| ("llm_prices_age_seconds", "gauge", age.as_secs_f64()));
+        let known = [
             ("llm_calls_total", "counter", stats.calls as f64),
             ("llm_cost_usd_total", "counter", dollars(stats.cost)),
             ("llm_cost_saved_usd_total", "counter", dollars(stats.saved)),
             ("llm_cost_records_lost_total", "counter", stats.lost as f64),
             ("llm_cost_records_waiting", "gauge", stats.waiting as f64),
-            ("llm_prices_age_seconds", "gauge", age.as_secs_f64()),
-        ] {
+        ];
+        for (name, kind, value) in known.into_iter().chain(age) {
             let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
         }
     }
