@@ -40,6 +40,8 @@ pub(crate) struct Reading {
     pub(crate) done: bool,
     /// It cannot be read: compressed, or of another type.
     pub(crate) unreadable: bool,
+    /// An event was too large to be read, which may have been the one that said how it ended.
+    pub(crate) lost: bool,
     /// What dialects with a usage in several parts have so far.
     pub(crate) parts: UsageParts,
     /// Where events stand that are nothing but the usage.
@@ -266,7 +268,14 @@ impl Reading {
         } else if self.unreadable {
             End::Unreadable
         } else if self.done && (!is_stream || (dialect.wire().is_complete)(self)) {
-            End::Complete
+            // a status of gRPC proves nothing of what the messages said
+            if self.lost && dialect.is_grpc() && self.usage.is_none() {
+                End::Unreadable
+            } else {
+                End::Complete
+            }
+        } else if self.lost {
+            End::Unreadable
         } else {
             End::Truncated
         }
