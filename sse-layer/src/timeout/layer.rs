@@ -97,11 +97,12 @@ impl StreamTimeoutLayer {
     }
 
     /// A stream that gives fewer than `tokens` in a `window` of waiting, after its first content, has
-    /// stalled. Off by default. Windows follow one another; the tokens are the provider's count where
+    /// stalled. Off by default, and with a window of zero. Windows follow one another; the tokens are the provider's count where
     /// it gives one as it goes, else an estimate.
     #[must_use]
     pub fn min_tokens(mut self, tokens: u64, window: Duration) -> Self {
-        self.timeouts.throughput = Some(Throughput { tokens, window });
+        let throughput = Throughput { tokens, window };
+        self.timeouts.throughput = Some(throughput).filter(|_| !window.is_zero());
         self
     }
 
