@@ -44,6 +44,11 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Dur
                 "{text:?} is no duration such as \"1s\", \"250ms\" or \"1m30s\""
             ))
         })?;
+    if read.is_zero() {
+        return Err(D::Error::custom(format!(
+            "{text:?} is no time at all: what is not set is off"
+        )));
+    }
     if read > LONGEST {
         return Err(D::Error::custom(format!("{text:?} is longer than a day")));
     }
