@@ -143,7 +143,7 @@ async fn no_time_at_all_is_off() {
         .data(say("Hi"))
         .data(STOP)
         .data(DONE);
-    let layer = SseLayer::new().keep_alive(SECOND * 0);
+    let layer = SseLayer::new().keep_alive(std::time::Duration::ZERO);
     assert_eq!(timed(layer, body).await.len(), 4);
 
     // nor does a window of nothing spin
@@ -154,7 +154,7 @@ async fn no_time_at_all_is_off() {
         .data(DONE);
     let script = Script::new().then(Answer::stream(body));
     let service = StreamTimeoutLayer::new()
-        .min_tokens(0, SECOND * 0)
+        .min_tokens(0, std::time::Duration::ZERO)
         .layer(script);
     let response = service.oneshot(openai(true)).await.unwrap();
     assert_eq!(text(response).await, [&say("Hi"), STOP, DONE].concat());
