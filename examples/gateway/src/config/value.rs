@@ -44,15 +44,20 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Dur
                 "{text:?} is no duration such as \"1s\", \"250ms\" or \"1m30s\""
             ))
         })?;
-    if read.is_zero() {
-        return Err(D::Error::custom(format!(
-            "{text:?} is no time at all: what is not set is off"
-        )));
-    }
     if read > LONGEST {
         return Err(D::Error::custom(format!("{text:?} is longer than a day")));
     }
     Ok(Some(read))
+}
+
+/// A duration that is more than nothing, for what is off when it is not set.
+pub(super) fn some_time<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
+    let read = duration(value)?;
+    if read.is_some_and(|read| read.is_zero()) {
+        let message = "no time at all is no setting: leave it out, and it is off";
+        return Err(D::Error::custom(message));
+    }
+    Ok(read)
 }
 
 /// An amount of US dollars, such as `0.10`.
