@@ -141,3 +141,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_status_that_is_no_text_is_unknown_and_not_ok() {
+    let mut trailers = HeaderMap::new();
+    let value = HeaderValue::from_bytes(b"\xff").expect("a value");
+    trailers.insert("grpc-status", value);
+    let error = ProviderError::from_grpc(&trailers).expect("an error");
+    assert_eq!(error.code(), Some("UNKNOWN"));
+}

@@ -22,9 +22,13 @@ pub(crate) struct Quiet {
 }
 
 impl Quiet {
+    /// No time at all is never.
     pub(crate) const fn new(every: Option<Duration>) -> Self {
         Self {
-            every,
+            every: match every {
+                Some(every) if !every.is_zero() => Some(every),
+                _ => None,
+            },
             since: None,
             timer: None,
         }
@@ -55,7 +59,8 @@ impl Quiet {
             timer.as_mut().reset(due);
             ready!(timer.as_mut().poll(cx));
         }
-        self.since = Some(due);
+        // a reader who paused is owed one for all of the pause
+        self.since = Some(due.max(Instant::now()));
         Poll::Ready(())
     }
 }

@@ -1,8 +1,8 @@
 //! Telling the log and the metrics.
 
-/// An attempt or its answer was given up by a clock.
+/// An attempt or its answer was given up by a clock, or as its model repeats itself.
 pub(crate) fn cut_off(why: &'static str) {
-    tracing::info!(why, "an answer took too long and was cut off");
+    tracing::info!(why, "an answer was cut off");
     #[cfg(feature = "metrics")]
     metrics::counter!("llm_stream_timeouts", "why" => why).increment(1);
 }

@@ -50,6 +50,12 @@ impl Elements {
         self.at == At::Closed
     }
 
+    /// Whether the last byte that was seen is behind an element and before the comma that follows, or
+    /// behind them all.
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self.at, At::After | At::Closed)
+    }
+
     /// How many bytes at the front belong to no element. `None`: what follows can be none.
     fn between(&mut self, chunk: &[u8]) -> Option<usize> {
         for (at, byte) in chunk.iter().enumerate() {

@@ -61,8 +61,8 @@ pub(crate) struct Cutter<F> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Cutting,
-    /// Within a piece that was too large.
-    Discarding,
+    /// Within a piece that was too large, of which so many bytes came and went.
+    Discarding(usize),
     Broken,
 }
 
@@ -129,16 +129,20 @@ impl<F: FindEnd> Cutter<F> {
         rest.into()
     }
 
-    /// Bytes that were pushed and belong to no piece that was taken. Those of a piece that is too
-    /// large are gone.
+    /// Bytes that were pushed behind the last piece. Those of a piece that is too large count until
+    /// its end, though they are gone.
     pub(crate) fn unread_len(&self) -> usize {
         let waiting: usize = self.waiting.iter().map(Bytes::len).sum();
-        self.begun.len() + self.chunk.len() + waiting
+        let gone = match self.state {
+            State::Discarding(gone) => gone,
+            State::Cutting | State::Broken => 0,
+        };
+        gone + self.begun.len() + self.chunk.len() + waiting
     }
 
     /// Whether a piece has begun that did not end.
     pub(crate) fn is_within(&self) -> bool {
-        !self.begun.is_empty() || self.state == State::Discarding
+        !self.begun.is_empty() || matches!(self.state, State::Discarding(_))
     }
 
     pub(crate) const fn finder(&self) -> &F {
@@ -147,7 +151,7 @@ impl<F: FindEnd> Cutter<F> {
 
     /// `None`: it was too large, which was said before.
     fn take(&mut self, end: usize) -> Option<Result<Bytes, Uncut>> {
-        if self.state == State::Discarding {
+        if let State::Discarding(_) = self.state {
             self.state = State::Cutting;
             self.chunk.advance(end);
             return None;
@@ -168,12 +172,14 @@ impl<F: FindEnd> Cutter<F> {
 
     fn set_aside(&mut self) -> Option<Uncut> {
         let chunk = mem::take(&mut self.chunk);
-        if self.state == State::Discarding {
+        if let State::Discarding(gone) = &mut self.state {
+            *gone += chunk.len();
             return None;
         }
-        if self.begun.len() + chunk.len() > self.max {
+        let came = self.begun.len() + chunk.len();
+        if came > self.max {
             self.begun = Vec::new();
-            self.state = State::Discarding;
+            self.state = State::Discarding(came);
             return Some(Uncut::TooLarge);
         }
         self.begun.extend_from_slice(&chunk);

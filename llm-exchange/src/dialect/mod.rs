@@ -77,7 +77,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    pub(crate) const COUNT: usize = Self::KServeGrpc as usize + 1;
+    pub(crate) const COUNT: usize = Self::KServeStreamGrpc as usize + 1;
 
     /// The dialect of a request, if it is an LLM call that this crate can read.
     #[must_use]

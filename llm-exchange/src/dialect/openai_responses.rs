@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::{
-    json::{self as text, Count, Spoken, Text, bytes_of, media},
+    json::{self as text, Count, MaybeCount, Spoken, Text, bytes_of, media},
     json_start, openai_chat, openai_error, openai_usage,
     wire::{Framing, Place, Problem, Seen, Wire},
 };
@@ -79,6 +79,8 @@ struct Data<'a> {
     item: Option<Item<'a>>,
     #[serde(borrow)]
     response: Option<&'a RawValue>,
+    #[serde(default)]
+    sequence_number: MaybeCount,
 }
 
 /// A part of the output: a message, reasoning, a tool call, ...
@@ -114,6 +116,8 @@ struct Response<'a> {
     output: Option<Vec<Item<'a>>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(default)]
+    created_at: MaybeCount,
 }
 
 #[derive(Deserialize)]
@@ -154,6 +158,7 @@ impl Response<'_> {
                 set(reading, &value.0);
             }
         }
+        reading.created = self.created_at.0.or(reading.created);
         if let Some(usage) = self.usage {
             openai_usage::read(usage.get().as_bytes(), reading);
         }
@@ -182,6 +187,7 @@ fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     let Ok(event) = serde_json::from_slice::<Data<'_>>(data) else {
         return Seen::error(data, reading);
     };
+    reading.sequence = event.sequence_number.0.or(reading.sequence);
     let kind = event.kind.as_ref().map_or("", |kind| &*kind.0);
     let response = event
         .response
@@ -253,21 +259,25 @@ fn looks_like_error(start: &[u8]) -> Option<bool> {
     })
 }
 
-/// Flat, unlike an error's body.
+/// Flat, unlike an error's body. Clients require a number; which one would be next is not known here.
 fn ended_by_error(problem: &Problem<'_>) -> Vec<Last> {
     let event = json!({"type": "error", "code": problem.code, "message": problem.message,
-        "param": null});
+        "param": null, "sequence_number": 0});
     vec![Last::named("error", event.to_string())]
 }
 
 /// The output so far is in the events that passed, and not said again.
 fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Vec<Last> {
     let usage = json!({"input_tokens": tokens.input, "output_tokens": tokens.output,
-        "total_tokens": tokens.total()});
-    let response = json!({"id": open.id, "object": "response", "status": "incomplete",
+        "total_tokens": tokens.total(),
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": 0}});
+    let response = json!({"id": open.id, "object": "response",
+        "created_at": open.created.unwrap_or(0), "status": "incomplete",
         "error": null, "incomplete_details": {"reason": "max_output_tokens"},
         "model": open.model, "output": [], "usage": usage});
     let name = "response.incomplete";
-    let event = json!({"type": name, "response": response});
+    let sequence = open.sequence.map_or(0, |last| last.saturating_add(1));
+    let event = json!({"type": name, "sequence_number": sequence, "response": response});
     vec![Last::named(name, event.to_string())]
 }

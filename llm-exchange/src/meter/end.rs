@@ -18,7 +18,8 @@ pub enum End {
     Cut(Cut),
     /// The reader dropped it: the caller went away.
     Dropped,
-    /// The body ended in order; it is compressed or in a format that is not read.
+    /// The body ended in order; it is compressed or in a format that is not read, or an event of it
+    /// was too large to be read and what would prove its end did not come in another.
     Unreadable,
 }
 

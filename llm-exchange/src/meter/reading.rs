@@ -35,11 +35,15 @@ pub(crate) struct Reading {
     pub(crate) speed: Option<Box<str>>,
     pub(crate) geo: Option<Box<str>>,
     pub(crate) created: Option<u64>,
+    /// The number of the last event, where they are numbered.
+    pub(crate) sequence: Option<u64>,
     pub(crate) error: Option<Arc<ProviderError>>,
     /// The terminator came (`[DONE]`, `message_stop`).
     pub(crate) done: bool,
     /// It cannot be read: compressed, or of another type.
     pub(crate) unreadable: bool,
+    /// An event was too large to be read, which may have been the one that said how it ended.
+    pub(crate) lost: bool,
     /// What dialects with a usage in several parts have so far.
     pub(crate) parts: UsageParts,
     /// Where events stand that are nothing but the usage.
@@ -167,6 +171,7 @@ impl Reading {
             id: self.id.clone(),
             model: self.model.clone(),
             created: self.created,
+            sequence: self.sequence,
             choices: open.map(|(_, index)| index).collect(),
             blocks: self.blocks.clone(),
         }
@@ -240,6 +245,7 @@ impl Reading {
             model: self.model.take(),
             id: self.id.take(),
             created: self.created,
+            sequence: self.sequence,
             usage_only: std::mem::take(&mut self.usage_only),
             marks: std::mem::take(&mut self.marks),
             choices: std::mem::take(&mut self.choices),
@@ -266,7 +272,14 @@ impl Reading {
         } else if self.unreadable {
             End::Unreadable
         } else if self.done && (!is_stream || (dialect.wire().is_complete)(self)) {
-            End::Complete
+            // a status of gRPC proves nothing of what the messages said
+            if self.lost && dialect.is_grpc() && self.usage.is_none() {
+                End::Unreadable
+            } else {
+                End::Complete
+            }
+        } else if self.lost {
+            End::Unreadable
         } else {
             End::Truncated
         }

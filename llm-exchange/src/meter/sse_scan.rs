@@ -61,9 +61,11 @@ impl SseScan {
             let Some(event) = self.decoder.next_event() else {
                 break;
             };
-            // one over the size limit was dropped and is nothing to anybody
-            if let Ok(event) = event {
-                self.event(&event, scanned, dialect, reading, tally);
+            match event {
+                Ok(event) => self.event(&event, scanned, dialect, reading, tally),
+                Err(sse::TooLarge { .. }) => {
+                    tally.too_large(scanned - self.decoder.unread_len() as u64, reading);
+                }
             }
         }
     }

@@ -23,7 +23,7 @@ pub(crate) struct StreamScan {
     cut: Cut,
 }
 
-/// A longer event is dropped; of Amazon's, the longest that it sends itself.
+/// A longer event is not read; of Amazon's, the longest that it sends itself.
 const LARGEST_EVENT: usize = 4 << 20;
 const LARGEST_FRAME: usize = 16 << 20;
 
@@ -95,7 +95,7 @@ impl StreamScan {
                     tally.piece(element, end, dialect, reading);
                 }
                 // what stands between two elements belongs to the second
-                if elements.finder().is_closed() {
+                if elements.finder().is_behind() {
                     elements.unread_len()
                 } else {
                     usize::try_from(scanned - end).unwrap_or(usize::MAX)
@@ -104,9 +104,11 @@ impl StreamScan {
             Cut::EventStream(stream) => {
                 stream.push(data.clone());
                 while let Some(message) = stream.next_message() {
-                    if let Ok(message) = message {
-                        let at = scanned - stream.unread_len() as u64;
-                        tally.amazon(&message, at, dialect, reading);
+                    let at = scanned - stream.unread_len() as u64;
+                    match message {
+                        Ok(message) => tally.amazon(&message, at, dialect, reading),
+                        Err(Uncut::TooLarge) => tally.too_large(at, reading),
+                        Err(Uncut::Broken) => {}
                     }
                 }
                 stream.unread_len()
@@ -117,7 +119,8 @@ impl StreamScan {
                     let event = match message {
                         Ok(message) if message.compressed => compressed(reading),
                         Ok(message) => (dialect.wire().read_event)(&message.bytes, reading).event,
-                        Err(_) => continue,
+                        Err(Uncut::TooLarge) => too_large(reading),
+                        Err(Uncut::Broken) => continue,
                     };
                     let at = scanned - messages.unread_len() as u64;
                     tally.event(event, &[], || at, reading);
@@ -131,6 +134,8 @@ impl StreamScan {
 
     /// The body ended in order. An event whose end is missing is believed as far as it is whole.
     pub(crate) fn finish(&mut self, reading: &mut Reading) {
+        // one that is too large and never ended is cut short like any other
+        reading.lost &= self.scanned - self.boundary <= LARGEST_EVENT as u64;
         match &mut self.cut {
             Cut::Sse(scan) => {
                 if self.boundary < self.scanned {
@@ -209,7 +214,13 @@ impl Tally {
         self.event(event, found.text, at, reading);
     }
 
-    /// A JSON text is an event. One that is too large was dropped and is nothing to anybody.
+    /// An event that is dropped, as it is too large to be read.
+    pub(super) fn too_large(&mut self, at: u64, reading: &mut Reading) {
+        let event = too_large(reading);
+        self.event(event, &[], || at, reading);
+    }
+
+    /// A JSON text is an event.
     fn piece(
         &mut self,
         piece: Result<Bytes, Uncut>,
@@ -217,11 +228,14 @@ impl Tally {
         dialect: Dialect,
         reading: &mut Reading,
     ) {
-        if let Ok(json) = piece
-            && !json.trim_ascii().is_empty()
-        {
-            let seen = read_json(dialect, &json, reading);
-            self.event(seen.event, seen.text(&json), || at, reading);
+        match piece {
+            Ok(json) if json.trim_ascii().is_empty() => {}
+            Ok(json) => {
+                let seen = read_json(dialect, &json, reading);
+                self.event(seen.event, seen.text(&json), || at, reading);
+            }
+            Err(Uncut::TooLarge) => self.too_large(at, reading),
+            Err(Uncut::Broken) => {}
         }
     }
 
@@ -248,6 +262,12 @@ pub(super) fn read_json(dialect: Dialect, json: &[u8], reading: &mut Reading) ->
             ..read_event(mended.as_bytes(), reading)
         },
     }
+}
+
+/// An event that is too large to be read: nothing but content is so long, and it may say more.
+const fn too_large(reading: &mut Reading) -> StreamEvent {
+    reading.lost = true;
+    StreamEvent::Content
 }
 
 /// A message that can't be read, which is content all the same.

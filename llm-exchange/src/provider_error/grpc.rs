@@ -94,7 +94,7 @@ impl ProviderError {
     #[must_use]
     pub fn from_grpc(trailers: &HeaderMap) -> Option<Self> {
         let status = trailers.get("grpc-status")?.as_bytes().trim_ascii();
-        let code = std::str::from_utf8(status).ok()?.parse().unwrap_or(2);
+        let code = std::str::from_utf8(status).map_or(2, |text| text.parse().unwrap_or(2));
         if code == 0usize {
             return None;
         }

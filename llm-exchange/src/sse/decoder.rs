@@ -30,6 +30,8 @@ pub struct Decoder {
     scan: Scan,
     /// Within a block that was too large.
     discarding: bool,
+    /// Of that block, so many bytes came and went.
+    gone: usize,
     last_id: Option<Arc<str>>,
 }
 
@@ -43,6 +45,7 @@ impl Decoder {
             begun: Vec::new(),
             scan: Scan::new(),
             discarding: false,
+            gone: 0,
             last_id: None,
         }
     }
@@ -88,6 +91,7 @@ impl Decoder {
                 return Some(Err(TooLarge::new(self.max_event_bytes)));
             };
             if mem::take(&mut self.discarding) {
+                self.gone = 0;
                 self.chunk.advance(found.end);
                 continue;
             }
@@ -135,10 +139,11 @@ impl Decoder {
         self.chunk.advance(bytes);
     }
 
-    /// How many bytes were pushed and not yet handed out in blocks.
+    /// How many bytes were pushed behind the last block. Those of a block that is too large count
+    /// until its end, though they are gone.
     pub(crate) fn unread_len(&self) -> usize {
         let waiting: usize = self.waiting.iter().map(Bytes::len).sum();
-        self.begun.len() + self.chunk.len() + waiting
+        self.gone + self.begun.len() + self.chunk.len() + waiting
     }
 
     /// Ends the stream: what came after the last block's end, and a decoder as new with the same
@@ -200,11 +205,14 @@ impl Decoder {
     fn set_aside(&mut self) -> bool {
         let chunk = mem::take(&mut self.chunk);
         if self.discarding {
+            self.gone += chunk.len();
             return true;
         }
-        if self.begun.len() + chunk.len() - self.scan.lead() > self.max_event_bytes {
+        let came = self.begun.len() + chunk.len();
+        if came - self.scan.lead() > self.max_event_bytes {
             self.begun = Vec::new();
             self.discarding = true;
+            self.gone = came;
             return false;
         }
         self.begun.extend_from_slice(&chunk);

@@ -270,3 +270,20 @@ async fn the_events_of_an_invoked_model_are_unwrapped() {
     let meter = met(EVENT_STREAM, ScriptedBody::new().data(body), call).await;
     assert_eq!(meter.end(), Some(End::Truncated));
 }
+
+#[tokio::test]
+async fn an_ok_behind_a_message_too_large_to_be_read_is_no_answer_of_no_tokens() {
+    for stream in [false, true] {
+        let call = call(Dialect::GeminiGrpc, stream);
+        let image = framed(&vec![0; 5 << 20]);
+        let ok = trailers(&[("grpc-status", "0")]);
+        let body = ScriptedBody::new().data(image.clone()).trailers(ok.clone());
+        let met_alone = met(GRPC, body, &call).await;
+        assert_eq!(met_alone.end(), Some(End::Unreadable));
+        assert_eq!(met_alone.verdict(), Verdict::Ok);
+
+        let body = ScriptedBody::new().data(image).data(message("a", 1));
+        let with_usage = met(GRPC, body.trailers(ok), &call).await;
+        assert_eq!(with_usage.end(), Some(End::Complete));
+    }
+}

@@ -265,3 +265,52 @@ async fn one_of_several_readers_who_leaves_ends_nothing_for_the_others() {
         vec![start..start + USAGE.len() as u64]
     );
 }
+
+/// A Responses stream whose last event is larger than any that is read: it has the image.
+fn with_an_image() -> [String; 2] {
+    let image = "A".repeat(5 << 20);
+    let end = format!(
+        "event: response.completed\ndata: {{\"type\":\"response.completed\",\"response\":{{\"status\":\"completed\",\"output\":[{{\"type\":\"image_generation_call\",\"result\":\"{image}\"}}],\"usage\":{{\"input_tokens\":7,\"output_tokens\":9}}}}}}\n\n"
+    );
+    let start = "data: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\n";
+    [start.to_owned(), end]
+}
+
+#[tokio::test]
+async fn an_end_in_an_event_too_large_to_be_read_is_not_a_missing_one() {
+    let [start, end] = with_an_image();
+    for size in [1 << 16, 6 << 20] {
+        let pieces = end.as_bytes().chunks(size).map(Bytes::copy_from_slice);
+        let body = Chunks::chunks([Bytes::from(start.clone())].into_iter().chain(pieces));
+        let (meter, response) = Meter::attach(stream(body), &call(Dialect::OpenAiResponses));
+        response.into_body().collect().await.unwrap();
+        assert_eq!(meter.end(), Some(End::Unreadable));
+        assert_eq!(meter.verdict(), Verdict::Ok);
+        assert_eq!(meter.contents(), 1, "it is content");
+    }
+    // one that is whole by its own marks is so all the same
+    let image = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{end}\"}}}}]}}\n\n");
+    let image = image.replace("\n\nevent", "");
+    let meter = ended(Chunks::chunks([image, STOP.to_owned(), DONE.to_owned()])).await;
+    assert_eq!(meter.end(), Some(End::Complete));
+}
+
+#[tokio::test]
+async fn no_place_to_end_a_stream_is_within_an_event_too_large_to_be_read() {
+    let [start, end] = with_an_image();
+    let body = [
+        start.clone(),
+        end[..5 << 20].to_owned(),
+        end[5 << 20..].to_owned(),
+    ];
+    let body = Chunks::chunks(body.map(Bytes::from));
+    let (meter, response) = Meter::attach(stream(body), &call(Dialect::OpenAiResponses));
+    let mut body = response.into_body();
+    let mut boundaries = Vec::new();
+    while let Some(frame) = body.frame().await {
+        frame.unwrap();
+        boundaries.push(usize::try_from(meter.boundary()).unwrap());
+    }
+    let begun = start.len();
+    assert_eq!(boundaries, [begun, begun, begun + end.len()]);
+}

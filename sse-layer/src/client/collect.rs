@@ -46,7 +46,7 @@ pub fn collect<B>(response: Response<B>, dialect: Dialect) -> Collect<B> {
     let how = match framing {
         // a stream may have the type of the answer that is none
         Some(framing) if !is_json => {
-            let pieces = PieceReader::new(framing);
+            let pieces = PieceReader::new(framing).max_bytes(Payload::DEFAULT_MAX_BYTES);
             How::Events(Box::new((pieces, Collector::new(dialect))))
         }
         _ => How::Bytes(BytesMut::new()),
@@ -84,7 +84,8 @@ impl<B> Collect<B> {
         self.max_bytes = bytes;
         if let How::Events(events) = self.how {
             let (pieces, collector) = *events;
-            self.how = How::Events(Box::new((pieces, collector.max_bytes(bytes))));
+            let events = (pieces.max_bytes(bytes), collector.max_bytes(bytes));
+            self.how = How::Events(Box::new(events));
         }
         self
     }

@@ -83,10 +83,15 @@ where
         let most = self.most;
         runtime.spawn(async move {
             let to_the_end = async {
-                while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut upstream).poll_frame(cx)).await {
+                loop {
+                    match poll_fn(|cx| Pin::new(&mut upstream).poll_frame(cx)).await {
+                        Some(Ok(_)) => {}
+                        Some(Err(_)) => return false,
+                        None => return true,
+                    }
                 }
             };
-            let whole = timeout(most, to_the_end).await.is_ok();
+            let whole = timeout(most, to_the_end).await.unwrap_or(false);
             tell::drained(whole);
             drop(running);
         });

@@ -84,7 +84,7 @@ impl<D> SseLayer<D> {
     }
 
     /// Writes a comment (`: keep-alive`) whenever the upstream was silent for so long, so that no
-    /// proxy, and no impatient client, takes the stream for dead. Off by default. Comments stand only
+    /// proxy, and no impatient client, takes the stream for dead. Off by default, and at zero. Comments stand only
     /// between two events.
     #[must_use]
     pub const fn keep_alive(mut self, every: Duration) -> Self {

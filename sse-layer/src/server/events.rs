@@ -54,7 +54,7 @@ impl<S> EventBody<S> {
         }
     }
 
-    /// Writes a comment whenever the stream was silent for so long. Off by default.
+    /// Writes a comment whenever the stream was silent for so long. Off by default, and at zero.
     #[must_use]
     pub fn keep_alive(mut self, every: Duration) -> Self {
         self.quiet = Quiet::new(Some(every));

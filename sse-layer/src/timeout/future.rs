@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -64,6 +65,8 @@ struct Held<R> {
 
 struct Attempt {
     running: Running,
+    /// How long its answer may be held back.
+    hold: Duration,
     call: Arc<Call>,
 }
 
@@ -72,11 +75,16 @@ impl Attempt {
     fn of(request: &mut Request<Payload>, settings: &Settings) -> Option<Self> {
         let call = Call::of(request).filter(|call| !call.dialect().goes_both_ways())?;
         let call = Arc::clone(call);
-        let running = Running::new(settings.timeouts(call.model()), call.is_stream());
+        let (timeouts, hold) = settings.of(call.model());
+        let running = Running::new(timeouts, call.is_stream());
         if call.is_stream() {
             ask_for_plain_text(request.headers_mut());
         }
-        Some(Self { running, call })
+        Some(Self {
+            running,
+            hold,
+            call,
+        })
     }
 
     fn stand_in<R>(&self, why: Why) -> Response<StreamTimeoutBody<R>> {
@@ -89,7 +97,6 @@ impl Attempt {
     fn answered<R: Body>(
         mut self,
         response: Response<R>,
-        settings: &Settings,
     ) -> (Response<StreamTimeoutBody<R>>, Option<Instant>) {
         let dialect = self.call.dialect();
         // an answer that is not read event by event needs no reader here
@@ -104,7 +111,7 @@ impl Attempt {
             None => Answer::Whole,
         });
         let now = Instant::now();
-        let commit = now.checked_add(settings.hold);
+        let commit = now.checked_add(self.hold);
         let earliest = self.running.earliest(now);
         let hold = commit.filter(|commit| earliest.is_some_and(|earliest| earliest <= *commit));
         let running = self.running;
@@ -168,7 +175,7 @@ where
                         // nothing was sent that could be waited for
                         Some(attempt) if Refusal::of(&response).is_none() => {
                             let dialect = attempt.call.dialect();
-                            let (response, hold) = attempt.answered(response, this.settings);
+                            let (response, hold) = attempt.answered(response);
                             if let Some(until) = hold {
                                 let held = Held {
                                     dialect,

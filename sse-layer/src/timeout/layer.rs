@@ -18,7 +18,7 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub struct StreamTimeoutLayer {
     timeouts: Timeouts,
-    by_model: Vec<(Box<str>, Timeouts)>,
+    by_model: Vec<(Box<str>, Timeouts, Option<Duration>)>,
     hold: Option<Duration>,
     max_payload_bytes: Option<usize>,
 }
@@ -27,8 +27,8 @@ pub struct StreamTimeoutLayer {
 #[derive(Debug)]
 pub(crate) struct Settings {
     timeouts: Arc<Timeouts>,
-    by_model: Vec<(Box<str>, Arc<Timeouts>)>,
-    pub(crate) hold: Duration,
+    by_model: Vec<(Box<str>, Arc<Timeouts>, Duration)>,
+    hold: Duration,
     pub(crate) max_payload_bytes: usize,
 }
 
@@ -97,11 +97,12 @@ impl StreamTimeoutLayer {
     }
 
     /// A stream that gives fewer than `tokens` in a `window` of waiting, after its first content, has
-    /// stalled. Off by default. Windows follow one another; the tokens are the provider's count where
+    /// stalled. Off by default, and with a window of zero. Windows follow one another; the tokens are the provider's count where
     /// it gives one as it goes, else an estimate.
     #[must_use]
     pub fn min_tokens(mut self, tokens: u64, window: Duration) -> Self {
-        self.timeouts.throughput = Some(Throughput { tokens, window });
+        let throughput = Throughput { tokens, window };
+        self.timeouts.throughput = Some(throughput).filter(|_| !window.is_zero());
         self
     }
 
@@ -113,7 +114,8 @@ impl StreamTimeoutLayer {
         self
     }
 
-    /// Other clocks for calls that ask for this model: those of `layer`, all of them. A name that ends
+    /// Other clocks for calls that ask for this model: those of `layer`, all of them, and its
+    /// [`hold`](Self::hold) if that is set. A name that ends
     /// in `*` stands for every model that begins so; the first that fits counts.
     ///
     /// ```
@@ -127,7 +129,8 @@ impl StreamTimeoutLayer {
     /// ```
     #[must_use]
     pub fn for_model(mut self, model: impl Into<Box<str>>, layer: Self) -> Self {
-        self.by_model.push((model.into(), layer.timeouts));
+        self.by_model
+            .push((model.into(), layer.timeouts, layer.hold));
         self
     }
 
@@ -151,16 +154,20 @@ impl StreamTimeoutLayer {
 }
 
 impl Settings {
-    pub(crate) fn timeouts(&self, model: Option<&str>) -> Arc<Timeouts> {
+    /// The clocks of a call that asks for this model, and how long its answer may be held back.
+    pub(crate) fn of(&self, model: Option<&str>) -> (Arc<Timeouts>, Duration) {
         let fits = |name: &str, model: &str| match name.strip_suffix('*') {
             Some(start) => model.starts_with(start),
             None => model == name,
         };
         let own = model.and_then(|model| {
             let mut all = self.by_model.iter();
-            all.find(|(name, _)| fits(name, model))
+            all.find(|(name, ..)| fits(name, model))
         });
-        Arc::clone(own.map_or(&self.timeouts, |(_, timeouts)| timeouts))
+        let (timeouts, hold) = own.map_or((&self.timeouts, self.hold), |(_, timeouts, hold)| {
+            (timeouts, *hold)
+        });
+        (Arc::clone(timeouts), hold)
     }
 }
 
@@ -169,12 +176,16 @@ impl<S> Layer<S> for StreamTimeoutLayer {
 
     fn layer(&self, inner: S) -> StreamTimeout<S> {
         let by_model = self.by_model.iter();
+        let hold = self.hold.unwrap_or(Duration::from_secs(15));
         let settings = Settings {
             timeouts: Arc::new(self.timeouts.clone()),
             by_model: by_model
-                .map(|(name, timeouts)| (name.clone(), Arc::new(timeouts.clone())))
+                .map(|(name, timeouts, own)| {
+                    let timeouts = Arc::new(timeouts.clone());
+                    (name.clone(), timeouts, own.unwrap_or(hold))
+                })
                 .collect(),
-            hold: self.hold.unwrap_or(Duration::from_secs(15)),
+            hold,
             max_payload_bytes: self.max_payload_bytes.unwrap_or(Payload::DEFAULT_MAX_BYTES),
         };
         StreamTimeout::new(inner, Arc::new(settings))

@@ -167,3 +167,84 @@ async fn it_is_as_exact_where_a_layer_further_in_has_read_ahead() {
         assert!(!script.seen()[0].answer.is_alive());
     }
 }
+
+/// What strict clients of the Responses API require of its last events.
+#[derive(Debug, serde::Deserialize)]
+#[serde(tag = "type")]
+enum Last {
+    #[serde(rename = "response.incomplete")]
+    Incomplete {
+        sequence_number: u64,
+        response: LastResponse,
+    },
+    #[serde(rename = "error")]
+    Error {
+        sequence_number: u64,
+        message: String,
+    },
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct LastResponse {
+    id: String,
+    model: String,
+    object: String,
+    created_at: u64,
+    output: Vec<Value>,
+    status: String,
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ends_of_a_responses_stream_are_such_as_strict_clients_parse() {
+    let event = |data: Value| {
+        format!(
+            "event: {}\ndata: {data}\n\n",
+            data["type"].as_str().unwrap()
+        )
+    };
+    let start = event(json!({"type": "response.created", "sequence_number": 0,
+        "response": {"id": "resp_1", "object": "response", "created_at": 7, "model": "m",
+            "status": "in_progress", "output": []}}));
+    let delta = |number: u64| {
+        event(
+            json!({"type": "response.output_text.delta", "sequence_number": number,
+            "output_index": 0, "content_index": 0, "item_id": "msg_1", "delta": " word"}),
+        )
+    };
+    let stream = [start, delta(1), delta(2), delta(3)].concat();
+    let last = async |layer: SseLayer| {
+        let request = post(
+            "https://api.example/v1/responses",
+            r#"{"model":"m","stream":true,"input":"hi"}"#,
+        );
+        let script = Script::new().then(Answer::stream(ScriptedBody::chunks([stream.clone()])));
+        let response = layer.layer(script).oneshot(request).await.unwrap();
+        let all = text(response).await;
+        let data = all.rsplit_once("data: ").unwrap().1;
+        serde_json::from_str::<Last>(data).unwrap()
+    };
+    let Last::Incomplete {
+        sequence_number,
+        response,
+    } = last(capped(2)).await
+    else {
+        panic!("no end at a cap");
+    };
+    assert_eq!((sequence_number, response.created_at), (3, 7));
+    assert_eq!((&*response.id, &*response.model), ("resp_1", "m"));
+    assert_eq!(
+        (&*response.object, &*response.status),
+        ("response", "incomplete")
+    );
+    assert!(response.output.is_empty());
+
+    let Last::Error {
+        sequence_number,
+        message,
+    } = last(SseLayer::new()).await
+    else {
+        panic!("no error");
+    };
+    assert_eq!(sequence_number, 0, "its place is not known");
+    assert!(message.contains("complete"), "{message}");
+}

@@ -227,3 +227,23 @@ async fn nothing_of_the_answer_is_shown() {
     let deltas = deltas(stream(&[say("canary")]), Dialect::OpenAiChat).unwrap();
     assert!(!format!("{events:?}{deltas:?}").contains("canary"));
 }
+
+#[tokio::test]
+async fn an_event_may_be_as_large_as_the_answer() {
+    let long = "x".repeat(5 << 20);
+    let stream = [&say(&long), STOP, DONE].concat();
+    let response = http::Response::builder()
+        .header("content-type", "text/event-stream")
+        .body(ScriptedBody::chunks([stream.clone()]))
+        .unwrap();
+    let whole = collect(response, Dialect::OpenAiChat).await.unwrap();
+    assert!(whole.body().len() > long.len());
+    let response = http::Response::builder()
+        .header("content-type", "text/event-stream")
+        .body(ScriptedBody::chunks([stream]))
+        .unwrap();
+    let less = collect(response, Dialect::OpenAiChat)
+        .max_bytes(1 << 20)
+        .await;
+    assert!(less.is_err());
+}

@@ -134,3 +134,45 @@ async fn by_default_nothing_is_written() {
     let all = timed(SseLayer::new(), body).await;
     assert_eq!(all.len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_time_at_all_is_off() {
+    let body = ScriptedBody::new()
+        .data(ROLE)
+        .wait(SECOND * 5)
+        .data(say("Hi"))
+        .data(STOP)
+        .data(DONE);
+    let layer = SseLayer::new().keep_alive(std::time::Duration::ZERO);
+    assert_eq!(timed(layer, body).await.len(), 4);
+
+    // nor does a window of nothing spin
+    let body = ScriptedBody::new()
+        .data(say("Hi"))
+        .wait(SECOND * 5)
+        .data(STOP)
+        .data(DONE);
+    let script = Script::new().then(Answer::stream(body));
+    let service = StreamTimeoutLayer::new()
+        .min_tokens(0, std::time::Duration::ZERO)
+        .layer(script);
+    let response = service.oneshot(openai(true)).await.unwrap();
+    assert_eq!(text(response).await, [&say("Hi"), STOP, DONE].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_pauses_amid_a_wait_is_sent_one_comment_for_it() {
+    let body = ScriptedBody::new().data(ROLE).hang();
+    let script = Script::new().then(Answer::stream(body));
+    let layer = SseLayer::new().keep_alive(SECOND * 15);
+    let response = layer.layer(script).oneshot(openai(true)).await.unwrap();
+    let mut body = response.into_body();
+    assert_eq!(data(&mut body).await, ROLE);
+    assert!(timeout(SECOND, body.frame()).await.is_err(), "it waits");
+    tokio::time::advance(SECOND * 3_600).await;
+    let start = Instant::now();
+    assert_eq!(data(&mut body).await, KEEP_ALIVE);
+    assert_eq!(start.elapsed().as_secs(), 0);
+    assert_eq!(data(&mut body).await, KEEP_ALIVE);
+    assert_eq!(start.elapsed().as_secs(), 15);
+}

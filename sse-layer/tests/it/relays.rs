@@ -306,3 +306,18 @@ async fn nothing_of_the_answer_is_shown() {
         .unwrap();
     assert!(!format!("{response:?}").contains("canary"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_in_an_event_too_large_to_be_read_is_given_no_error() {
+    let image = "A".repeat(5 << 20);
+    let gemini = format!(
+        "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"inlineData\":{{\"data\":\"{image}\"}}}}]}},\"finishReason\":\"STOP\"}}],\"usageMetadata\":{{\"promptTokenCount\":3}}}}\n\n"
+    );
+    let uri = "https://api.example/v1beta/models/g:streamGenerateContent?alt=sse";
+    for size in [1 << 20, 6 << 20] {
+        let pieces = gemini.as_bytes().chunks(size).map(Bytes::copy_from_slice);
+        let body = ScriptedBody::chunks(pieces);
+        let seen = relayed(&SseLayer::new(), post(uri, "{}"), body).await;
+        assert!(seen == gemini, "{:?}", &seen[seen.len() - 200..]);
+    }
+}

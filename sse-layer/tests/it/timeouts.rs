@@ -375,3 +375,16 @@ async fn a_retry_sees_an_attempt_that_timed_out() {
     let limits = limits.commit_after(secs(60));
     assert_eq!(verdict(layer, thinks, limits).await, Verdict::TimedOut);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_hold_of_a_models_own_clocks_counts_too() {
+    let layer = StreamTimeoutLayer::new().first_content(SECOND * 20);
+    let slow = layer.clone().hold(SECOND * 30);
+    for (model, status) in [("gpt-6-*", 504), ("other", 200)] {
+        let body = ScriptedBody::new().data(ROLE).hang();
+        let script = Script::new().then(Answer::stream(body));
+        let service = layer.clone().for_model(model, slow.clone()).layer(script);
+        let response = service.oneshot(openai(true)).await.unwrap();
+        assert_eq!(response.status(), status, "{model}");
+    }
+}

@@ -5,23 +5,23 @@ use std::time::Duration;
 use serde::Deserialize;
 use sse_layer::{SseLayer, StreamTimeoutLayer};
 
-use super::value::duration;
+use super::value::some_time;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SseSection {
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "some_time")]
     headers_timeout: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "some_time")]
     first_token_timeout: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "some_time")]
     silence_timeout: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "some_time")]
     idle_timeout: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "some_time")]
     total_timeout: Option<Duration>,
     max_output_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "some_time")]
     keep_alive: Option<Duration>,
 }
 
@@ -60,6 +60,20 @@ impl SseSection {
         SseConfig {
             outermost,
             innermost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{PROVIDER, error};
+
+    #[test]
+    fn no_time_at_all_is_told_at_the_start() {
+        for name in ["keep_alive", "headers_timeout", "total_timeout"] {
+            let text = error(&format!("{PROVIDER}[sse]\n{name} = \"0s\"\n"));
+            let says = format!("[sse] {name}: no time at all is no setting");
+            assert!(text.contains(&says), "{text}");
         }
     }
 }

@@ -50,6 +50,16 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Dur
     Ok(Some(read))
 }
 
+/// A duration that is more than nothing, for what is off when it is not set.
+pub(super) fn some_time<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
+    let read = duration(value)?;
+    if read.is_some_and(|read| read.is_zero()) {
+        let message = "no time at all is no setting: leave it out, and it is off";
+        return Err(D::Error::custom(message));
+    }
+    Ok(read)
+}
+
 /// An amount of US dollars, such as `0.10`.
 pub(super) fn dollars<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Money>, D::Error> {
     let dollars = f64::deserialize(value)?;
