@@ -89,7 +89,7 @@ semver:
 	$(CARGO) semver-checks $(addprefix --package ,$(CRATES)) --baseline-rev $(BASE)
 
 bench:
-	$(CARGO) bench -p llm-exchange -p llm-translate -p retry-layer -p sse-layer -p fallback-layer -p cost-layer -p cache-layer --benches
+	$(CARGO) bench -p llm-exchange -p llm-translate -p retry-layer -p sse-layer -p fallback-layer -p cost-layer -p cache-layer -p budget-layer -p breaker-layer --benches
 	$(CARGO) run -q -p testkit --bin bench-table
 
 # One target for a minute: make fuzz TARGET=sse SECONDS=60 (sse, meter, grpc, ndjson, elements, event_stream, paths,
