@@ -18,7 +18,10 @@ use super::{
     caller::Caller,
     stream::Stream,
 };
-use crate::quiet::{COMMENT, Quiet};
+use crate::{
+    quiet::{COMMENT, Quiet},
+    tell,
+};
 
 /// The most that is read of an answer that is no stream.
 const MOST: usize = Payload::DEFAULT_MAX_BYTES;
@@ -143,9 +146,11 @@ where
         if status.is_success()
             && let Ok(events) = stream::expand(dialect, body, caller.asked_usage)
         {
+            tell::ended("complete");
             let events: Vec<_> = events.iter().map(|event| event.raw().as_ref()).collect();
             return events.concat().into();
         }
+        tell::ended("error");
         if let Some(error) = ProviderError::from_body(body) {
             return ErrorAnswer::of_provider(status, &error).in_stream(Some(dialect));
         }
@@ -160,6 +165,7 @@ where
     }
 
     fn failed(&self) -> Bytes {
+        tell::ended("broken");
         let dialect = self.caller.as_ref().map(|caller| caller.call.dialect());
         let message = "the provider could not be reached";
         ErrorAnswer::new(StatusCode::BAD_GATEWAY, "upstream_failed", message).in_stream(dialect)

@@ -249,7 +249,13 @@ where
             let Some(upstream) = &mut this.upstream else {
                 return Poll::Ready(None);
             };
-            match Pin::new(upstream).poll_frame(cx) {
+            let timed = this.timed.as_mut();
+            let listening = timed.and_then(|timed| timed.running.listen(cx.waker()));
+            let polled = match &listening {
+                Some(waker) => Pin::new(upstream).poll_frame(&mut Context::from_waker(waker)),
+                None => Pin::new(upstream).poll_frame(cx),
+            };
+            match polled {
                 Poll::Ready(came) => {
                     if this.passes(&came) {
                         return Poll::Ready(came);

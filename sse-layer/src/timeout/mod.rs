@@ -8,6 +8,7 @@ mod layer;
 mod running;
 mod service;
 mod settings;
+mod woken;
 
 pub use self::{
     body::StreamTimeoutBody, future::StreamTimeoutFuture, layer::StreamTimeoutLayer,

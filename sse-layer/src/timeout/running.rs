@@ -4,7 +4,8 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -13,6 +14,7 @@ use super::{
     clocks::{Answer, Clocks, Progress},
     cut::Why,
     settings::{Clock, Timeouts},
+    woken::Woken,
 };
 
 /// The clocks of one attempt and the one timer for all of them.
@@ -22,7 +24,12 @@ pub(crate) struct Running {
     /// Armed lazily: it stays where it is when something comes, and is set anew when it fires too
     /// early. Boxed, so that the body is `Unpin`.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Made with the first wait for a body.
+    woken: Option<Woken>,
 }
+
+/// A reader who comes so long after it was woken was elsewhere meanwhile.
+const ELSEWHERE: Duration = Duration::from_secs(1);
 
 impl Running {
     pub(crate) fn new(timeouts: Arc<Timeouts>, stream: bool) -> Self {
@@ -30,13 +37,29 @@ impl Running {
             timeouts,
             clocks: Clocks::new(stream),
             timer: None,
+            woken: None,
         }
     }
 
     /// Something came.
     #[inline]
     pub(crate) fn came(&mut self) {
-        self.clocks.came(&self.timeouts, Instant::now);
+        let woken = &self.woken;
+        self.clocks.came(&self.timeouts, || {
+            let woken = woken.as_ref().and_then(Woken::take);
+            woken.unwrap_or_else(Instant::now)
+        });
+    }
+
+    /// What the upstream's body is polled with: a wait ends when the upstream has something, not when its
+    /// reader comes for it. `None`: no clock asks.
+    #[inline]
+    pub(crate) fn listen(&mut self, reader: &Waker) -> Option<Waker> {
+        if !self.timeouts.counts_waiting() {
+            return None;
+        }
+        let woken = self.woken.get_or_insert_with(Woken::new);
+        Some(woken.listen(reader).clone())
     }
 
     /// The head came.
@@ -47,6 +70,12 @@ impl Running {
 
     /// The upstream has nothing to give: ready with the clock that has run out.
     pub(crate) fn poll_waiting(&mut self, progress: Progress, cx: &mut Context<'_>) -> Poll<Clock> {
+        // it was woken for nothing that can be handed on; what its reader spent elsewhere is no wait
+        if let Some(at) = self.woken.as_ref().and_then(Woken::take)
+            && at.elapsed() > ELSEWHERE
+        {
+            self.clocks.came(&self.timeouts, || at);
+        }
         let since = self.clocks.wait(progress, Instant::now);
         loop {
             let Some((left, clock)) = self.clocks.next(&self.timeouts) else {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use llm_exchange::{CutShort, Refusal, Verdict, WallClock, peek};
@@ -249,6 +250,38 @@ async fn a_paused_reader_trips_no_clock() {
         tokio::time::advance(secs(36_000)).await;
     }
     assert!(all.ends_with(&[&say("c"), STOP, DONE].concat()), "{all}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_who_pauses_amid_a_wait_trips_no_clock_but_an_upstream_that_is_late_does() {
+    for (late, trips) in [(5, false), (70, true)] {
+        let layer = StreamTimeoutLayer::new()
+            .idle(secs(20))
+            .total(secs(60))
+            .min_tokens(1, secs(15));
+        let body = ScriptedBody::new()
+            .data(say("a"))
+            .wait(secs(late))
+            .data(COMMENT)
+            .data(say("b"))
+            .wait(secs(5))
+            .data(say("c"))
+            .data(STOP)
+            .data(DONE);
+        let (response, _) = answer(layer, openai(true), stream(body)).await;
+        let mut body = response.into_body();
+        let mut all = data(&mut body).await;
+        // it asks, there is nothing yet, and it goes elsewhere for ten hours
+        assert!(body.frame().now_or_never().is_none());
+        tokio::time::advance(secs(late)).await;
+        tokio::task::yield_now().await;
+        tokio::time::advance(secs(36_000)).await;
+        while let Some(frame) = body.frame().await {
+            all.push_str(std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap());
+        }
+        assert_eq!(all.contains("stream_timeout"), trips, "{late}: {all}");
+        assert_eq!(all.contains(&say("c")), !trips, "{late}: {all}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

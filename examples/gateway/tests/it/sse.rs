@@ -55,3 +55,48 @@ async fn a_slow_one_within_its_clocks_passes_with_comments_in_its_pauses() {
         "{text}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_clock_runs_out_by_its_own_key() {
+    let slow = Behaviour::ok().delta_delay(Duration::from_secs(2));
+    for (key, behaviour, status, says) in [
+        (
+            "headers_timeout",
+            Behaviour::hangs(),
+            504,
+            "no response head within 3s",
+        ),
+        (
+            "first_token_timeout",
+            Behaviour::ok().stall_at(0),
+            504,
+            "no content within 3s",
+        ),
+        (
+            "silence_timeout",
+            Behaviour::ok().stall_at(2),
+            200,
+            "no byte for 3s",
+        ),
+        (
+            "idle_timeout",
+            Behaviour::ok().stall_at(2),
+            200,
+            "no content for 3s",
+        ),
+        (
+            "total_timeout",
+            slow,
+            200,
+            "the answer was not complete within 3s",
+        ),
+    ] {
+        let house = house_with("", &format!("[sse]\n{key} = \"3s\"\n")).await;
+        house.fake.on("m", behaviour);
+        let response = house.send(house.post(CHAT, streamed("m"))).await;
+        assert_eq!(response.status(), status, "{key}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.contains(says), "{key}: {text}");
+    }
+}
