@@ -39,7 +39,13 @@ pub(crate) struct Extender<S: Store>(pub(crate) Weak<Open<S>>);
 impl<S: Store> Extend for Extender<S> {
     fn poll_extend(&self, running: &[Option<&str>], cx: &mut Context<'_>) -> Poll<bool> {
         match self.0.upgrade() {
-            Some(open) => open.poll_attempt(running, cx),
+            Some(open) => {
+                let may = ready!(open.poll_attempt(running, cx));
+                if !may {
+                    tell::attempt_not_sent();
+                }
+                Poll::Ready(may)
+            }
             // the attempt before was settled by itself, as will be the next
             None => Poll::Ready(true),
         }
@@ -243,6 +249,7 @@ impl<S: Store> State<S> {
         for (((at, _), claim), standing) in asked.zip(&grant.standings) {
             let taken = standing.used.saturating_add(standing.reserved);
             let before = taken.saturating_sub(share.amount(claim));
+            tell::extended(open.kept(*at), share.amount(claim));
             tell::taken(open.kept(*at), before, taken, standing.limit);
         }
         self.standings = grant.standings;

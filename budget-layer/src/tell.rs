@@ -22,6 +22,20 @@ pub(crate) fn reserved<S>(budget: &Budget<S>, kept: &Kept, amount: u64) {
     tracing::debug!(limit = &*kept.name, %amount, "reserved");
 }
 
+/// A call that runs has so much more.
+pub(crate) fn extended(kept: &Kept, amount: u64) {
+    counted!("llm_budget_reserved", kept, amount);
+    let amount = kept.unit.amount(amount);
+    tracing::debug!(limit = &*kept.name, %amount, "reserved for a call that runs");
+}
+
+/// Nothing is left for a further attempt of a call.
+pub(crate) fn attempt_not_sent() {
+    #[cfg(feature = "metrics")]
+    ::metrics::counter!("llm_budget_not_sent", "reason" => "further_attempt").increment(1);
+    tracing::info!("a further attempt was not sent: the budget is used up");
+}
+
 /// A call ended, and used this instead of what was reserved.
 pub(crate) fn settled<S>(budget: &Budget<S>, kept: &Kept, reserved: u64, used: u64) {
     budget.counts.settled.fetch_add(1, Relaxed);

@@ -303,3 +303,33 @@ async fn a_stream_that_goes_on_elsewhere_is_one_call_of_which_each_part_is_charg
     assert_eq!(reserved, 0);
     assert!((INPUT + 200..=INPUT + 260).contains(&used), "{used}");
 }
+
+#[cfg(feature = "metrics")]
+#[test]
+fn what_is_reserved_for_a_further_attempt_is_counted_and_so_is_one_that_is_not_sent() {
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+    let first = INPUT + 1_024;
+    for (limit, reserved, not_sent) in [(9_000, first + 100, 0), (first + 99, first, 1)] {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        ::metrics::with_local_recorder(&recorder, || {
+            in_paused_time(async {
+                let layer = BudgetLayer::default().limit(Limit::per_user().daily().tokens(limit));
+                let script = Script::new().then(failing(SPENT)).then(streamed());
+                let stack = layer.layer(retry().layer(script));
+                text(stack.oneshot(stream()).await.unwrap()).await;
+            });
+        });
+        let all = snapshotter.snapshot().into_vec();
+        let count = |name: &str| {
+            let found = all.iter().find(|(key, ..)| key.key().name() == name);
+            match found.map(|(_, _, _, value)| value) {
+                Some(DebugValue::Counter(count)) => *count,
+                _ => 0,
+            }
+        };
+        assert_eq!(count("llm_budget_reserved"), reserved, "{limit}");
+        assert_eq!(count("llm_budget_not_sent"), not_sent, "{limit}");
+    }
+}

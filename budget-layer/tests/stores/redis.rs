@@ -164,19 +164,40 @@ async fn leases_are_renewed_while_the_process_lives_and_charged_after() {
     assert_eq!((standing.used, standing.reserved), (0, 70));
     // as if the process had not renewed it
     let keep = grant.reservation;
-    let keys: Vec<String> = server.ask(&["KEYS", "*:leases"]).await;
-    let _: i64 = server
-        .ask(&["ZADD", &keys[0], "0", &{
-            let ids: Vec<String> = server.ask(&["ZRANGE", &keys[0], "0", "-1"]).await;
-            ids[0].clone()
-        }])
-        .await;
+    lapse(&server).await;
     let standing = read(&watching, &claim).await;
     assert_eq!((standing.used, standing.reserved), (70, 0));
     // the call ends after all: what it used more is booked, what it used less stays charged
     dying.settle(keep, &[95]);
     dying.flush().await;
     assert_eq!(read(&watching, &claim).await.used, 95);
+}
+
+/// As if the one process that has a lease had not renewed it.
+async fn lapse(server: &Server) {
+    let keys: Vec<String> = server.ask(&["KEYS", "*:leases"]).await;
+    let ids: Vec<String> = server.ask(&["ZRANGE", &keys[0], "0", "-1"]).await;
+    let _: i64 = server.ask(&["ZADD", &keys[0], "0", &ids[0]]).await;
+}
+
+#[tokio::test]
+async fn by_setting_a_lapsed_lease_is_given_back() {
+    let Some(server) = Server::start(false) else {
+        return;
+    };
+    let store = || RedisStore::new(&server.address()).unwrap().return_lapsed();
+    let (dying, watching) = (store(), store());
+    let claim = claim("total", "alice", window(3), 100, 70);
+    let Reserved::Granted(grant) = dying.reserve(std::slice::from_ref(&claim)).await.unwrap()
+    else {
+        panic!("refused");
+    };
+    let again = watching.reserve(std::slice::from_ref(&claim)).await;
+    assert!(matches!(again, Ok(Reserved::Refused(_))));
+    lapse(&server).await;
+    let again = watching.reserve(std::slice::from_ref(&claim)).await;
+    assert!(matches!(again, Ok(Reserved::Granted(_))));
+    drop(grant);
 }
 
 #[tokio::test]

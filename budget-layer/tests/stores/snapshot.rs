@@ -30,6 +30,61 @@ async fn after_a_crash_what_was_settled_a_second_ago_is_there_and_what_was_reser
     assert_eq!((standing.used, standing.reserved), (130, 0));
 }
 
+/// What the process does that is killed. A test of its own, so that the test's program can run it.
+#[tokio::test]
+async fn the_process_that_is_killed() {
+    let Ok(path) = std::env::var("BUDGET_TEST_SNAPSHOT") else {
+        return;
+    };
+    let store = MemoryStore::new().with_snapshot(&path).unwrap();
+    let claim = claim("day", "alice", window(0), 1_000_000, 10);
+    for _ in 0..500 {
+        let Ok(Reserved::Granted(grant)) = store.reserve(std::slice::from_ref(&claim)).await else {
+            panic!("refused");
+        };
+        store.settle(grant.reservation, &[7]);
+    }
+    let Ok(Reserved::Granted(held)) = store.reserve(std::slice::from_ref(&claim)).await else {
+        panic!("refused");
+    };
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    println!("SETTLED");
+    std::future::pending::<()>().await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn after_kill_9_what_was_settled_up_to_a_second_ago_is_there() {
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+    };
+    let folder = Folder::new();
+    let path = folder.path("accounts");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "snapshot::the_process_that_is_killed",
+            "--nocapture",
+        ])
+        .env("BUDGET_TEST_SNAPSHOT", &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for line in lines {
+        if line.unwrap().contains("SETTLED") {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = MemoryStore::new().with_snapshot(&path).unwrap();
+    let claim = claim("day", "alice", window(0), 1_000_000, 10);
+    let standing = read(&again, &claim).await;
+    assert_eq!((standing.used, standing.reserved), (3_510, 0));
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_snapshot_is_not_taken_for_an_empty_one() {
     let folder = Folder::new();

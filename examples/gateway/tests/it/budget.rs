@@ -67,6 +67,9 @@ async fn a_request_is_no_larger_than_it_may_be_and_the_provider_is_told() {
     house.fake.on("gpt-4o", Behaviour::ok().deltas(30));
     let answer = house.ask(CHAT, chat("gpt-4o")).await;
     assert_eq!(answer.status, 200);
+    let told: serde_json::Value = serde_json::from_slice(&house.fake.log()[0].body).unwrap();
+    let cap = told["max_completion_tokens"].as_u64().unwrap();
+    assert!((256..600).contains(&cap), "{told}");
     let mut long = chat("gpt-4o");
     long["messages"][0]["content"] = "word ".repeat(1_000).into();
     let refused = house.ask(CHAT, long).await;
@@ -146,4 +149,29 @@ async fn while_the_store_is_away_calls_are_refused_soon() {
         assert_eq!(refused.json()["error"]["code"], "budget_store_away");
     }
     assert_eq!(house.fake.log().len(), 0);
+}
+
+#[tokio::test]
+async fn money_and_months_are_held_to_as_well_and_a_zone_has_its_own_midnight() {
+    for (lines, limit) in [
+        ("per_user_usd_per_day = 0.003", "user-day-usd"),
+        ("per_user_tokens_per_month = 400", "user-month-tokens"),
+    ] {
+        let sections = format!("[budget]\n{lines}\ntime_zone = \"Asia/Kathmandu\"\n");
+        let house = house_with("", &sections).await;
+        house.fake.on("gpt-4o", Behaviour::ok().deltas(150));
+        assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 200, "{limit}");
+        let refused = house.ask(CHAT, chat("gpt-4o")).await;
+        assert_eq!(refused.status, 429, "{limit}: {}", refused.text);
+        assert_eq!(refused.header("x-llm-budget-exceeded"), Some(limit));
+        // at a quarter to an hour of UTC
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let end = now + wait;
+        let off = (end + 60) % 3_600;
+        assert!(
+            (900..1_020).contains(&off),
+            "{limit}: ends {off} s past the hour"
+        );
+    }
 }
