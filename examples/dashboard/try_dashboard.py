@@ -79,7 +79,7 @@ def filled(browser, url, pictures):
     expect(page.locator("#state")).to_contain_text("live", timeout=20_000)
     models = page.locator("#models tbody tr")
     for model in ["gpt-5.4", "gpt-5.4-mini", "claude-haiku-4-5", "gpt-5.5"]:
-        expect(models.filter(has_text=model)).to_have_count(1, timeout=60_000)
+        expect(models.get_by_text(model, exact=True)).to_have_count(1, timeout=60_000)
     # three curves need two points in time
     page.select_option("#of-model", "gpt-5.4")
     expect(page.locator("#curve path[data-line]")).to_have_count(3, timeout=60_000)
