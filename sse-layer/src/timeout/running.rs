@@ -26,6 +26,8 @@ pub(crate) struct Running {
     timer: Option<Pin<Box<Sleep>>>,
     /// Made with the first wait for a body.
     woken: Option<Woken>,
+    /// When the upstream woke the reader for the poll that is under way.
+    woken_at: Option<Instant>,
 }
 
 /// A reader who comes so long after it was woken was elsewhere meanwhile.
@@ -38,17 +40,16 @@ impl Running {
             clocks: Clocks::new(stream),
             timer: None,
             woken: None,
+            woken_at: None,
         }
     }
 
     /// Something came.
     #[inline]
     pub(crate) fn came(&mut self) {
-        let woken = &self.woken;
-        self.clocks.came(&self.timeouts, || {
-            let woken = woken.as_ref().and_then(Woken::take);
-            woken.unwrap_or_else(Instant::now)
-        });
+        let woken_at = self.woken_at.take();
+        self.clocks
+            .came(&self.timeouts, || woken_at.unwrap_or_else(Instant::now));
     }
 
     /// What the upstream's body is polled with: a wait ends when the upstream has something, not when its
@@ -59,7 +60,9 @@ impl Running {
             return None;
         }
         let woken = self.woken.get_or_insert_with(Woken::new);
-        Some(woken.listen(reader).clone())
+        let (waker, woken_at) = woken.listen(reader);
+        self.woken_at = woken_at;
+        Some(waker.clone())
     }
 
     /// The head came.
@@ -71,7 +74,7 @@ impl Running {
     /// The upstream has nothing to give: ready with the clock that has run out.
     pub(crate) fn poll_waiting(&mut self, progress: Progress, cx: &mut Context<'_>) -> Poll<Clock> {
         // it was woken for nothing that can be handed on; what its reader spent elsewhere is no wait
-        if let Some(at) = self.woken.as_ref().and_then(Woken::take)
+        if let Some(at) = self.woken_at.take()
             && at.elapsed() > ELSEWHERE
         {
             self.clocks.came(&self.timeouts, || at);

@@ -34,19 +34,15 @@ impl Woken {
         }
     }
 
-    /// What the upstream is polled with, so that it wakes this reader.
-    pub(crate) fn listen(&self, reader: &Waker) -> &Waker {
+    /// What the upstream is polled with, so that it wakes this reader; and when it first did so since this
+    /// was asked last. A wake-up from now on belongs to the next poll.
+    pub(crate) fn listen(&self, reader: &Waker) -> (&Waker, Option<Instant>) {
         let mut noted = self.noting.lock();
         match &mut noted.reader {
             Some(known) => known.clone_from(reader),
             none => *none = Some(reader.clone()),
         }
-        &self.waker
-    }
-
-    /// When the upstream first woke its reader since this was asked last.
-    pub(crate) fn take(&self) -> Option<Instant> {
-        self.noting.lock().at.take()
+        (&self.waker, noted.at.take())
     }
 }
 
