@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Classify, Meter, Payload, Peek, Peeked, ReadPayload, Refusal,
-    Verdict, Watch, ask_for_plain_text, peek,
+    AnswerBody, BoxError, Call, Classify, Dialect, Meter, Payload, Peek, Peeked, ReadPayload,
+    Refusal, Room, Verdict, Watch, ask_for_plain_text, peek,
 };
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -37,9 +37,7 @@ pin_project! {
         #[pin]
         state: State<S, S::Future, R>,
         // none of what is passed through
-        guard: Option<Guard>,
-        // none either
-        call: Option<Arc<Call>>,
+        judged: Option<Judged>,
         classify: C,
     }
 }
@@ -52,7 +50,7 @@ pin_project! {
         // the circuit is open, and the call waits for a probe's slot
         Waiting { waiting: Box<Waiting<S>> },
         // the circuit is open: no call is sent
-        Turned { turned: Turned },
+        Turned { turning: Turning },
         // the inner response
         Sending { #[pin] sent: F },
         // what the error is
@@ -69,41 +67,40 @@ struct Reading<S> {
 
 struct Waiting<S> {
     wait: Wait,
+    call: Arc<Call>,
     /// Taken when the wait is over.
-    call: Option<(Request<Payload>, S)>,
+    request: Option<(Request<Payload>, S)>,
+}
+
+/// A call that is answered with a refusal.
+struct Turning {
+    turned: Turned,
+    dialect: Dialect,
+    room: Room,
+}
+
+/// A call that is sent, and by whose end its circuit is told.
+struct Judged {
+    guard: Guard,
+    call: Arc<Call>,
 }
 
 impl<S, R, C> BreakerFuture<S, R, C>
 where
     S: Service<Request<Payload>> + Clone,
 {
-    /// Of a request whose circuit was asked. `ready` is the instance that was polled ready.
+    /// Of a request that was read, which is taken. `ready` is the instance that was polled ready.
     #[inline]
     pub(crate) fn new(
-        request: Request<Payload>,
-        admitted: Admitted,
+        request: &mut Option<Request<Payload>>,
         ready: &mut S,
         shared: &Arc<Shared>,
         classify: C,
     ) -> Self {
-        let (guard, call) = match admitted {
-            Admitted::Yes(guard, call) => (Some(guard), Some(call)),
-            Admitted::Unjudged => (None, None),
-            Admitted::No(turned, call) => {
-                return Self {
-                    state: turn(turned, request, &call, shared, ready),
-                    guard: None,
-                    call: Some(call),
-                    classify,
-                };
-            }
-        };
+        let mut judged = None;
         Self {
-            state: State::Sending {
-                sent: ready.call(request),
-            },
-            guard,
-            call,
+            state: begin(request, ready, shared, &mut judged),
+            judged,
             classify,
         }
     }
@@ -116,13 +113,7 @@ where
         classify: C,
     ) -> Self {
         match read.now() {
-            Ok(mut request) => {
-                let admitted = match Call::of(&request).cloned() {
-                    Some(call) => admit(&mut request, call, shared),
-                    None => Admitted::Unjudged,
-                };
-                Self::new(request, admitted, ready, shared, classify)
-            }
+            Ok(request) => Self::new(&mut Some(request), ready, shared, classify),
             Err(read) => Self {
                 state: State::Reading {
                     reading: Box::new(Reading {
@@ -131,61 +122,67 @@ where
                         shared: Arc::clone(shared),
                     }),
                 },
-                guard: None,
-                call: None,
+                judged: None,
                 classify,
             },
         }
     }
 }
 
-/// What a call's circuit said.
-pub(crate) enum Admitted {
-    Yes(Guard, Arc<Call>),
-    No(Turned, Arc<Call>),
-    /// It was not asked: it is no LLM call, or nobody is there any more whose call could fail.
-    Unjudged,
-}
-
-/// Asks the call's circuit.
+/// Asks the call's circuit, and sends the call, lets it wait or turns it away. A request that is no LLM
+/// call is sent, and so is one whose caller is gone: whatever comes of it, it is not judged.
 #[inline]
-pub(crate) fn admit(
-    request: &mut Request<Payload>,
-    call: Arc<Call>,
-    shared: &Arc<Shared>,
-) -> Admitted {
-    if request.body().upload_broke() {
-        return Admitted::Unjudged;
-    }
-    match Seat::of(shared, request, &call).admit(shared) {
-        Ok(mut guard) => {
-            guard.read_credential(shared, request);
-            ask_for_plain_text(request.headers_mut());
-            Admitted::Yes(guard, call)
-        }
-        Err(turned) => Admitted::No(turned, call),
-    }
-}
-
-/// The call waits, if it may, or is refused.
-fn turn<S, R>(
-    turned: Turned,
-    request: Request<Payload>,
-    call: &Call,
-    shared: &Arc<Shared>,
+fn begin<S, R>(
+    place: &mut Option<Request<Payload>>,
     ready: &mut S,
+    shared: &Arc<Shared>,
+    judged: &mut Option<Judged>,
 ) -> State<S, S::Future, R>
 where
     S: Service<Request<Payload>> + Clone,
 {
-    match wait(shared, turned, &request, call.attempts()) {
-        Ok(wait) => State::Waiting {
-            waiting: Box::new(Waiting {
-                wait,
-                call: Some((request, take(ready))),
-            }),
+    let request = place.as_mut().expect(ONCE);
+    let call = match Call::of(request) {
+        Some(call) if !request.body().upload_broke() => Arc::clone(call),
+        _ => return send(place, ready),
+    };
+    match Seat::of(shared, request, &call).admit(shared) {
+        Ok(mut guard) => {
+            guard.read_credential(shared, request);
+            ask_for_plain_text(request.headers_mut());
+            *judged = Some(Judged { guard, call });
+            send(place, ready)
+        }
+        Err(turned) => match wait(shared, turned, request, call.attempts()) {
+            Ok(wait) => State::Waiting {
+                waiting: Box::new(Waiting {
+                    wait,
+                    call,
+                    request: place.take().map(|request| (request, take(ready))),
+                }),
+            },
+            Err(turned) => turn(turned, request, &call),
         },
-        Err(turned) => State::Turned { turned },
+    }
+}
+
+#[inline]
+fn send<S, R>(place: &mut Option<Request<Payload>>, ready: &mut S) -> State<S, S::Future, R>
+where
+    S: Service<Request<Payload>>,
+{
+    State::Sending {
+        sent: ready.call(place.take().expect(ONCE)),
+    }
+}
+
+fn turn<S, F, R>(turned: Turned, request: &mut Request<Payload>, call: &Call) -> State<S, F, R> {
+    State::Turned {
+        turning: Turning {
+            turned,
+            dialect: call.dialect(),
+            room: Room::of(request),
+        },
     }
 }
 
@@ -212,63 +209,47 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Reading { reading } => {
-                    let mut request = ready!(Pin::new(&mut reading.read).poll(cx));
+                    let request = ready!(Pin::new(&mut reading.read).poll(cx));
                     let (shared, ready) = (&reading.shared, &mut reading.service);
-                    *this.call = Call::of(&request).cloned();
-                    let admitted = match &*this.call {
-                        Some(call) => admit(&mut request, Arc::clone(call), shared),
-                        None => Admitted::Unjudged,
-                    };
-                    let state = match admitted {
-                        Admitted::No(turned, call) => turn(turned, request, &call, shared, ready),
-                        admitted => {
-                            if let Admitted::Yes(guard, _) = admitted {
-                                *this.guard = Some(guard);
-                            }
-                            State::Sending {
-                                sent: ready.call(request),
-                            }
-                        }
-                    };
+                    let state = begin(&mut Some(request), ready, shared, this.judged);
                     this.state.set(state);
                 }
                 StateProj::Waiting { waiting } => {
                     let admitted = ready!(waiting.wait.as_mut().poll(cx));
-                    let (mut request, mut service) = waiting.call.take().expect(ONCE);
+                    let (mut request, mut service) = waiting.request.take().expect(ONCE);
                     let state = match admitted {
                         Ok(guard) => {
-                            *this.guard = Some(guard);
+                            let call = Arc::clone(&waiting.call);
+                            *this.judged = Some(Judged { guard, call });
                             ask_for_plain_text(request.headers_mut());
-                            State::Sending {
-                                sent: service.call(request),
-                            }
+                            send(&mut Some(request), &mut service)
                         }
-                        Err(turned) => State::Turned { turned },
+                        Err(turned) => turn(turned, &mut request, &waiting.call),
                     };
                     this.state.set(state);
                 }
-                StateProj::Turned { turned } => {
-                    let dialect = this.call.as_ref().map(|call| call.dialect());
-                    let refusal = refusal::answer(turned, dialect);
+                StateProj::Turned { turning } => {
+                    let room = mem::take(&mut turning.room);
+                    let refusal = refusal::answer(&turning.turned, Some(turning.dialect), room);
                     this.state.set(State::Done);
                     return Poll::Ready(Ok(refusal.map(|body| Watch::new(body, None))));
                 }
                 StateProj::Sending { sent } => {
                     let answer = ready!(sent.poll(cx));
-                    let (Some(guard), Some(call)) = (this.guard.take(), &*this.call) else {
+                    let Some(Judged { guard, call }) = this.judged.take() else {
                         this.state.set(State::Done);
                         return Poll::Ready(answer.map(unwatched));
                     };
                     match answer {
                         Ok(response) => {
-                            match judge::<S::Error, _, _>(response, guard, call, this.classify, cx)
+                            match judge::<S::Error, _, _>(response, guard, &call, this.classify, cx)
                             {
                                 Ok(response) => {
                                     this.state.set(State::Done);
                                     return Poll::Ready(Ok(response));
                                 }
                                 Err((guard, peek)) => {
-                                    *this.guard = Some(guard);
+                                    *this.judged = Some(Judged { guard, call });
                                     this.state.set(State::Peeking { peek });
                                 }
                             }
@@ -283,7 +264,7 @@ where
                 StateProj::Peeking { peek } => {
                     let (peeked, response) = ready!(Pin::new(peek).poll(cx));
                     this.state.set(State::Done);
-                    let guard = this.guard.take().expect(ONCE);
+                    let Judged { guard, .. } = this.judged.take().expect(ONCE);
                     return Poll::Ready(Ok(of_error::<S::Error, _, _>(
                         guard,
                         &peeked,
@@ -371,7 +352,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BreakerFuture")
-            .field("admitted", &self.guard.is_some())
+            .field("judged", &self.judged.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! What a refused call is answered.
 
 use http::{Response, StatusCode};
-use llm_exchange::{AnswerBody, Dialect, StandingRefusal};
+use llm_exchange::{AnswerBody, Dialect, Room, StandingRefusal};
 
 use crate::{entry::Kind, guard::Turned};
 
@@ -18,12 +18,16 @@ static OF_CREDENTIAL: StandingRefusal = StandingRefusal::new(
     "this credential has nothing left to spend; no call is sent with it for now",
 );
 
-pub(crate) fn answer<R>(turned: &Turned, dialect: Option<Dialect>) -> Response<AnswerBody<R>> {
+pub(crate) fn answer<R>(
+    turned: &Turned,
+    dialect: Option<Dialect>,
+    room: Room,
+) -> Response<AnswerBody<R>> {
     let entry = turned.entry();
     entry.refused();
     let refusal = match entry.kind() {
         Kind::Key => &OF_KEY,
         Kind::Credential => &OF_CREDENTIAL,
     };
-    refusal.answer(dialect, entry.come_again(turned.refused))
+    refusal.answer(dialect, entry.come_again(turned.refused), room)
 }

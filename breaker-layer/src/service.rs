@@ -10,7 +10,7 @@ use http_body::Body;
 use llm_exchange::{AnswerBody, BoxError, Classify, Payload, Watch};
 use tower_service::Service;
 
-use crate::{BreakerFuture, Settle, future::admit, shared::Shared};
+use crate::{BreakerFuture, Settle, shared::Shared};
 
 /// The service of a [`BreakerLayer`](crate::BreakerLayer).
 ///
@@ -54,18 +54,14 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let (inner, shared) = (&mut self.inner, &self.shared);
         let classify = self.classify.clone();
-        let admitted =
-            Payload::already_read(&mut request).map(|(request, call)| admit(request, call, shared));
-        let request = match (admitted, Payload::itself(request)) {
-            (Some(admitted), Ok(request)) => {
-                return BreakerFuture::new(request, admitted, inner, shared, classify);
-            }
-            (_, Ok(payload)) => payload,
-            (_, Err(request)) => request.map(Payload::new),
-        };
+        let mut request = Some(request);
+        if let Some(request) = Payload::already_read(&mut request) {
+            return BreakerFuture::new(request, inner, shared, classify);
+        }
+        let request = request.expect("what was not taken is there");
         let most = shared.core.settings.max_payload_bytes;
         BreakerFuture::reading(Payload::read(request, most), inner, shared, classify)
     }

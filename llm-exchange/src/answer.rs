@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS};
 
 use crate::{
-    AnswerBody, Dialect, Framing, ProviderError, decimal::decimal, dialect::Problem,
+    AnswerBody, Dialect, Framing, ProviderError, Room, decimal::decimal, dialect::Problem,
     provider_error, stream::ending,
 };
 
@@ -127,14 +127,16 @@ impl ErrorAnswer {
             return self.only_trailers();
         }
         let body = self.body(dialect);
-        self.with_body(body)
+        self.with_body(body, Room::default())
     }
 
-    fn with_body<R>(&self, body: Bytes) -> Response<AnswerBody<R>> {
+    fn with_body<R>(&self, body: Bytes, room: Room) -> Response<AnswerBody<R>> {
         let length = body.len() as u64;
         let mut response = Response::new(AnswerBody::own(body));
         *response.status_mut() = self.status;
+        *response.extensions_mut() = room.extensions;
         let headers = response.headers_mut();
+        *headers = room.headers;
         headers.reserve(4);
         headers.insert(header::CONTENT_TYPE, JSON);
         headers.insert(header::CONTENT_LENGTH, decimal(length));
@@ -228,8 +230,8 @@ impl Refusal {
     }
 
     /// The same with this body, which is the answer's in JSON.
-    pub(crate) fn into_response_of<R>(self, body: Bytes) -> Response<AnswerBody<R>> {
-        let mut response = self.answer.with_body(body);
+    pub(crate) fn into_response_of<R>(self, body: Bytes, room: Room) -> Response<AnswerBody<R>> {
+        let mut response = self.answer.with_body(body, room);
         response.extensions_mut().insert(self);
         response
     }

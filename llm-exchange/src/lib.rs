@@ -64,7 +64,7 @@ pub use self::{
     plain_text::ask_for_plain_text,
     price::{InvalidMoney, Money, Price, Purchase},
     provider_error::ProviderError,
-    standing::StandingRefusal,
+    standing::{Room, StandingRefusal},
     tokens::TokenEstimate,
     usage::{Tokens, Usage},
     user::User,

@@ -96,27 +96,23 @@ impl Payload {
         ReadPayload(Self::begin(request, max_bytes))
     }
 
-    /// The request that [`read`](Self::read) would return as it is, because a layer further out read it, and
-    /// what it asks for: looked at in its place, for a layer that spares itself moving it.
-    /// [`itself`](Self::itself) moves it then.
+    /// The request that [`read`](Self::read) would return as it is, because a layer further out read it:
+    /// taken from its place when it is sent on, and until then looked at there. Moving a request costs
+    /// more than most layers do with one. There is always one in the place that is returned.
     #[inline]
     pub fn already_read<B: 'static>(
-        request: &mut Request<B>,
-    ) -> Option<(&mut Request<Self>, Arc<Call>)> {
+        request: &mut Option<Request<B>>,
+    ) -> Option<&mut Option<Request<Self>>> {
         let request: &mut dyn Any = request;
-        let read = request.downcast_mut::<Request<Self>>()?;
-        let call = Arc::clone(Call::of(read)?);
-        Some((read, call))
+        let read = request.downcast_mut::<Option<Request<Self>>>()?;
+        let is_read = read.as_ref().is_some_and(|it| Call::of(it).is_some());
+        is_read.then_some(read)
     }
 
     /// The same request, if its body is a payload.
-    ///
-    /// # Errors
-    ///
-    /// The same request, if its body is none.
     #[inline]
     #[allow(clippy::result_large_err, reason = "the other way is as large")]
-    pub fn itself<B: 'static>(request: Request<B>) -> Result<Request<Self>, Request<B>> {
+    fn itself<B: 'static>(request: Request<B>) -> Result<Request<Self>, Request<B>> {
         let mut request = Some(request);
         let same = (&mut request as &mut dyn Any)
             .downcast_mut::<Option<Request<Self>>>()

@@ -1,9 +1,9 @@
 //! A refusal that is given to many calls.
 
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{fmt, mem, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 
 use crate::{AnswerBody, Dialect, ErrorAnswer, Refusal};
 
@@ -13,7 +13,7 @@ use crate::{AnswerBody, Dialect, ErrorAnswer, Refusal};
 ///
 /// ```
 /// use http::StatusCode;
-/// use llm_exchange::{AnswerBody, Dialect, Refusal, StandingRefusal};
+/// use llm_exchange::{AnswerBody, Dialect, Refusal, Room, StandingRefusal};
 /// use std::time::Duration;
 ///
 /// static CLOSED: StandingRefusal = StandingRefusal::new(
@@ -24,7 +24,7 @@ use crate::{AnswerBody, Dialect, ErrorAnswer, Refusal};
 /// );
 /// let until_morning = Duration::from_secs(8 * 3600);
 /// let response: http::Response<AnswerBody<http_body_util::Empty<bytes::Bytes>>> =
-///     CLOSED.answer(Some(Dialect::AnthropicMessages), until_morning);
+///     CLOSED.answer(Some(Dialect::AnthropicMessages), until_morning, Room::default());
 /// assert_eq!(response.headers()["retry-after"], "28800");
 /// assert_eq!(Refusal::of(&response).unwrap().code(), "closed");
 /// ```
@@ -54,12 +54,14 @@ impl StandingRefusal {
         }
     }
 
-    /// The whole answer, as [`Refusal::into_response`] would give it.
+    /// The whole answer, as [`Refusal::into_response`] would give it, in the room that the refused
+    /// request leaves.
     #[must_use]
     pub fn answer<R>(
         &'static self,
         dialect: Option<Dialect>,
         retry_after: Duration,
+        room: Room,
     ) -> Response<AnswerBody<R>> {
         let answer =
             ErrorAnswer::new(self.status, self.code, self.message).retry_after(retry_after);
@@ -69,7 +71,34 @@ impl StandingRefusal {
         }
         let body = self.bodies[dialect.unwrap_or(Dialect::OpenAiChat) as usize]
             .get_or_init(|| Box::from(&*refusal.answer().body(dialect)));
-        refusal.into_response_of(Bytes::from_static(body))
+        refusal.into_response_of(Bytes::from_static(body), room)
+    }
+}
+
+/// The room for headers and extensions of a request that is not sent, emptied: an answer that is written
+/// there needs no memory of its own for them.
+#[derive(Default)]
+pub struct Room {
+    pub(crate) headers: HeaderMap,
+    pub(crate) extensions: Extensions,
+}
+
+impl Room {
+    /// Takes the headers and the extensions of the request, and drops what is in them.
+    pub fn of<B>(request: &mut Request<B>) -> Self {
+        let mut room = Self {
+            headers: mem::take(request.headers_mut()),
+            extensions: mem::take(request.extensions_mut()),
+        };
+        room.headers.clear();
+        room.extensions.clear();
+        room
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").finish_non_exhaustive()
     }
 }
 

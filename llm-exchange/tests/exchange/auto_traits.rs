@@ -44,6 +44,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<Reached>();
     all::<Refusal>();
     all::<Standard>();
+    all::<Room>();
     all::<StandingRefusal>();
     all::<TokenEstimate>();
     all::<Tokens>();
