@@ -47,8 +47,9 @@ impl<C> Settle<C> {
     }
 
     fn settle(&mut self, ended: Ended) {
-        if let Some(guard) = self.guard.take() {
-            guard.settle(ended);
+        if let Some(guard) = &mut self.guard {
+            guard.end(ended);
+            self.guard = None;
         }
     }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Classify, Dialect, Meter, Payload, Peek, Peeked, ReadPayload,
-    Refusal, Room, Verdict, Watch, ask_for_plain_text, peek,
+    AnswerBody, BoxError, Call, Classify, Dialect, InPlace, Meter, Payload, Peek, Peeked,
+    ReadPayload, Refusal, Room, Verdict, Watch, ask_for_plain_text, peek, peek_error,
 };
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -22,6 +22,7 @@ use crate::{
     body::Proof,
     guard::{Ended, Guard, Seat, Turned},
     refusal,
+    settings::Settings,
     shared::Shared,
     wait::{Wait, wait},
     whole::Whole,
@@ -67,7 +68,7 @@ struct Reading<S> {
 
 struct Waiting<S> {
     wait: Wait,
-    call: Arc<Call>,
+    asked: Asked,
     /// Taken when the wait is over.
     request: Option<(Request<Payload>, S)>,
 }
@@ -82,17 +83,56 @@ struct Turning {
 /// A call that is sent, and by whose end its circuit is told.
 struct Judged {
     guard: Guard,
-    call: Arc<Call>,
+    asked: Asked,
+}
+
+/// What is kept of a call that was sent: of most so little that nobody has to count who holds it.
+#[derive(Clone)]
+enum Asked {
+    Whole(Dialect),
+    /// A stream, or anything over gRPC.
+    Events(Arc<Call>),
+}
+
+impl Asked {
+    fn of(call: &Arc<Call>) -> Self {
+        let dialect = call.dialect();
+        if call.is_stream() || dialect.is_grpc() {
+            Self::Events(Arc::clone(call))
+        } else {
+            Self::Whole(dialect)
+        }
+    }
+
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::Whole(dialect) => *dialect,
+            Self::Events(call) => call.dialect(),
+        }
+    }
+
+    /// Reads an answer that is no success.
+    fn peek<R>(&self, response: Response<R>, settings: &Settings) -> Peek<R>
+    where
+        R: Body<Data = Bytes> + Unpin,
+        R::Error: Into<BoxError>,
+    {
+        let (limits, clock) = (settings.peek, &settings.clock);
+        match self {
+            Self::Whole(dialect) => peek_error(response, *dialect, limits, clock),
+            Self::Events(call) => peek(response, call, limits, clock),
+        }
+    }
 }
 
 impl<S, R, C> BreakerFuture<S, R, C>
 where
     S: Service<Request<Payload>> + Clone,
 {
-    /// Of a request that was read, which is taken. `ready` is the instance that was polled ready.
+    /// Of a request that was read. `ready` is the instance that was polled ready.
     #[inline]
     pub(crate) fn new(
-        request: &mut Option<Request<Payload>>,
+        request: InPlace<'_>,
         ready: &mut S,
         shared: &Arc<Shared>,
         classify: C,
@@ -113,7 +153,14 @@ where
         classify: C,
     ) -> Self {
         match read.now() {
-            Ok(request) => Self::new(&mut Some(request), ready, shared, classify),
+            Ok(request) => {
+                let mut judged = None;
+                Self {
+                    state: begin_read(request, ready, shared, &mut judged),
+                    judged,
+                    classify,
+                }
+            }
             Err(read) => Self {
                 state: State::Reading {
                     reading: Box::new(Reading {
@@ -129,11 +176,9 @@ where
     }
 }
 
-/// Asks the call's circuit, and sends the call, lets it wait or turns it away. A request that is no LLM
-/// call is sent, and so is one whose caller is gone: whatever comes of it, it is not judged.
-#[inline]
-fn begin<S, R>(
-    place: &mut Option<Request<Payload>>,
+/// A request that turns out to be no LLM call is sent, and not judged.
+fn begin_read<S, R>(
+    request: Request<Payload>,
     ready: &mut S,
     shared: &Arc<Shared>,
     judged: &mut Option<Judged>,
@@ -141,46 +186,69 @@ fn begin<S, R>(
 where
     S: Service<Request<Payload>> + Clone,
 {
-    let request = place.as_mut().expect(ONCE);
-    let call = match Call::of(request) {
-        Some(call) if !request.body().upload_broke() => Arc::clone(call),
-        _ => return send(place, ready),
-    };
-    match Seat::of(shared, request, &call).admit(shared) {
+    let mut request = Some(request);
+    if let Some(request) = InPlace::of(&mut request) {
+        return begin(request, ready, shared, judged);
+    }
+    send(request.expect(THERE), ready)
+}
+
+/// Asks the call's circuit, and sends the call, lets it wait or turns it away.
+#[inline]
+fn begin<S, R>(
+    mut place: InPlace<'_>,
+    ready: &mut S,
+    shared: &Arc<Shared>,
+    judged: &mut Option<Judged>,
+) -> State<S, S::Future, R>
+where
+    S: Service<Request<Payload>> + Clone,
+{
+    if place.request().body().upload_broke() {
+        // whatever comes of it, the caller is gone
+        return send(place.take(), ready);
+    }
+    let (request, call) = (place.request(), place.call());
+    let asked = Asked::of(call);
+    match Seat::of(shared, request, call).admit(shared) {
         Ok(mut guard) => {
             guard.read_credential(shared, request);
-            ask_for_plain_text(request.headers_mut());
-            *judged = Some(Judged { guard, call });
-            send(place, ready)
+            ask_for_plain_text(place.request_mut().headers_mut());
+            *judged = Some(Judged { guard, asked });
+            send(place.take(), ready)
         }
         Err(turned) => match wait(shared, turned, request, call.attempts()) {
             Ok(wait) => State::Waiting {
                 waiting: Box::new(Waiting {
                     wait,
-                    call,
-                    request: place.take().map(|request| (request, take(ready))),
+                    asked,
+                    request: Some((place.take(), take(ready))),
                 }),
             },
-            Err(turned) => turn(turned, request, &call),
+            Err(turned) => turn(turned, place.request_mut(), asked.dialect()),
         },
     }
 }
 
 #[inline]
-fn send<S, R>(place: &mut Option<Request<Payload>>, ready: &mut S) -> State<S, S::Future, R>
+fn send<S, R>(request: Request<Payload>, ready: &mut S) -> State<S, S::Future, R>
 where
     S: Service<Request<Payload>>,
 {
     State::Sending {
-        sent: ready.call(place.take().expect(ONCE)),
+        sent: ready.call(request),
     }
 }
 
-fn turn<S, F, R>(turned: Turned, request: &mut Request<Payload>, call: &Call) -> State<S, F, R> {
+fn turn<S, F, R>(
+    turned: Turned,
+    request: &mut Request<Payload>,
+    dialect: Dialect,
+) -> State<S, F, R> {
     State::Turned {
         turning: Turning {
             turned,
-            dialect: call.dialect(),
+            dialect,
             room: Room::of(request),
         },
     }
@@ -211,20 +279,20 @@ where
                 StateProj::Reading { reading } => {
                     let request = ready!(Pin::new(&mut reading.read).poll(cx));
                     let (shared, ready) = (&reading.shared, &mut reading.service);
-                    let state = begin(&mut Some(request), ready, shared, this.judged);
+                    let state = begin_read(request, ready, shared, this.judged);
                     this.state.set(state);
                 }
                 StateProj::Waiting { waiting } => {
                     let admitted = ready!(waiting.wait.as_mut().poll(cx));
                     let (mut request, mut service) = waiting.request.take().expect(ONCE);
+                    let asked = waiting.asked.clone();
                     let state = match admitted {
                         Ok(guard) => {
-                            let call = Arc::clone(&waiting.call);
-                            *this.judged = Some(Judged { guard, call });
+                            *this.judged = Some(Judged { guard, asked });
                             ask_for_plain_text(request.headers_mut());
-                            send(&mut Some(request), &mut service)
+                            send(request, &mut service)
                         }
-                        Err(turned) => turn(turned, &mut request, &waiting.call),
+                        Err(turned) => turn(turned, &mut request, asked.dialect()),
                     };
                     this.state.set(state);
                 }
@@ -236,30 +304,47 @@ where
                 }
                 StateProj::Sending { sent } => {
                     let answer = ready!(sent.poll(cx));
-                    let Some(Judged { guard, call }) = this.judged.take() else {
-                        this.state.set(State::Done);
+                    let judged = this.judged.take();
+                    this.state.set(State::Done);
+                    let Some(Judged { guard, asked }) = judged else {
                         return Poll::Ready(answer.map(unwatched));
                     };
-                    match answer {
-                        Ok(response) => {
-                            match judge::<S::Error, _, _>(response, guard, &call, this.classify, cx)
-                            {
-                                Ok(response) => {
-                                    this.state.set(State::Done);
-                                    return Poll::Ready(Ok(response));
-                                }
-                                Err((guard, peek)) => {
-                                    *this.judged = Some(Judged { guard, call });
-                                    this.state.set(State::Peeking { peek });
-                                }
-                            }
-                        }
+                    let response = match answer {
+                        Ok(response) => response,
                         Err(error) => {
                             guard.settle(this.classify.error(&error).into());
-                            this.state.set(State::Done);
                             return Poll::Ready(Err(error));
                         }
+                    };
+                    let success = response.status().is_success();
+                    // a refusal is an error, and only gRPC's have the status of a success
+                    if (!success || asked.dialect().is_grpc()) && Refusal::of(&response).is_some() {
+                        guard.settle(Verdict::Refused.into());
+                        return Poll::Ready(Ok(unwatched(response)));
                     }
+                    if success {
+                        return Poll::Ready(Ok(watched::<S::Error, _, _>(
+                            response,
+                            guard,
+                            &asked,
+                            this.classify,
+                        )));
+                    }
+                    let mut peek = asked.peek(response, guard.settings());
+                    // what is there already is known without storing the future
+                    if let Poll::Ready((peeked, response)) = Pin::new(&mut peek).poll(cx) {
+                        return Poll::Ready(Ok(of_error::<S::Error, _, _>(
+                            guard,
+                            &peeked,
+                            response,
+                            this.classify,
+                        )));
+                    }
+                    *this.judged = Some(Judged { guard, asked });
+                    this.state.set(State::Peeking {
+                        peek: Box::new(peek),
+                    });
+                    return Poll::Pending;
                 }
                 StateProj::Peeking { peek } => {
                     let (peeked, response) = ready!(Pin::new(peek).poll(cx));
@@ -279,6 +364,7 @@ where
 }
 
 const ONCE: &str = "a future is not polled after it was ready";
+const THERE: &str = "what is not looked at in its place is still there";
 
 fn unwatched<R, C>(response: Response<R>) -> Response<BreakerBody<R, C>>
 where
@@ -288,46 +374,32 @@ where
     response.map(|body| Watch::new(AnswerBody::inner(body), None))
 }
 
-/// Judges an answer by its head, or says by what it will be judged: as its body passes, or by an error's
-/// body that is still to come. Nothing of a stream is held back.
+/// A success, which is judged as its body passes. Nothing of it is held back.
 #[inline]
-#[allow(clippy::type_complexity, reason = "what is waited for, or the answer")]
-fn judge<E, R, C>(
+fn watched<E, R, C>(
     response: Response<R>,
     guard: Guard,
-    call: &Call,
+    asked: &Asked,
     classify: &C,
-    cx: &mut Context<'_>,
-) -> Result<Response<BreakerBody<R, C>>, (Guard, Box<Peek<R>>)>
+) -> Response<BreakerBody<R, C>>
 where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
     C: Classify<E> + Clone,
 {
-    if Refusal::of(&response).is_some() {
-        guard.settle(Verdict::Refused.into());
-        return Ok(unwatched(response));
-    }
     let status = response.status();
-    if !status.is_success() {
-        let settings = guard.settings();
-        let mut peek = peek(response, call, settings.peek, &settings.clock);
-        // what is there already is known without storing the future
-        return match Pin::new(&mut peek).poll(cx) {
-            Poll::Ready((peeked, response)) => {
-                Ok(of_error::<E, _, _>(guard, &peeked, response, classify))
-            }
-            Poll::Pending => Err((guard, Box::new(peek))),
-        };
+    let settle = |proof| Settle::new::<E>(guard, proof, status, classify.clone());
+    match asked {
+        Asked::Whole(_) => {
+            let settle = settle(Proof::Whole(Whole::default()));
+            response.map(|body| Watch::new(AnswerBody::inner(body), settle))
+        }
+        Asked::Events(call) => {
+            let (meter, response) = Meter::attach(response, call);
+            let settle = settle(Proof::Meter(meter));
+            response.map(|body| Watch::new(body, settle))
+        }
     }
-    let settle = |guard, proof| Settle::new::<E>(guard, proof, status, classify.clone());
-    if !call.is_stream() && !call.dialect().is_grpc() {
-        let settle = settle(guard, Proof::Whole(Whole::default()));
-        return Ok(response.map(|body| Watch::new(AnswerBody::inner(body), settle)));
-    }
-    let (meter, response) = Meter::attach(response, call);
-    let settle = settle(guard, Proof::Meter(meter));
-    Ok(response.map(|body| Watch::new(body, settle)))
 }
 
 /// An answer whose head, or whose body as an error, tells all.

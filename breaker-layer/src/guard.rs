@@ -100,6 +100,7 @@ impl Ended {
 }
 
 impl Seat {
+    #[inline]
     pub(crate) fn of(shared: &Arc<Shared>, request: &Request<Payload>, call: &Call) -> Self {
         let mut seat = Self {
             entry: shared.circuit(request, call),
@@ -117,6 +118,7 @@ impl Seat {
         self.credential = shared.credential_key(request, &self.entry);
     }
 
+    #[inline]
     pub(crate) fn admit(self, shared: &Shared) -> Result<Guard, Turned> {
         let own = match self.credential.and_then(|key| shared.credential(key)) {
             None => None,
@@ -198,8 +200,9 @@ impl Guard {
         }
     }
 
+    /// The same, for a guard that stays where it is. Only the first end counts.
     #[inline]
-    fn end(&mut self, ended: Ended) {
+    pub(crate) fn end(&mut self, ended: Ended) {
         let (token, own) = (self.token.take(), self.own.take());
         if token.is_none() && own.is_none() {
             return;

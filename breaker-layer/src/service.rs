@@ -61,7 +61,7 @@ where
         if let Some(request) = Payload::already_read(&mut request) {
             return BreakerFuture::new(request, inner, shared, classify);
         }
-        let request = request.expect("what was not taken is there");
+        let request = request.expect("what is not read was not taken");
         let most = shared.core.settings.max_payload_bytes;
         BreakerFuture::reading(Payload::read(request, most), inner, shared, classify)
     }

@@ -54,6 +54,7 @@ impl Shared {
     }
 
     /// The circuit of a call.
+    #[inline]
     pub(crate) fn circuit(self: &Arc<Self>, request: &Request<Payload>, call: &Call) -> Arc<Entry> {
         let own;
         let (hash, authority, model) = match &self.core.settings.key {

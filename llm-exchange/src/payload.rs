@@ -14,10 +14,11 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::{BoxError, Call, Dialect, meter, route::Route};
 
+mod place;
 mod read;
 
-pub use self::read::ReadPayload;
 use self::read::{Collect, ReadState};
+pub use self::{place::InPlace, read::ReadPayload};
 
 /// A request body: whole bytes that can be sent again at no cost, or a stream that passes through
 /// once.
@@ -97,16 +98,13 @@ impl Payload {
     }
 
     /// The request that [`read`](Self::read) would return as it is, because a layer further out read it:
-    /// taken from its place when it is sent on, and until then looked at there. Moving a request costs
-    /// more than most layers do with one. There is always one in the place that is returned.
+    /// looked at in its place, and taken from there to be sent on. Moving a request costs more than most
+    /// layers do with one.
     #[inline]
-    pub fn already_read<B: 'static>(
-        request: &mut Option<Request<B>>,
-    ) -> Option<&mut Option<Request<Self>>> {
+    pub fn already_read<B: 'static>(request: &mut Option<Request<B>>) -> Option<InPlace<'_>> {
         let request: &mut dyn Any = request;
-        let read = request.downcast_mut::<Option<Request<Self>>>()?;
-        let is_read = read.as_ref().is_some_and(|it| Call::of(it).is_some());
-        is_read.then_some(read)
+        let place = request.downcast_mut::<Option<Request<Self>>>()?;
+        InPlace::of(place)
     }
 
     /// The same request, if its body is a payload.

@@ -194,6 +194,34 @@ where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
+    let asked = (call.dialect(), call.is_stream());
+    let read = |response| Meter::attach(response, call).1;
+    peek_with(response, asked, read, limits, clock)
+}
+
+/// The same for an answer that is no success, of a call that is not at hand any more. Not for gRPC, whose
+/// errors are read by their meter.
+pub fn peek_error<R>(
+    response: Response<R>,
+    dialect: Dialect,
+    limits: PeekLimits,
+    clock: &WallClock,
+) -> Peek<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    let read = |response: Response<R>| response.map(AnswerBody::inner);
+    peek_with(response, (dialect, false), read, limits, clock)
+}
+
+fn peek_with<R>(
+    response: Response<R>,
+    (dialect, stream): (Dialect, bool),
+    read: impl FnOnce(Response<R>) -> Response<AnswerBody<R>>,
+    limits: PeekLimits,
+    clock: &WallClock,
+) -> Peek<R> {
     let (status, headers) = (response.status(), response.headers());
     let known = response
         .extensions()
@@ -206,19 +234,19 @@ where
             if is_error(status) {
                 peeked.hints = Hints::read(headers, clock);
             }
-            let format = Format::of(status, headers, call);
+            let format = Format::of(status, headers, dialect, stream);
             peeked.encoded = format == Format::Encoded;
             let all_in_head = headers.contains_key("grpc-status");
             let how = match How::of(status, format) {
                 // its first answer may wait for a request that waits for the head
-                How::Stream if call.dialect().goes_both_ways() && !all_in_head => How::Head,
+                How::Stream if dialect.goes_both_ways() && !all_in_head => How::Head,
                 how => how,
             };
             (peeked, how)
         }
     };
     let answer = if how == How::Stream {
-        Meter::attach(response, call).1
+        read(response)
     } else {
         response.map(AnswerBody::inner)
     };
@@ -226,7 +254,7 @@ where
         answer: Some(answer),
         peeked,
         how,
-        dialect: call.dialect(),
+        dialect,
         limits,
         clock: clock.clone(),
         timer: None,

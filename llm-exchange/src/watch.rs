@@ -99,8 +99,7 @@ where
 
 impl<B, O> Body for Watch<B, O>
 where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<BoxError>,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
     O: Observe,
 {
     type Data = Bytes;
@@ -111,14 +110,13 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let frame = match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
-            Poll::Pending => return Poll::Pending,
-        };
-        match &frame {
-            None => this.end(BodyEnd::Whole),
-            Some(Err(error)) => this.end(BodyEnd::Failed(error)),
-            Some(Ok(frame)) => {
+        // handed on where it is: a frame is large enough for moving it to cost something
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => this.end(BodyEnd::Whole),
+            Poll::Ready(Some(Err(error))) => this.end(BodyEnd::Failed(error)),
+            Poll::Ready(Some(Ok(frame))) => {
                 if let Some(observer) = &mut this.observer {
                     if let Some(data) = frame.data_ref() {
                         observer.data(data);
@@ -132,7 +130,7 @@ where
                 }
             }
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -30,7 +30,8 @@ impl Scan {
         let asked = parts.extensions.get::<AskedModel>();
         let of_another = asked.map(|model| call.asking(&model.0));
         let call = of_another.as_ref().unwrap_or(call);
-        let format = Format::of(parts.status, &parts.headers, call);
+        let (dialect, stream) = (call.dialect(), call.is_stream());
+        let format = Format::of(parts.status, &parts.headers, dialect, stream);
         let kind = match format {
             Format::Events(framing) => Kind::Stream(StreamScan::new(call, framing)),
             Format::Json => Kind::Answer(AnswerScan::new(call.dialect(), parts)),
@@ -169,7 +170,13 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    pub(crate) fn of(status: StatusCode, headers: &HeaderMap, call: &Call) -> Self {
+    /// `stream`: whether one was asked for.
+    pub(crate) fn of(
+        status: StatusCode,
+        headers: &HeaderMap,
+        dialect: Dialect,
+        stream: bool,
+    ) -> Self {
         if is_encoded(headers) {
             return Self::Encoded;
         }
@@ -177,7 +184,7 @@ impl Format {
             .get(header::CONTENT_TYPE)
             .map_or(&b""[..], |value| value.as_bytes().trim_ascii_start());
         let is = |name: &[u8]| starts_with_ignoring_case(media_type, name);
-        let own = call.dialect().wire().framing;
+        let own = dialect.wire().framing;
         // a status of gRPC may stand beside any of HTTP's
         if own == Framing::Grpc && (is_grpc(media_type) || headers.contains_key("grpc-status")) {
             return Self::Events(Framing::Grpc);
@@ -188,7 +195,7 @@ impl Format {
         if !status.is_success() {
             return Self::Other;
         }
-        match framing_of(media_type, call.dialect(), call.is_stream()) {
+        match framing_of(media_type, dialect, stream) {
             Some(framing) => Self::Events(framing),
             None if is(b"application/json") => Self::Json,
             None => Self::Other,
