@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use llm_exchange::{
-    AnswerBody, Dialect, ErrorAnswer, ProviderError, Refusal, StandingRefusal, Verdict,
+    AnswerBody, Dialect, ErrorAnswer, ProviderError, Refusal, Room, StandingRefusal, Verdict,
 };
 
 type Answer = Response<AnswerBody<Empty<Bytes>>>;
@@ -76,6 +76,30 @@ fn a_refusal_is_known_by_its_type() {
     assert!(Refusal::of(&Response::new(())).is_none());
 }
 
+/// A request with headers and an extension, of which nothing may get into the answer.
+fn refused() -> Request<()> {
+    let mut request = Request::post("/v1/chat/completions")
+        .header("authorization", "Bearer secret")
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    request.extensions_mut().insert("of the app");
+    request
+}
+
+#[test]
+fn the_room_of_a_request_is_empty() {
+    static CLOSED: StandingRefusal =
+        StandingRefusal::new("hours", StatusCode::SERVICE_UNAVAILABLE, "closed", "closed");
+    let mut request = refused();
+    let room = Room::of(&mut request);
+    assert!(request.headers().is_empty() && request.extensions().is_empty());
+    let answer: Answer = CLOSED.answer(None, Duration::from_secs(1), room);
+    assert!(!answer.headers().contains_key("authorization"));
+    assert!(answer.extensions().get::<&str>().is_none());
+    assert_eq!(answer.extensions().len(), 1, "the refusal alone");
+}
+
 #[tokio::test]
 async fn a_standing_refusal_is_each_time_the_answer_that_would_be_written_for_the_one_call() {
     static CLOSED: StandingRefusal = StandingRefusal::new(
@@ -97,7 +121,7 @@ async fn a_standing_refusal_is_each_time_the_answer_that_would_be_written_for_th
             );
             let refusal = Refusal::new("opening-hours", answer.retry_after(after));
             let one: Answer = refusal.into_response(dialect);
-            let standing: Answer = CLOSED.answer(dialect, after);
+            let standing: Answer = CLOSED.answer(dialect, after, Room::of(&mut refused()));
             assert_eq!(standing.status(), one.status(), "{dialect:?}");
             assert_eq!(standing.headers(), one.headers(), "{dialect:?}");
             let known = Refusal::of(&standing).unwrap();

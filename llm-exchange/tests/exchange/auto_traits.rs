@@ -28,6 +28,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<ErrorAnswer>();
     all::<Framing>();
     all::<FinishReason>();
+    all::<InPlace<'static>>();
     all::<FromCache>();
     all::<Hints>();
     all::<LeftBehind>();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use llm_exchange::{Attempts, Call, Payload, Unreadable};
+use llm_exchange::{Attempts, Call, InPlace, Payload, Unreadable};
 use testkit::{BoxError, ScriptedBody};
 
 const BODY: &str = r#"{"model":"a","messages":[]}"#;
@@ -148,17 +148,20 @@ async fn a_payload_is_read_once_and_not_wrapped_twice() {
 
 #[tokio::test]
 async fn a_request_that_was_read_is_seen_in_its_place_and_only_for_what_it_still_is() {
-    let mut unread = chat(Full::<Bytes>::from(BODY));
+    let mut unread = Some(chat(Full::<Bytes>::from(BODY)));
     assert!(Payload::already_read(&mut unread).is_none());
-    let unread = Payload::itself(unread).unwrap_err();
+    let unread = unread.expect("it was left in its place");
 
-    let mut read = Payload::read(unread, 1 << 20).await;
-    let (request, call) = Payload::already_read(&mut read).unwrap();
-    assert_eq!(call.model(), Some("a"));
-    *request.uri_mut() = "/v1/files".parse().unwrap();
+    let mut read = Some(Payload::read(unread, 1 << 20).await);
+    let mut place = Payload::already_read(&mut read).unwrap();
+    assert_eq!(place.call().model(), Some("a"));
+    *place.request_mut().uri_mut() = "/v1/files".parse().unwrap();
     assert!(Payload::already_read(&mut read).is_none(), "another path");
-    let same = Payload::itself(read).unwrap();
-    assert_eq!(same.into_body().whole().unwrap(), BODY);
+
+    let mut again = Some(Payload::read(chat(Full::<Bytes>::from(BODY)), 1 << 20).await);
+    let taken = InPlace::of(&mut again).unwrap().take();
+    assert_eq!(taken.into_body().whole().unwrap(), BODY);
+    assert!(again.is_none() && InPlace::of(&mut again).is_none());
 }
 
 #[tokio::test]
