@@ -50,7 +50,8 @@ pub trait Observe {
 
 /// A body that tells an observer what passes and, exactly once, how it ended.
 ///
-/// It changes nothing: frames, `is_end_stream` and `size_hint` are the inner body's. It is `Unpin`.
+/// It changes nothing: frames, `is_end_stream` and `size_hint` are the inner body's. It is `Unpin`. Any body
+/// can be watched as an [`AnswerBody`](crate::AnswerBody), which makes one error type of all.
 pub struct Watch<B, O>
 where
     B: Body<Data = Bytes> + Unpin,

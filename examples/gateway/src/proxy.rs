@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Version, header};
-use llm_exchange::{Call, Dialect, Payload, Unreadable, Watch};
+use llm_exchange::{AnswerBody, Call, Dialect, Payload, Unreadable, Watch};
 use tower::ServiceExt;
 
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) async fn proxy(State(proxy): State<Arc<Proxy>>, request: Request) -> 
     let mut log = CallLog::begin(request.method(), path, Arc::clone(&proxy.board));
     let response = proxy.live.now().answer(request, &mut log).await;
     log.answered(&response);
-    response.map(|body| Body::new(Watch::new(body, log)))
+    response.map(|body| Body::new(Watch::new(AnswerBody::inner(body), log)))
 }
 
 impl Now {
