@@ -13,6 +13,7 @@ mod gate;
 mod recent;
 #[path = "../src/rules.rs"]
 mod rules;
+#[allow(unused_imports, reason = "other files of the crate take the rest")]
 #[path = "../src/sync.rs"]
 mod sync;
 

@@ -272,7 +272,7 @@ impl Circuit {
             (&self.phase, outcome.said, outcome.retry_after)
             && token.generation + 1 == self.generation
         {
-            let asked = now.saturating_add(wait.min(rules.max_open));
+            let asked = now.saturating_add(wait.min(rules.longest_open()));
             self.until = self.until.max(asked);
         }
     }
@@ -302,7 +302,7 @@ impl Circuit {
             .open_for
             .saturating_mul(1 << self.trips.min(u64::BITS - 1))
             .max(retry_after.unwrap_or(0))
-            .min(rules.max_open);
+            .min(rules.longest_open());
         self.trips = self.trips.saturating_add(1);
         let most_jitter = grown as f64 * f64::from(rules.jitter_percent) / 100.0;
         let wait = grown.saturating_add((most_jitter * random) as Nanos);

@@ -69,7 +69,10 @@ impl Model {
     }
 
     fn settle(&mut self, token: Token, outcome: Outcome, now: Nanos, random: f64) {
-        let asked = outcome.retry_after.unwrap_or(0).min(self.rules.max_open);
+        let asked = outcome
+            .retry_after
+            .unwrap_or(0)
+            .min(self.rules.max_open.max(self.rules.open_for));
         if token.generation != self.era {
             if self.state == CircuitState::Open
                 && token.generation + 1 == self.era
@@ -140,8 +143,11 @@ impl Model {
 
     fn open(&mut self, asked: Nanos, now: Nanos, random: f64) {
         let mut period = self.rules.open_for;
-        (0..self.periods).for_each(|_| period = (period * 2).min(self.rules.max_open));
-        period = period.min(self.rules.max_open).max(asked);
+        (0..self.periods)
+            .for_each(|_| period = (period * 2).min(self.rules.max_open.max(self.rules.open_for)));
+        period = period
+            .min(self.rules.max_open.max(self.rules.open_for))
+            .max(asked);
         self.periods += 1;
         let jitter = (period as f64 * f64::from(self.rules.jitter_percent) / 100.0 * random) as u64;
         self.go(CircuitState::Open);

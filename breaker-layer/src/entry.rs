@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use crate::{
     circuit::{Circuit, CircuitState, Outcome, Refused, Said, Token},
     gate::{Change, Gate},
-    rules::{Nanos, Rules, SECOND},
+    places::Places,
+    rules::{Kind, Nanos, Rules, SECOND},
     shared::{Core, Shared},
 };
 
@@ -29,18 +30,9 @@ pub(crate) struct Entry {
     pub(crate) shared: Weak<Shared>,
     /// Wakes the waiting calls when one of them may be admitted.
     pub(crate) moved: Notify,
-    pub(crate) waiters: AtomicUsize,
+    pub(crate) places: Places,
     /// Forgotten: nothing that still happens here is told or counted.
     retired: AtomicBool,
-}
-
-/// What the calls of an entry have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The app's key.
-    Key,
-    /// That, and the credential.
-    Credential,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +66,7 @@ pub struct CircuitCounts {
 impl Entry {
     pub(crate) fn new(shared: &Arc<Shared>, hash: u64, name: &str, kind: Kind) -> Self {
         let core = Arc::clone(&shared.core);
-        core.hub.key_made(kind == Kind::Credential);
+        core.hub.known.key_made(kind);
         let rules = rules(&core, kind);
         Self {
             gate: Gate::new(rules, core.now()),
@@ -84,7 +76,7 @@ impl Entry {
             kind,
             shared: Arc::downgrade(shared),
             moved: Notify::new(),
-            waiters: AtomicUsize::new(0),
+            places: Places::new(),
             retired: AtomicBool::new(false),
             core,
         }
@@ -124,6 +116,11 @@ impl Entry {
         }
     }
 
+    /// A call that was admitted is not sent after all.
+    pub(crate) fn give_back(&self, token: Token) {
+        self.tell(token, Outcome::NOTHING);
+    }
+
     pub(crate) fn settle(&self, token: Token, outcome: Outcome) {
         let counter = match outcome.said {
             Said::Success => &self.counters.successes,
@@ -134,6 +131,10 @@ impl Entry {
         if outcome.slow {
             self.counters.slow.fetch_add(1, Relaxed);
         }
+        self.tell(token, outcome);
+    }
+
+    fn tell(&self, token: Token, outcome: Outcome) {
         let mut change = None;
         self.gate.settle(
             self.rules(),
@@ -188,6 +189,11 @@ impl Entry {
         self.gate.is_closed()
     }
 
+    /// Whether the app's own hand is on it.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.gate.is_forced()
+    }
+
     pub(crate) fn counts(&self) -> CircuitCounts {
         let counters = &self.counters;
         CircuitCounts {
@@ -203,15 +209,14 @@ impl Entry {
     /// The key is forgotten. Calls that still hold the entry go through, and change nothing any more.
     pub(crate) fn retire(&self) {
         let hub = &self.core.hub;
-        hub.key_forgotten(self.kind == Kind::Credential);
+        let mut was = CircuitState::Closed;
         self.gate.by_hand(
             self.rules(),
             self.core.now(),
             |change| {
-                hub.count(change);
-                #[cfg(feature = "metrics")]
-                if !change.from.is_closed() {
-                    hub.gauges.set(&self.name, change.to);
+                was = change.from;
+                if self.kind == Kind::Key {
+                    hub.known.count(change);
                 }
             },
             |circuit| {
@@ -219,7 +224,24 @@ impl Entry {
                 self.retired.store(true, Relaxed);
             },
         );
+        hub.known.key_forgotten(self.kind);
         self.moved.notify_waiters();
+        if !was.is_closed() {
+            self.show();
+        }
+    }
+
+    /// The gauge, which is the app's own code and so is called without a lock. Who shows a state that is no
+    /// longer the case shows again: so the last one that is shown is the case.
+    fn show(&self) {
+        #[cfg(feature = "metrics")]
+        loop {
+            let shown = self.gate.kind();
+            self.core.hub.gauges.set(&self.name, shown);
+            if self.gate.kind() == shown {
+                return;
+            }
+        }
     }
 
     fn rules(&self) -> &Rules {
@@ -234,16 +256,17 @@ impl Entry {
         if change.to == CircuitState::Open {
             self.counters.opened.fetch_add(1, Relaxed);
         }
-        self.core.hub.count(change);
+        if self.kind == Kind::Key {
+            self.core.hub.known.count(change);
+        }
         self.core.hub.tell(&self.name, change);
-        #[cfg(feature = "metrics")]
-        self.core.hub.gauges.set(&self.name, change.to);
         Some(change)
     }
 
     /// Without the lock: what listens to events is the app's own code.
     fn report(&self, change: Option<Change>) {
         let Some(change) = change else { return };
+        self.show();
         let (from, to) = (change.from.as_str(), change.to.as_str());
         if let Some(open_for) = change.open_for {
             let open_for_ms = open_for / 1_000_000;

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use llm_exchange::{
-    AnswerBody, BoxError, Call, Classify, Dialect, InPlace, Meter, Payload, Peek, Peeked,
-    ReadPayload, Refusal, Room, Verdict, Watch, ask_for_plain_text, peek, peek_error,
+    AnswerBody, BoxError, Call, Classify, Dialect, FromCache, InPlace, Meter, Payload, Peek,
+    Peeked, ReadPayload, Refusal, Room, Verdict, Watch, ask_for_plain_text, peek, peek_error,
 };
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -90,14 +90,14 @@ struct Judged {
 #[derive(Clone)]
 enum Asked {
     Whole(Dialect),
-    /// A stream, or anything over gRPC.
+    /// A stream, or what may be one: a request that could not be read does not say. And anything over gRPC.
     Events(Arc<Call>),
 }
 
 impl Asked {
     fn of(call: &Arc<Call>) -> Self {
         let dialect = call.dialect();
-        if call.is_stream() || dialect.is_grpc() {
+        if call.is_stream() || dialect.is_grpc() || call.unreadable().is_some() {
             Self::Events(Arc::clone(call))
         } else {
             Self::Whole(dialect)
@@ -213,7 +213,7 @@ where
     match Seat::of(shared, request, call).admit(shared) {
         Ok(mut guard) => {
             guard.read_credential(shared, request);
-            ask_for_plain_text(place.request_mut().headers_mut());
+            ask_for_plain_text(place.headers_mut());
             *judged = Some(Judged { guard, asked });
             send(place.take(), ready)
         }
@@ -225,7 +225,7 @@ where
                     request: Some((place.take(), take(ready))),
                 }),
             },
-            Err(turned) => turn(turned, place.request_mut(), asked.dialect()),
+            Err(turned) => turn(turned, place.into_room(), asked.dialect()),
         },
     }
 }
@@ -240,16 +240,12 @@ where
     }
 }
 
-fn turn<S, F, R>(
-    turned: Turned,
-    request: &mut Request<Payload>,
-    dialect: Dialect,
-) -> State<S, F, R> {
+fn turn<S, F, R>(turned: Turned, room: Room, dialect: Dialect) -> State<S, F, R> {
     State::Turned {
         turning: Turning {
             turned,
             dialect,
-            room: Room::of(request),
+            room,
         },
     }
 }
@@ -292,7 +288,7 @@ where
                             ask_for_plain_text(request.headers_mut());
                             send(request, &mut service)
                         }
-                        Err(turned) => turn(turned, &mut request, asked.dialect()),
+                        Err(turned) => turn(turned, request.into(), asked.dialect()),
                     };
                     this.state.set(state);
                 }
@@ -316,13 +312,11 @@ where
                             return Poll::Ready(Err(error));
                         }
                     };
-                    let success = response.status().is_success();
-                    // a refusal is an error, and only gRPC's have the status of a success
-                    if (!success || asked.dialect().is_grpc()) && Refusal::of(&response).is_some() {
+                    if of_no_call(&response) {
                         guard.settle(Verdict::Refused.into());
                         return Poll::Ready(Ok(unwatched(response)));
                     }
-                    if success {
+                    if response.status().is_success() {
                         return Poll::Ready(Ok(watched::<S::Error, _, _>(
                             response,
                             guard,
@@ -366,6 +360,11 @@ where
 const ONCE: &str = "a future is not polled after it was ready";
 const THERE: &str = "what is not looked at in its place is still there";
 
+/// Whether a layer further in answered instead of the provider, of whose health that says nothing.
+fn of_no_call<R>(response: &Response<R>) -> bool {
+    Refusal::of(response).is_some() || FromCache::of(response).is_some()
+}
+
 fn unwatched<R, C>(response: Response<R>) -> Response<BreakerBody<R, C>>
 where
     R: Body<Data = Bytes> + Unpin,
@@ -390,8 +389,8 @@ where
     let status = response.status();
     let settle = |proof| Settle::new::<E>(guard, proof, status, classify.clone());
     match asked {
-        Asked::Whole(_) => {
-            let settle = settle(Proof::Whole(Whole::default()));
+        Asked::Whole(dialect) => {
+            let settle = settle(Proof::Whole(Whole::new(*dialect)));
             response.map(|body| Watch::new(AnswerBody::inner(body), settle))
         }
         Asked::Events(call) => {

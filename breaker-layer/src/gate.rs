@@ -136,6 +136,16 @@ impl Gate {
         (circuit.state(), open_for(&circuit, now))
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn kind(&self) -> CircuitState {
+        self.lock().state()
+    }
+
+    pub(crate) fn is_forced(&self) -> bool {
+        let state = self.lock().state();
+        matches!(state, CircuitState::ForcedOpen | CircuitState::ForcedClosed)
+    }
+
     /// As of a moment ago.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.word.load(Ordering::Acquire) & KIND, CLOSED | CLEAN)

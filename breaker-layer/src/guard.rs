@@ -57,7 +57,7 @@ struct Own {
 impl Own {
     /// The call is not sent after all.
     fn give_back(self) {
-        self.entry.settle(self.token, Outcome::NOTHING);
+        self.entry.give_back(self.token);
     }
 }
 
@@ -108,7 +108,7 @@ impl Seat {
             unstreamed: !call.is_stream(),
         };
         // else it is read once the call is let through, for its end
-        if shared.core.hub.has_credentials() {
+        if shared.core.hub.known.has_credentials() {
             seat.read_credential(shared, request);
         }
         seat
@@ -138,7 +138,7 @@ impl Seat {
             Ok(token) => Some(token),
             Err(refused) => {
                 let resort = settings.last_resort;
-                if !resort.is_some_and(|rule| shared.core.hub.lets_through(rule)) {
+                if !resort.is_some_and(|rule| shared.core.hub.known.lets_through(rule)) {
                     if let Some(own) = own {
                         own.give_back();
                     }
@@ -222,10 +222,15 @@ impl Guard {
         counts: Counts,
         ended: Ended,
     ) {
-        let slow = self.clock.as_ref().is_some_and(|clock| {
-            let content = ended.first_content.or(clock.first_content);
-            content.unwrap_or_else(Instant::now) > clock.slow_from
-        });
+        let refused = ended.verdict == Verdict::Refused;
+        let slow = self
+            .clock
+            .as_ref()
+            .filter(|_| !refused)
+            .is_some_and(|clock| {
+                let content = ended.first_content.or(clock.first_content);
+                content.unwrap_or_else(Instant::now) > clock.slow_from
+            });
         let outcome = |said| Outcome {
             said,
             slow,

@@ -1,28 +1,17 @@
 //! What is known over all circuits of a layer, and who is told of their changes.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::{circuit::CircuitState, gate::Change, settings::LastResort};
+use crate::{circuit::CircuitState, gate::Change, known::Known};
 
 /// Changes that a subscriber may be behind.
 const BACKLOG: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Hub {
-    known: AtomicUsize,
-    not_closed: AtomicUsize,
-    /// circuits of credentials among the known
-    credentials: AtomicUsize,
-    /// hundredths of a call that the last resort has saved up
-    share: AtomicUsize,
+    pub(crate) known: Known,
     subscribers: broadcast::Sender<Transition>,
     #[cfg(feature = "metrics")]
     pub(crate) gauges: crate::gauges::Gauges,
@@ -31,40 +20,11 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn new() -> Self {
         Self {
-            known: AtomicUsize::new(0),
-            not_closed: AtomicUsize::new(0),
-            credentials: AtomicUsize::new(0),
-            share: AtomicUsize::new(0),
+            known: Known::new(),
             subscribers: broadcast::Sender::new(BACKLOG),
             #[cfg(feature = "metrics")]
             gauges: crate::gauges::Gauges::default(),
         }
-    }
-
-    pub(crate) fn key_made(&self, is_credential: bool) {
-        self.known.fetch_add(1, Relaxed);
-        if is_credential {
-            self.credentials.fetch_add(1, Relaxed);
-        }
-    }
-
-    pub(crate) fn key_forgotten(&self, is_credential: bool) {
-        self.known.fetch_sub(1, Relaxed);
-        if is_credential {
-            self.credentials.fetch_sub(1, Relaxed);
-        }
-    }
-
-    pub(crate) fn has_credentials(&self) -> bool {
-        self.credentials.load(Relaxed) > 0
-    }
-
-    pub(crate) fn count(&self, change: Change) {
-        match (change.from.is_closed(), change.to.is_closed()) {
-            (true, false) => self.not_closed.fetch_add(1, Relaxed),
-            (false, true) => self.not_closed.fetch_sub(1, Relaxed),
-            _ => 0,
-        };
     }
 
     pub(crate) fn tell(&self, key: &Arc<str>, change: Change) {
@@ -82,17 +42,6 @@ impl Hub {
             receiver: self.subscribers.subscribe(),
             missed: 0,
         }
-    }
-
-    /// Whether this call, which would be refused, goes through as a last resort.
-    pub(crate) fn lets_through(&self, rule: LastResort) -> bool {
-        let (known, not_closed) = (self.known.load(Relaxed), self.not_closed.load(Relaxed));
-        if not_closed * 100 <= known * rule.open_percent as usize {
-            return false;
-        }
-        // exactly so many of each hundred, evenly
-        let share = rule.share_percent as usize;
-        self.share.fetch_add(share, Relaxed) % 100 + share >= 100
     }
 }
 

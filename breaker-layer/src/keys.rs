@@ -75,9 +75,8 @@ impl Keys {
         if let Some(slot) = shard.entries.get(&hash) {
             return Arc::clone(&slot.entry);
         }
-        if shard.entries.len() >= self.most_per_shard {
-            shard.forget_one();
-        }
+        let full = shard.entries.len() >= self.most_per_shard;
+        let forgotten = full.then(|| shard.forget_one()).flatten();
         shard.inserted += 1;
         let entry = Arc::new(make());
         let slot = Slot {
@@ -85,6 +84,11 @@ impl Keys {
             used: shard.inserted.into(),
         };
         shard.entries.insert(hash, slot);
+        drop(shard);
+        // what it tells is heard by the app's own code
+        if let Some(forgotten) = forgotten {
+            forgotten.retire();
+        }
         entry
     }
 
@@ -106,16 +110,13 @@ impl Keys {
 
 impl Shard {
     /// A scan for each new key beyond the limit: junk model names cost time, never memory.
-    fn forget_one(&mut self) {
-        let idle = self
-            .entries
-            .iter()
-            .min_by_key(|(_, slot)| (!slot.entry.is_closed(), slot.used.load(Relaxed)));
-        if let Some(hash) = idle.map(|(hash, _)| *hash)
-            && let Some(slot) = self.entries.remove(&hash)
-        {
-            slot.entry.retire();
-        }
+    fn forget_one(&mut self) -> Option<Arc<Entry>> {
+        let idle = self.entries.iter().min_by_key(|(_, slot)| {
+            let (forced, closed) = (slot.entry.is_forced(), slot.entry.is_closed());
+            (forced, !closed, slot.used.load(Relaxed))
+        });
+        let hash = idle.map(|(hash, _)| *hash)?;
+        self.entries.remove(&hash).map(|slot| slot.entry)
     }
 }
 

@@ -10,7 +10,8 @@ use tower_layer::Layer;
 
 use crate::{
     Breaker, BreakerHandle, Counts, InvalidBreaker, SlowCalls, Window,
-    settings::{LastResort, Settings, Waiting, checked, checked_percent, nanos},
+    rules::LastResort,
+    settings::{Settings, Waiting, checked, checked_percent, nanos},
     shared::Shared,
 };
 
@@ -58,7 +59,7 @@ impl<C> BreakerLayer<C> {
         Ok(self.set(|settings| settings.rules.in_a_row = Some(most)))
     }
 
-    /// Failures in a row do not open the circuit, the rates alone do.
+    /// Failures in a row do not open the circuit, the rates alone do, or without one the app's own hand.
     #[must_use]
     pub fn no_failures_in_a_row(self) -> Self {
         self.set(|settings| settings.rules.in_a_row = None)
@@ -119,13 +120,14 @@ impl<C> BreakerLayer<C> {
     /// random ([`jitter`](Self::jitter)). Each time that it opens again without having been
     /// [healthy](Self::healthy_after) it is twice as long, up to [`max_open`](Self::max_open).
     ///
-    /// A `retry-after` of the failure that opens it makes it longer, up to the same limit.
+    /// A `retry-after` of the failure that opens it makes it longer, up to the same limit. One that is longer
+    /// than that limit is the limit itself. Zero is one nanosecond: a circuit that opens and refuses nobody.
     #[must_use]
     pub fn open_for(self, time: Duration) -> Self {
         self.set(|settings| settings.rules.open_for = nanos(time).max(1))
     }
 
-    /// The longest open time, jitter apart. Default 5 min.
+    /// The longest open time, jitter apart. Default 5 min, or [`open_for`](Self::open_for) if that is longer.
     #[must_use]
     pub fn max_open(self, time: Duration) -> Self {
         self.set(|settings| settings.rules.max_open = nanos(time).max(1))
@@ -229,7 +231,7 @@ impl<C> BreakerLayer<C> {
 
     /// The most circuits that are kept. Default 1,024, of about 300 bytes each and the window's bits.
     /// For a further key the longest unused closed circuit is forgotten, or if none is closed the
-    /// longest unused.
+    /// longest unused; one that was forced open or closed only if all were.
     ///
     /// # Errors
     ///

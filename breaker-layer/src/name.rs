@@ -1,20 +1,41 @@
 //! What a key is called in the handle, in events and metrics.
 
+use std::borrow::Cow;
+
+use http::{Request, header};
+
 /// A longer model is taken for none, of a longer own key the beginning counts.
 pub(crate) const MOST_BYTES: usize = 512;
 
-/// `model@authority`, or what there is of it. Of the authority no user and password, and callers write
-/// models: no control character gets through.
-pub(crate) fn of(authority: &str, model: Option<&str>) -> String {
-    let authority = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
+/// The host, with its port, that a request goes to: as it is written in lower case, so that one host has one
+/// key, without user and password. A server's request mostly has it in `host` alone.
+pub(crate) fn host<B>(request: &Request<B>) -> Cow<'_, str> {
+    let named = || request.headers().get(header::HOST)?.to_str().ok();
+    let authority = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => named()
+            .filter(|host| host.len() <= MOST_BYTES)
+            .unwrap_or_default(),
+    };
+    let host = match authority.rsplit_once('@') {
+        Some((_, host)) => host,
+        None => authority,
+    };
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        host.to_ascii_lowercase().into()
+    } else {
+        host.into()
+    }
+}
+
+/// `model@host`, or what there is of it. Callers write models: no control character gets through.
+pub(crate) fn of(host: &str, model: Option<&str>) -> String {
     let mut name = model.unwrap_or_default().replace(char::is_control, "?");
-    if !authority.is_empty() {
+    if !host.is_empty() {
         if model.is_some() {
             name.push('@');
         }
-        name.push_str(authority);
+        name.push_str(host);
     }
     name
 }
@@ -39,9 +60,29 @@ mod tests {
     #[test]
     fn a_name_says_model_and_host_and_nothing_secret() {
         assert_eq!(of("h.example:8443", Some("m")), "m@h.example:8443");
-        assert_eq!(of("user:secret@h", Some("m@x")), "m@x@h");
+        assert_eq!(of("h", Some("m@x")), "m@x@h");
         assert_eq!(of("h", None), "h");
         assert_eq!(of("", Some("m")), "m");
+    }
+
+    #[test]
+    fn one_host_is_one_however_it_is_written() {
+        let host = |uri: &str, header: Option<&str>| {
+            let request = Request::get(uri);
+            let request = header
+                .into_iter()
+                .fold(request, |request, host| request.header("host", host));
+            super::host(&request.body(()).unwrap()).into_owned()
+        };
+        for uri in [
+            "https://H.example:8443/p",
+            "https://user:secret@h.example:8443/p",
+        ] {
+            assert_eq!(host(uri, Some("other")), "h.example:8443");
+        }
+        assert_eq!(host("/p", Some("H.example:8443")), "h.example:8443");
+        assert_eq!(host("/p", None), "");
+        assert_eq!(host("/p", Some(&"h".repeat(600))), "");
     }
 
     #[test]

@@ -132,3 +132,38 @@ impl Buckets {
         self.tally
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// The least time of many rounds, so that a busy machine does not count.
+    fn time_of(calls: u32) -> Duration {
+        let mut recent = Recent::new(Span::Calls(calls));
+        for _ in 0..calls {
+            recent.record(0, true, false);
+        }
+        let round = |recent: &mut Recent| {
+            let start = Instant::now();
+            for _ in 0..1_000 {
+                std::hint::black_box(recent.record(0, false, true));
+            }
+            start.elapsed()
+        };
+        (0..50)
+            .map(|_| round(&mut recent))
+            .min()
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn a_call_costs_the_same_however_long_the_window_is() {
+        let (short, long) = (time_of(10), time_of(100_000));
+        // one that looked at every call of the window would take thousands of times as long
+        assert!(long < short * 50, "{short:?} {long:?}");
+    }
+}

@@ -3,7 +3,7 @@
 use http::{Response, StatusCode};
 use llm_exchange::{AnswerBody, Dialect, Room, StandingRefusal};
 
-use crate::{entry::Kind, guard::Turned};
+use crate::{guard::Turned, rules::Kind};
 
 static OF_KEY: StandingRefusal = StandingRefusal::new(
     "breaker-layer",

@@ -12,6 +12,24 @@ pub(crate) enum Span {
     Time(Nanos),
 }
 
+/// Whose circuit it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The app's key.
+    Key,
+    /// That, and the credential.
+    Credential,
+}
+
+/// When calls go through though their circuit is open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastResort {
+    /// from more than so many hundredths of the keys on
+    pub(crate) open_percent: u32,
+    /// so many of a hundred calls
+    pub(crate) share_percent: u32,
+}
+
 /// The numbers of one layer. None of the counts is zero.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
@@ -58,6 +76,11 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// The longest open time, jitter apart: an app that sets a long first one means it.
+    pub(crate) fn longest_open(&self) -> Nanos {
+        self.max_open.max(self.open_for)
+    }
+
     /// Whether the calls of the span have to be kept.
     pub(crate) const fn takes_rates(&self) -> bool {
         self.failure_percent.is_some() || self.slow_percent.is_some()

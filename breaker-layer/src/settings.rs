@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::Request;
 use llm_exchange::{Payload, PeekLimits, Verdict, WallClock};
 
-use crate::rules::{Nanos, Rules, Span};
+use crate::rules::{LastResort, Nanos, Rules, Span};
 
 /// A number that no breaker can work with. The message says which and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,13 +174,6 @@ const fn by_default(verdict: Verdict) -> Counts {
 pub(crate) struct Waiting {
     pub(crate) at_most: Duration,
     pub(crate) waiters: usize,
-}
-
-/// When calls go through though their circuit is open.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LastResort {
-    pub(crate) open_percent: u32,
-    pub(crate) share_percent: u32,
 }
 
 pub(crate) type KeyFn = Arc<dyn Fn(&Request<Payload>) -> Box<str> + Send + Sync>;

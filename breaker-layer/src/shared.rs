@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use crate::{
     credential,
-    entry::{Entry, Kind},
+    entry::Entry,
     hub::Hub,
     keys::Keys,
     name,
-    rules::{Nanos, Rules},
+    rules::{Kind, Nanos, Rules},
     settings::{Settings, nanos},
 };
 
@@ -56,22 +56,22 @@ impl Shared {
     /// The circuit of a call.
     #[inline]
     pub(crate) fn circuit(self: &Arc<Self>, request: &Request<Payload>, call: &Call) -> Arc<Entry> {
-        let own;
-        let (hash, authority, model) = match &self.core.settings.key {
+        let (own, host);
+        let (hash, host, model) = match &self.core.settings.key {
             Some(key) => {
                 own = key(request);
                 let text = name::bounded(&own);
                 (self.keys.hash(text), "", Some(text))
             }
             None => {
-                let authority = request.uri().authority().map_or("", |it| it.as_str());
+                host = name::host(request);
                 let model = call.model();
                 let model = model.filter(|model| model.len() <= name::MOST_BYTES);
-                (self.keys.hash((authority, model)), authority, model)
+                (self.keys.hash((&*host, model)), &*host, model)
             }
         };
         self.keys.find_or_insert(hash, || {
-            Entry::new(self, hash, &name::of(authority, model), Kind::Key)
+            Entry::new(self, hash, &name::of(host, model), Kind::Key)
         })
     }
 
@@ -87,7 +87,7 @@ impl Shared {
 
     /// The circuit of a call's credential, if it was ever of no use.
     pub(crate) fn credential(&self, key: CredentialKey) -> Option<Arc<Entry>> {
-        let any = self.core.hub.has_credentials();
+        let any = self.core.hub.known.has_credentials();
         any.then(|| self.keys.find(key.0.get())).flatten()
     }
 

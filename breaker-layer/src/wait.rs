@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -99,18 +99,13 @@ struct Place(Arc<Entry>);
 
 impl Place {
     fn take(entry: &Arc<Entry>, most: usize) -> Option<Self> {
-        entry
-            .waiters
-            .fetch_update(Relaxed, Relaxed, |waiting| {
-                (waiting < most).then_some(waiting + 1)
-            })
-            .ok()
-            .map(|_| Self(Arc::clone(entry)))
+        let taken = entry.places.take(most);
+        taken.then(|| Self(Arc::clone(entry)))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.waiters.fetch_sub(1, Relaxed);
+        self.0.places.give_back();
     }
 }

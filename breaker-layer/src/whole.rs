@@ -1,69 +1,105 @@
 //! Whether an answer that is no stream came whole, and whether it is an error after all.
 
 use bytes::Bytes;
-use llm_exchange::ProviderError;
+use llm_exchange::{Dialect, ProviderError};
 
 /// Of an error in a 200 so much is kept.
 const MOST: usize = 64 << 10;
 /// An answer that begins with fewer bytes may still become an error.
 const TELLING: usize = 32;
+/// An answer of whose beginning so much does not tell is taken for none.
+const MOST_UNSURE: usize = 16 << 10;
 
-/// With what the first member's name begins then.
-const MAY_BE_AN_ERROR: [u8; 3] = [b'e', b't', b'o'];
-
-/// Looks at an answer's first bytes and at its last one, and keeps it only if it may be an error.
-#[derive(Debug, Default)]
+/// Looks at an answer's beginning and at its last byte, and keeps it only if it may be an error.
+#[derive(Debug)]
 pub(crate) struct Whole {
     begins: Begins,
+    dialect: Dialect,
     /// the last byte that is no white space
     last: u8,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Begins {
     /// Not at all yet, but for white space: servers keep the connection alive so.
-    #[default]
     Blank,
+    /// An error, or what may still be one.
+    Kept(Box<Kept>),
     AsJson,
-    AsError(Vec<u8>),
     /// Compressed, or of a type that is not read.
     Otherwise,
 }
 
+#[derive(Debug)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// looked at again when so much is there, so that an answer that comes byte by byte is not looked at
+    /// for each of them
+    look_at: usize,
+    is_error: bool,
+}
+
 impl Whole {
-    /// Whether this is the beginning.
-    pub(crate) fn data(&mut self, data: &Bytes) -> bool {
-        // the bytes of most answers: nothing is trimmed of them
-        if let ([b'{', b'"', name, ..], Some(last @ b'}'), Begins::Blank) =
-            (&data[..], data.last(), &self.begins)
-            && !MAY_BE_AN_ERROR.contains(name)
-            && data.len() >= TELLING
-        {
-            (self.last, self.begins) = (*last, Begins::AsJson);
-            return true;
+    pub(crate) const fn new(dialect: Dialect) -> Self {
+        Self {
+            begins: Begins::Blank,
+            dialect,
+            last: 0,
         }
+    }
+
+    /// Whether content begins here: what is an error has none.
+    pub(crate) fn data(&mut self, data: &Bytes) -> bool {
         let trimmed = data.trim_ascii_end();
         self.last = trimmed.last().copied().unwrap_or(self.last);
         match &mut self.begins {
             Begins::Blank => {
                 let text = trimmed.trim_ascii_start();
-                self.begins = match text.first() {
+                match text.first() {
                     None => return false,
-                    Some(b'{' | b'[') if is_like_an_error(text) || text.len() < TELLING => {
-                        Begins::AsError(Vec::from(&text[..text.len().min(MOST)]))
+                    Some(b'{' | b'[') => {}
+                    Some(_) => {
+                        self.begins = Begins::Otherwise;
+                        return true;
                     }
-                    Some(b'{' | b'[') => Begins::AsJson,
-                    Some(_) => Begins::Otherwise,
-                };
-                true
+                }
+                if self.dialect.looks_like_error(text) == Some(false)
+                    && text.len() >= TELLING
+                    && !is_like_an_error(text)
+                {
+                    self.begins = Begins::AsJson;
+                    return true;
+                }
+                self.begins = Begins::Kept(Box::new(Kept {
+                    bytes: Vec::new(),
+                    look_at: 0,
+                    is_error: false,
+                }));
+                self.look_on(text)
             }
-            Begins::AsError(kept) => {
-                let left = MOST.saturating_sub(kept.len());
-                kept.extend_from_slice(&data[..data.len().min(left)]);
-                false
-            }
+            Begins::Kept(_) => self.look_on(data),
             Begins::AsJson | Begins::Otherwise => false,
         }
+    }
+
+    fn look_on(&mut self, data: &[u8]) -> bool {
+        let Begins::Kept(kept) = &mut self.begins else {
+            return false;
+        };
+        let left = MOST.saturating_sub(kept.bytes.len());
+        kept.bytes.extend_from_slice(&data[..data.len().min(left)]);
+        let text = &kept.bytes;
+        if kept.is_error || text.len() < kept.look_at {
+            return false;
+        }
+        kept.look_at = text.len() * 2;
+        let told = self.dialect.looks_like_error(text);
+        kept.is_error = told == Some(true) || is_like_an_error(text);
+        if kept.is_error || text.len() < TELLING || (told.is_none() && text.len() < MOST_UNSURE) {
+            return false;
+        }
+        self.begins = Begins::AsJson;
+        true
     }
 
     /// Whether what came could be all of it.
@@ -71,14 +107,20 @@ impl Whole {
         match self.begins {
             Begins::Blank => false,
             Begins::Otherwise => true,
-            Begins::AsJson | Begins::AsError(_) => matches!(self.last, b'}' | b']'),
+            Begins::AsJson | Begins::Kept(_) => matches!(self.last, b'}' | b']'),
         }
     }
 
     /// The error that it is, as OpenRouter and others send it with a 200.
     pub(crate) fn error(&self) -> Option<ProviderError> {
         match &self.begins {
-            Begins::AsError(kept) => ProviderError::from_body(kept),
+            Begins::Kept(kept) => {
+                let text = &kept.bytes;
+                let is_error = kept.is_error
+                    || self.dialect.looks_like_error(text) == Some(true)
+                    || is_like_an_error(text);
+                is_error.then(|| ProviderError::from_body(text)).flatten()
+            }
             _ => None,
         }
     }
@@ -109,7 +151,11 @@ mod tests {
     use super::*;
 
     fn seen(frames: &[&str]) -> Whole {
-        let mut whole = Whole::default();
+        seen_in(Dialect::OpenAiChat, frames)
+    }
+
+    fn seen_in(dialect: Dialect, frames: &[&str]) -> Whole {
+        let mut whole = Whole::new(dialect);
         for frame in frames {
             whole.data(&Bytes::copy_from_slice(frame.as_bytes()));
         }
@@ -162,15 +208,49 @@ mod tests {
     }
 
     #[test]
+    fn a_responses_failure_is_found_where_it_stands_however_it_is_cut() {
+        let text = r#"{"id":"resp_1","object":"response","created_at":1,"status":"failed","error":{"code":"server_error","message":"oops"},"output":[]}"#;
+        for cut in 0..text.len() {
+            let (front, rest) = text.split_at(cut);
+            let error = seen_in(Dialect::OpenAiResponses, &[front, rest]).error();
+            assert_eq!(error.unwrap().code(), Some("server_error"), "{cut}");
+        }
+        let bytes: Vec<&str> = (0..text.len()).map(|at| &text[at..=at]).collect();
+        assert!(seen_in(Dialect::OpenAiResponses, &bytes).error().is_some());
+        let fine = text.replace("failed", "completed");
+        assert!(
+            seen_in(Dialect::OpenAiResponses, &[&fine])
+                .error()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn content_begins_once_and_never_in_an_error() {
+        let begins = |frames: &[&str]| -> Vec<bool> {
+            let mut whole = Whole::new(Dialect::OpenAiChat);
+            let data = |text: &&str| Bytes::copy_from_slice(text.as_bytes());
+            frames.iter().map(|text| whole.data(&data(text))).collect()
+        };
+        let answer = r#"{"id":"chatcmpl-1","object":"chat.completion"}"#;
+        assert_eq!(begins(&[answer, answer]), [true, false]);
+        assert_eq!(begins(&["\n", "{\"id\":", answer]), [false, false, true]);
+        assert_eq!(
+            begins(&[r#"{"error":{"#, r#""message":"oops","code":502}}"#]),
+            [false, false]
+        );
+    }
+
+    #[test]
     fn what_is_kept_is_bounded() {
         let mut whole = seen(&["{\"error\":{\"message\":\""]);
         for _ in 0..100 {
             whole.data(&Bytes::from(vec![b'x'; 10_000]));
         }
-        let Begins::AsError(kept) = &whole.begins else {
+        let Begins::Kept(kept) = &whole.begins else {
             panic!("{whole:?}")
         };
-        assert_eq!(kept.len(), MOST);
+        assert_eq!(kept.bytes.len(), MOST);
         assert!(whole.error().is_some(), "read by its beginning");
     }
 }

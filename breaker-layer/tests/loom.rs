@@ -1,4 +1,4 @@
-//! Every interleaving of two threads at one gate.
+//! Every interleaving of two threads at one gate, and at the counts of a layer.
 //!
 //! The crate's own files, compiled with loom's atomics and lock in place of the standard library's.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, missing_docs)]
@@ -7,6 +7,10 @@
 mod circuit;
 #[path = "../src/gate.rs"]
 mod gate;
+#[path = "../src/known.rs"]
+mod known;
+#[path = "../src/places.rs"]
+mod places;
 #[path = "../src/recent.rs"]
 mod recent;
 #[path = "../src/rules.rs"]
@@ -15,7 +19,7 @@ mod rules;
 mod sync {
     pub(crate) use loom::sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     };
 }
 
@@ -26,7 +30,9 @@ use loom::{sync::Arc, thread};
 use crate::{
     circuit::{CircuitState, Outcome, Refused, Said, Token},
     gate::{Change, Gate},
-    rules::{Nanos, Rules},
+    known::Known,
+    places::Places,
+    rules::{Kind, LastResort, Nanos, Rules},
 };
 
 const FAILURE: Outcome = Outcome {
@@ -208,4 +214,71 @@ fn a_probe_that_closes_and_a_caller_who_comes_meanwhile() {
         },
         |world| assert_eq!(world.state(), CircuitState::Closed),
     );
+}
+
+#[test]
+fn no_more_calls_wait_than_there_are_places() {
+    loom::model(|| {
+        let places = Arc::new(Places::new());
+        let other = {
+            let places = Arc::clone(&places);
+            thread::spawn(move || places.take(1))
+        };
+        let taken = places.take(1);
+        let others = other.join().unwrap();
+        assert!(taken ^ others, "one of the two has it");
+        places.give_back();
+        assert!(places.take(1) && !places.take(1));
+    });
+}
+
+#[test]
+fn a_last_resort_lets_through_exactly_its_share() {
+    loom::model(|| {
+        let known = Arc::new(Known::new());
+        known.key_made(Kind::Key);
+        known.count(Change {
+            from: CircuitState::Closed,
+            to: CircuitState::Open,
+            open_for: None,
+        });
+        let rule = LastResort {
+            open_percent: 50,
+            share_percent: 50,
+        };
+        let other = {
+            let known = Arc::clone(&known);
+            thread::spawn(move || known.lets_through(rule))
+        };
+        let ours = known.lets_through(rule);
+        assert!(ours ^ other.join().unwrap(), "every second call");
+    });
+}
+
+#[test]
+fn changes_of_two_circuits_at_once_are_both_counted() {
+    let change = |from, to| Change {
+        from,
+        to,
+        open_for: None,
+    };
+    loom::model(move || {
+        let known = Arc::new(Known::new());
+        known.key_made(Kind::Key);
+        known.key_made(Kind::Key);
+        known.count(change(CircuitState::Closed, CircuitState::Open));
+        let other = {
+            let known = Arc::clone(&known);
+            thread::spawn(move || known.count(change(CircuitState::Closed, CircuitState::Open)))
+        };
+        known.count(change(CircuitState::HalfOpen, CircuitState::Closed));
+        other.join().unwrap();
+        let all = |open_percent| {
+            known.lets_through(LastResort {
+                open_percent,
+                share_percent: 100,
+            })
+        };
+        assert!(all(49) && !all(50), "one of two is open");
+    });
 }

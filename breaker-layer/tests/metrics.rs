@@ -7,16 +7,19 @@ use std::{
     sync::{Arc, Mutex, atomic::AtomicU64, atomic::Ordering::Relaxed},
 };
 
-use breaker_layer::BreakerLayer;
+use breaker_layer::{BreakerHandle, BreakerLayer};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use testkit::{Answer, Script};
 use tower::{Layer, ServiceExt};
 
-/// Keeps the gauges by name and label.
+/// Keeps the gauges by name and label, and looks at the circuits while one is told: nothing is locked then.
 #[derive(Default)]
-struct Recorder(Mutex<HashMap<String, Arc<AtomicU64>>>);
+struct Recorder(
+    Mutex<HashMap<String, Arc<AtomicU64>>>,
+    Mutex<Option<BreakerHandle>>,
+);
 
 impl metrics::Recorder for Recorder {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -26,6 +29,9 @@ impl metrics::Recorder for Recorder {
         Counter::noop()
     }
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        if let Some(handle) = &*self.1.lock().unwrap() {
+            assert!(!handle.circuits().is_empty());
+        }
         let label = key.labels().next().map_or("", |label| label.value());
         let mut gauges = self.0.lock().unwrap();
         let gauge = gauges.entry(format!("{} {label}", key.name())).or_default();
@@ -58,6 +64,7 @@ fn a_circuit_that_changes_has_a_gauge_and_junk_keys_have_none() {
         runtime.block_on(async {
             let layer = BreakerLayer::new().max_keys(8).unwrap();
             let handle = layer.handle();
+            *recorder.1.lock().unwrap() = Some(handle.clone());
             let service = layer.layer(Script::new().then_always(|| Answer::status(404)));
             for junk in 0..50 {
                 let body = format!(r#"{{"model":"junk-{junk}","messages":[]}}"#);
@@ -73,6 +80,17 @@ fn a_circuit_that_changes_has_a_gauge_and_junk_keys_have_none() {
             assert!(handle.reset("junk-49@h"));
             assert_eq!(recorder.gauges()["llm_breaker_state junk-49@h"], 0.0);
             assert_eq!(recorder.gauges().len(), 1);
+            // one that is forgotten while it is open is not shown as open for good
+            for shut in handle.circuits() {
+                assert!(handle.force_open(&shut.key));
+            }
+            let body = r#"{"model":"one more","messages":[]}"#;
+            let request = Request::post("https://h/v1/chat/completions")
+                .body(Full::<bytes::Bytes>::from(body))
+                .unwrap();
+            drop(service.oneshot(request).await.unwrap());
+            let open = recorder.gauges().into_values().filter(|it| *it == 2.0);
+            assert_eq!(open.count(), 7);
         });
     });
 }

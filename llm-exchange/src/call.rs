@@ -144,7 +144,10 @@ impl Call {
         Self {
             dialect: route.dialect,
             path: path.into(),
-            facts: Facts::default(),
+            facts: Facts {
+                stream: route.stream.unwrap_or(false),
+                ..Facts::default()
+            },
             unreadable: Some(why),
             attempts,
         }

@@ -326,19 +326,17 @@ impl<R> Peek<R> {
         let read = match self.how {
             How::Head => Read::Enough,
             How::Error => Read::On,
-            How::Json => {
-                match (dialect.wire().looks_like_error)(&self.answer().body().data_ahead()) {
-                    None => Read::On,
-                    Some(true) => {
-                        self.how = How::Error;
-                        Read::On
-                    }
-                    Some(false) => {
-                        self.peeked.depth = Depth::FirstContent;
-                        Read::Enough
-                    }
+            How::Json => match dialect.looks_like_error(&self.answer().body().data_ahead()) {
+                None => Read::On,
+                Some(true) => {
+                    self.how = How::Error;
+                    Read::On
                 }
-            }
+                Some(false) => {
+                    self.peeked.depth = Depth::FirstContent;
+                    Read::Enough
+                }
+            },
             How::Stream => self.stream(),
         };
         if read == Read::On && self.answer().body().bytes_ahead() >= self.limits.max_bytes {

@@ -84,8 +84,9 @@ pub struct Room {
 }
 
 impl Room {
-    /// Takes the headers and the extensions of the request, and drops what is in them.
-    pub fn of<B>(request: &mut Request<B>) -> Self {
+    /// Takes the headers and the extensions of the request, which is of no use then, and drops what is in
+    /// them.
+    pub(crate) fn of<B>(request: &mut Request<B>) -> Self {
         let mut room = Self {
             headers: mem::take(request.headers_mut()),
             extensions: mem::take(request.extensions_mut()),
@@ -93,6 +94,12 @@ impl Room {
         room.headers.clear();
         room.extensions.clear();
         room
+    }
+}
+
+impl<B> From<Request<B>> for Room {
+    fn from(mut request: Request<B>) -> Self {
+        Self::of(&mut request)
     }
 }
 

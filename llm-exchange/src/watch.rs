@@ -54,7 +54,7 @@ pub trait Observe {
 /// can be watched as an [`AnswerBody`](crate::AnswerBody), which makes one error type of all.
 pub struct Watch<B, O>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
     O: Observe,
 {
     body: B,
@@ -64,7 +64,7 @@ where
 
 impl<B, O> Watch<B, O>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
     O: Observe,
 {
     /// Watches a body. Without an observer it is passed through.
@@ -93,7 +93,7 @@ fn tell(observer: &mut impl Observe, end: BodyEnd<'_>) {
 // an observer is never pinned
 impl<B, O> Unpin for Watch<B, O>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
     O: Observe,
 {
 }
@@ -145,7 +145,7 @@ where
 
 impl<B, O> Drop for Watch<B, O>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
     O: Observe,
 {
     fn drop(&mut self) {
@@ -165,7 +165,7 @@ where
 
 impl<B, O> fmt::Debug for Watch<B, O>
 where
-    B: Body<Data = Bytes> + Unpin + fmt::Debug,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin + fmt::Debug,
     O: Observe,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -271,6 +271,15 @@ async fn a_retry_after_lengthens_the_open_time_and_never_shortens_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_open_time_beyond_the_longest_is_the_longest() {
+    let layer = exact().open_for(SECOND * 600);
+    let handle = layer.handle();
+    let script = Script::new().then_always(failed);
+    let service = service(&layer, &script);
+    assert_eq!(open_for(&handle, &service).await, SECOND * 600);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_calls_that_fail_together_the_longest_wish_counts() {
     let layer = exact();
     let handle = layer.handle();

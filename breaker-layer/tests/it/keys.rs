@@ -118,3 +118,45 @@ async fn clones_of_a_layer_share_their_circuits_and_a_setter_starts_anew() {
     let apart = service(&layer.failures(2).unwrap(), &script);
     assert_eq!(call(&apart, openai()).await, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn junk_model_names_do_not_undo_the_apps_own_hand() {
+    let layer = exact().max_keys(4).unwrap();
+    let handle = layer.handle();
+    let script = Script::new().then_always(|| Answer::status(404));
+    let service = service(&layer, &script);
+    call(&service, of_model("shut")).await;
+    call(&service, of_model("free")).await;
+    assert!(handle.force_open("shut@api.example") && handle.force_closed("free@api.example"));
+    for junk in 0..100 {
+        call(&service, of_model(&format!("junk-{junk}"))).await;
+    }
+    let state = |key: &str| handle.circuit(key).map(|circuit| circuit.state);
+    assert_eq!(state("shut@api.example"), Some(CircuitState::ForcedOpen));
+    assert_eq!(state("free@api.example"), Some(CircuitState::ForcedClosed));
+    assert_eq!(handle.circuits().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_host_has_one_circuit_however_it_is_written_and_one_in_the_header_has_its_own() {
+    let layer = exact();
+    let handle = layer.handle();
+    let service = service(&layer, &Script::new().then_always(answered));
+    call(&service, openai()).await;
+    call(
+        &service,
+        post(
+            "https://user:canary@API.example/v1/chat/completions",
+            OPENAI,
+        ),
+    )
+    .await;
+    assert_eq!(handle.circuit(KEY).unwrap().counts.successes, 2);
+    for host in ["one.example", "two.example"] {
+        let mut request = post("/v1/chat/completions", OPENAI);
+        request.headers_mut().insert("host", host.parse().unwrap());
+        call(&service, request).await;
+        let key = format!("gpt-6-sol@{host}");
+        assert_eq!(handle.circuit(&key).unwrap().counts.successes, 1, "{host}");
+    }
+}

@@ -1,10 +1,10 @@
 //! What counts as what.
 
 use crate::common::*;
-use breaker_layer::{CircuitCounts, CircuitState, Counts};
+use breaker_layer::{CircuitCounts, CircuitState, Counts, SlowCalls};
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use llm_exchange::{Classify, ErrorAnswer, Peeked, Refusal, Standard, Verdict};
+use llm_exchange::{Classify, ErrorAnswer, FromCache, Peeked, Refusal, Standard, Verdict};
 use tower::{Layer, ServiceExt, service_fn};
 
 async fn counted(answer: Answer) -> CircuitCounts {
@@ -124,6 +124,7 @@ async fn a_probe_of_a_credential_is_given_back_when_the_providers_circuit_refuse
         .then(Answer::json(429, USED_UP))
         .then_answers("fffff.");
     let layer = exact().open_for(SECOND * 10).max_open(SECOND * 10);
+    let handle = layer.handle();
     let service = service(&layer, &script);
     call(&service, with_key("sk-poor")).await;
     pass(SECOND * 9).await;
@@ -133,6 +134,15 @@ async fn a_probe_of_a_credential_is_given_back_when_the_providers_circuit_refuse
     pass(SECOND).await;
     // the credential's time is over, the provider's is not
     assert_eq!(call(&service, with_key("sk-poor")).await, 503);
+    let not_sent = |circuit: &breaker_layer::CircuitStatus| circuit.counts.neither == 0;
+    assert!(
+        handle
+            .circuits()
+            .iter()
+            .filter(|it| it.key.contains("credential"))
+            .all(not_sent),
+        "a call that was never sent is none"
+    );
     pass(SECOND * 9).await;
     assert_eq!(call(&service, with_key("sk-poor")).await, 200);
 }
@@ -150,6 +160,94 @@ async fn a_refusal_of_a_layer_further_in_says_nothing() {
     assert_eq!(Refusal::of(&response).unwrap().layer(), "budget-layer");
     drop(response);
     assert_eq!(handle.circuit(KEY).unwrap().counts.neither, 1);
+}
+
+const FAILED_RESPONSE: &str = r#"{"id":"resp_1","object":"response","created_at":1,"status":"failed","error":{"code":"server_error","message":"oops"},"output":[]}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_says_in_its_middle_that_it_failed_is_a_failure() {
+    let layer = exact();
+    let handle = layer.handle();
+    let script = Script::new()
+        .then(Answer::json(200, FAILED_RESPONSE))
+        .then(Answer::json(
+            200,
+            FAILED_RESPONSE.replace("failed", "completed"),
+        ));
+    let service = service(&layer, &script);
+    let request = || {
+        let body = r#"{"model":"gpt-6-sol","input":"hi"}"#;
+        post("https://api.example/v1/responses", body)
+    };
+    assert_eq!(call(&service, request()).await, 200);
+    let counts = handle.circuit(KEY).unwrap().counts;
+    assert_eq!((counts.failures, counts.successes), (1, 0));
+    assert_eq!(call(&service, request()).await, 200);
+    let counts = handle.circuit(KEY).unwrap().counts;
+    assert_eq!((counts.failures, counts.successes), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_in_a_200_is_a_failure_also_where_the_first_content_settles() {
+    let layer = exact().settle_at_first_content();
+    let handle = layer.handle();
+    let error = r#"{"error":{"message":"upstream","code":502}}"#;
+    let answers = Script::new()
+        .then(Answer::json(200, error))
+        .then(answered());
+    let service = service(&layer, &answers);
+    for (failures, successes) in [(1, 0), (1, 1)] {
+        call(&service, openai()).await;
+        let counts = handle.circuit(KEY).unwrap().counts;
+        assert_eq!((counts.failures, counts.successes), (failures, successes));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stream_of_a_request_too_large_to_be_read_is_judged_by_its_end() {
+    let layer = exact().max_payload_bytes(10);
+    let handle = layer.handle();
+    let script = Script::new()
+        .then(Answer::sse([ROLE, SERVER_ERROR]))
+        .then(Answer::sse([ROLE, HELLO]))
+        .then(stream())
+        .then(answered());
+    let service = service(&layer, &script);
+    for (failures, successes) in [(1, 0), (2, 0), (2, 1), (2, 2)] {
+        call(&service, streamed()).await;
+        // the model was not read
+        let counts = handle.circuit("api.example").unwrap().counts;
+        assert_eq!((counts.failures, counts.successes), (failures, successes));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_a_cache_further_in_says_nothing() {
+    let cached = service_fn(|_: Request<llm_exchange::Payload>| async {
+        let mut response = http::Response::new(ScriptedBody::new().data("{}"));
+        response.extensions_mut().insert(FromCache::Hit);
+        Ok::<_, BoxError>(response)
+    });
+    let layer = exact();
+    let handle = layer.handle();
+    drop(layer.layer(cached).oneshot(openai()).await.unwrap());
+    let counts = handle.circuit(KEY).unwrap().counts;
+    assert_eq!((counts.neither, counts.successes), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_further_in_that_waited_is_not_slow() {
+    let refuses = service_fn(|_: Request<llm_exchange::Payload>| async {
+        tokio::time::sleep(SECOND * 60).await;
+        let answer = ErrorAnswer::new(StatusCode::TOO_MANY_REQUESTS, "quota", "none left");
+        let refusal = Refusal::new("provider-quota", answer);
+        Ok::<_, BoxError>(refusal.into_response::<ScriptedBody>(None))
+    });
+    let layer = exact().slow_calls(SlowCalls::over(SECOND));
+    let handle = layer.handle();
+    drop(layer.layer(refuses).oneshot(openai()).await.unwrap());
+    let counts = handle.circuit(KEY).unwrap().counts;
+    assert_eq!((counts.neither, counts.slow), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

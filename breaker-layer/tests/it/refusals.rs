@@ -106,3 +106,25 @@ async fn what_a_last_resort_comes_to_does_not_count() {
     assert_eq!(calls(6, &service).await, [200; 6]);
     assert_eq!(handle.circuit(KEY).unwrap(), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_are_used_up_are_no_keys_for_the_last_resort() {
+    let used_up = r#"{"error":{"type":"insufficient_quota","code":"insufficient_quota"}}"#;
+    let layer = exact().last_resort(70, 100).unwrap();
+    let handle = layer.handle();
+    let script = (0..10).fold(Script::new().then_answers("."), |script, _| {
+        script.then(Answer::json(429, used_up))
+    });
+    let service = service(&layer, &script.then_answers("fffff"));
+    let elsewhere = post("https://well.example/v1/chat/completions", OPENAI);
+    assert_eq!(call(&service, elsewhere).await, 200);
+    for user in 0..10 {
+        let mut request = openai();
+        let key = format!("Bearer sk-{user}").parse().unwrap();
+        request.headers_mut().insert("authorization", key);
+        assert_eq!(call(&service, request).await, 429);
+    }
+    // one of two keys is open, and ten credentials
+    open(&service, &handle).await;
+    assert_eq!(call(&service, openai()).await, 503);
+}

@@ -103,6 +103,13 @@ impl Dialect {
         matches!(self.wire().framing, Framing::Grpc)
     }
 
+    /// Whether the beginning of an answer with a success's status, which is no stream, says that it is an
+    /// error after all: `None` if more of it is needed to tell.
+    #[must_use]
+    pub fn looks_like_error(self, start: &[u8]) -> Option<bool> {
+        (self.wire().looks_like_error)(start)
+    }
+
     /// Whether requests go on while answers come: then a request has no end to be waited for, nor an
     /// answer a first one that comes of itself.
     #[must_use]

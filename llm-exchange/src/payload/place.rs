@@ -1,8 +1,8 @@
 use std::{fmt, sync::Arc};
 
-use http::Request;
+use http::{HeaderMap, Request};
 
-use crate::{Call, Payload};
+use crate::{Call, Payload, Room};
 
 /// An LLM call that was read and still stands where its layer got it: see
 /// [`Payload::already_read`].
@@ -28,10 +28,10 @@ impl<'a> InPlace<'a> {
         self.place.as_ref().expect(THERE)
     }
 
-    /// The request, for changes of what is no fact of the call.
+    /// Its headers, of which no fact of the call is read.
     #[inline]
-    pub fn request_mut(&mut self) -> &mut Request<Payload> {
-        self.place.as_mut().expect(THERE)
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.place.as_mut().expect(THERE).headers_mut()
     }
 
     /// What it asks for.
@@ -46,6 +46,14 @@ impl<'a> InPlace<'a> {
     #[must_use]
     pub fn take(self) -> Request<Payload> {
         self.place.take().expect(THERE)
+    }
+
+    /// Drops it, as it is not sent; what it leaves is the room for an answer.
+    #[must_use]
+    pub fn into_room(self) -> Room {
+        let room = self.place.as_mut().map_or_else(Room::default, Room::of);
+        *self.place = None;
+        room
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use llm_exchange::{
-    AnswerBody, Dialect, ErrorAnswer, ProviderError, Refusal, Room, StandingRefusal, Verdict,
+    AnswerBody, Dialect, ErrorAnswer, ProviderError, Refusal, StandingRefusal, Verdict,
 };
 
 type Answer = Response<AnswerBody<Empty<Bytes>>>;
@@ -91,10 +91,7 @@ fn refused() -> Request<()> {
 fn the_room_of_a_request_is_empty() {
     static CLOSED: StandingRefusal =
         StandingRefusal::new("hours", StatusCode::SERVICE_UNAVAILABLE, "closed", "closed");
-    let mut request = refused();
-    let room = Room::of(&mut request);
-    assert!(request.headers().is_empty() && request.extensions().is_empty());
-    let answer: Answer = CLOSED.answer(None, Duration::from_secs(1), room);
+    let answer: Answer = CLOSED.answer(None, Duration::from_secs(1), refused().into());
     assert!(!answer.headers().contains_key("authorization"));
     assert!(answer.extensions().get::<&str>().is_none());
     assert_eq!(answer.extensions().len(), 1, "the refusal alone");
@@ -121,7 +118,7 @@ async fn a_standing_refusal_is_each_time_the_answer_that_would_be_written_for_th
             );
             let refusal = Refusal::new("opening-hours", answer.retry_after(after));
             let one: Answer = refusal.into_response(dialect);
-            let standing: Answer = CLOSED.answer(dialect, after, Room::of(&mut refused()));
+            let standing: Answer = CLOSED.answer(dialect, after, refused().into());
             assert_eq!(standing.status(), one.status(), "{dialect:?}");
             assert_eq!(standing.headers(), one.headers(), "{dialect:?}");
             let known = Refusal::of(&standing).unwrap();

@@ -55,7 +55,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<User>();
     all::<Verdict>();
     all::<WallClock>();
-    all::<Watch<Inner, Nothing>>();
+    all::<Watch<AnswerBody<Inner>, Nothing>>();
     all::<sse::Decoder>();
     all::<sse::Encoder>();
     all::<sse::Event>();

@@ -14,7 +14,7 @@ pub(super) struct BreakerSection {
     failure_threshold: Option<u32>,
     #[serde(default, deserialize_with = "successes")]
     success_threshold: Option<u32>,
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "open_time")]
     open_for: Option<Duration>,
 }
 
@@ -54,6 +54,15 @@ fn successes<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D::Erro
     Ok(Some(probes))
 }
 
+fn open_time<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
+    let time = duration(value)?;
+    if time.is_some_and(|time| time.is_zero()) {
+        let message = "a circuit that is open for no time refuses nothing: leave out [breaker]";
+        return Err(D::Error::custom(message));
+    }
+    Ok(time)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::config::tests::{PROVIDER, error};
@@ -74,6 +83,7 @@ mod tests {
                 "[breaker] failure_threshold: invalid type",
             ),
             ("open_for = 30", "[breaker] open_for: invalid type"),
+            ("open_for = \"0s\"", "[breaker] open_for: a circuit"),
             ("threshold = 5", "[breaker] threshold: unknown field"),
         ] {
             let text = error(&format!("{PROVIDER}[breaker]\n{line}\n"));
