@@ -17,15 +17,12 @@ pub(crate) fn host<B>(request: &Request<B>) -> Cow<'_, str> {
             .filter(|host| host.len() <= MOST_BYTES)
             .unwrap_or_default(),
     };
-    let host = match authority.rsplit_once('@') {
-        Some((_, host)) => host,
-        None => authority,
-    };
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        host.to_ascii_lowercase().into()
-    } else {
-        host.into()
+    let is_plain = |byte: u8| byte != b'@' && !byte.is_ascii_uppercase();
+    if authority.bytes().all(is_plain) {
+        return authority.into();
     }
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    host.to_ascii_lowercase().into()
 }
 
 /// `model@host`, or what there is of it. Callers write models: no control character gets through.

@@ -10,6 +10,9 @@ const TELLING: usize = 32;
 /// An answer of whose beginning so much does not tell is taken for none.
 const MOST_UNSURE: usize = 16 << 10;
 
+/// With what the first member's name begins then, but for the responses API, which says it in its middle.
+const MAY_BE_AN_ERROR: [u8; 4] = [b'e', b't', b'o', b'm'];
+
 /// Looks at an answer's beginning and at its last byte, and keeps it only if it may be an error.
 #[derive(Debug)]
 pub(crate) struct Whole {
@@ -50,6 +53,16 @@ impl Whole {
 
     /// Whether content begins here: what is an error has none.
     pub(crate) fn data(&mut self, data: &Bytes) -> bool {
+        // the bytes of most answers: nothing is trimmed of them
+        if let ([b'{', b'"', name, ..], Some(last @ b'}'), Begins::Blank) =
+            (&data[..], data.last(), &self.begins)
+            && self.dialect != Dialect::OpenAiResponses
+            && !MAY_BE_AN_ERROR.contains(name)
+            && data.len() >= TELLING
+        {
+            (self.last, self.begins) = (*last, Begins::AsJson);
+            return true;
+        }
         let trimmed = data.trim_ascii_end();
         self.last = trimmed.last().copied().unwrap_or(self.last);
         match &mut self.begins {
