@@ -188,9 +188,8 @@ impl Reply {
 
     fn failure(self, failure: &Failure, behaviour: &Behaviour) -> Response<FakeBody> {
         let shape = &behaviour.shape;
-        let (status, content_type, bytes) =
+        let (status, mut headers, content_type, bytes) =
             dialect::failure(self.dialect, self.number, failure, shape);
-        let mut headers = HeaderMap::new();
         self.dialect.headers(self.number, false, &mut headers);
         failure
             .hints

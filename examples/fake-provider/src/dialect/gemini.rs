@@ -273,10 +273,7 @@ fn problem(failure: &Failure, padding: &str) -> Problem {
         "status": said.name,
         "details": details,
     });
-    Problem {
-        status: said.status,
-        body: json!({ "error": error }).to_string(),
-    }
+    Problem::new(said.status, json!({ "error": error }).to_string())
 }
 
 /// A duration as protobuf's JSON has it.

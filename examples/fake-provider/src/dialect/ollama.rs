@@ -115,7 +115,7 @@ impl Wire for Ollama {
             Kind::Status(status) => (*status, "an error was encountered while running the model"),
         };
         let body = json!({"error": format!("{message}{padding}")}).to_string();
-        Problem { status, body }
+        Problem::new(status, body)
     }
 
     fn usual_failure(&self) -> Failure {

@@ -1,5 +1,6 @@
 //! Every behaviour over real sockets.
 
+mod bedrock;
 mod client;
 
 mod dialects;
