@@ -115,9 +115,9 @@ impl Wire for Gemini {
         Failure::overloaded()
     }
 
-    fn error_events(&self, problem: Problem, first: bool, _: &Shape) -> Vec<Event> {
+    fn error_events(&self, problem: Problem, before: usize, _: &Shape) -> Vec<Event> {
         if self.array {
-            vec![element(&problem.body, first), Event::raw("\n]\n")]
+            vec![element(&problem.body, before == 0), Event::raw("\n]\n")]
         } else {
             vec![Event::data(problem.body)]
         }

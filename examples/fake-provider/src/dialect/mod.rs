@@ -56,9 +56,9 @@ pub(crate) trait Wire: fmt::Debug + Sync {
     /// What goes wrong within an answer, if the script does not say what.
     fn usual_failure(&self) -> Failure;
 
-    /// The events by which a stream tells of an error; `first`: nothing was sent before.
-    fn error_events(&self, problem: Problem, first: bool, shape: &Shape) -> Vec<Event> {
-        let _ = (first, shape);
+    /// The events by which a stream tells of an error, after so many events `before` it.
+    fn error_events(&self, problem: Problem, before: usize, shape: &Shape) -> Vec<Event> {
+        let _ = (before, shape);
         vec![Event::data(problem.body)]
     }
 

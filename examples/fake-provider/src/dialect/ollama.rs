@@ -122,7 +122,7 @@ impl Wire for Ollama {
         Failure::status(500)
     }
 
-    fn error_events(&self, problem: Problem, _: bool, _: &Shape) -> Vec<Event> {
+    fn error_events(&self, problem: Problem, _: usize, _: &Shape) -> Vec<Event> {
         vec![Event::raw(format!("{}\n", problem.body))]
     }
 

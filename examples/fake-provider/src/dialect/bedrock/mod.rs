@@ -59,7 +59,7 @@ macro_rules! of_bedrock {
         fn error_events(
             &self,
             problem: super::Problem,
-            _: bool,
+            _: usize,
             _: &crate::behaviour::Shape,
         ) -> Vec<super::Event> {
             vec![super::problem::exception(&problem)]
