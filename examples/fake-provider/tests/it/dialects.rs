@@ -78,7 +78,9 @@ async fn responses(fake: &FakeProvider, script: &str) -> Vec<Value> {
 }
 
 fn types(events: &[Value]) -> Vec<&str> {
-    let types = events.iter().map(|event| event["type"].as_str().unwrap());
+    let types = events
+        .iter()
+        .map(|event| event["type"].as_str().expect("a type"));
     types
         .map(|name| name.strip_prefix("response.").unwrap_or(name))
         .collect()

@@ -8,6 +8,7 @@ mod errors;
 mod faults;
 mod grpc;
 mod healthy;
+mod kserve;
 mod log;
 mod scripts;
 mod servers;
