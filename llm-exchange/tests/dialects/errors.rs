@@ -97,6 +97,18 @@ async fn our_event_ends_a_stream_as_the_providers_own_error_would() {
 }
 
 #[tokio::test]
+async fn a_200_with_amazons_error_is_one_of_a_model_that_is_invoked_too() {
+    for dialect in [Dialect::AnthropicMessages, Dialect::BedrockConverse] {
+        let body = ScriptedBody::new().data(r#"{"message":"The model failed."}"#);
+        let answer = response("application/json", body);
+        let call = call(dialect, false);
+        let (peeked, _) = peek(answer, &call, PeekLimits::default(), &clock()).await;
+        assert_eq!(peeked.verdict(), Verdict::Failed, "{dialect:?}");
+        assert_eq!(peeked.error().unwrap().message(), Some("The model failed."));
+    }
+}
+
+#[tokio::test]
 async fn our_last_event_has_the_number_that_comes_next() {
     let delta = |number: u64| {
         format!(
