@@ -171,8 +171,8 @@ impl Behaviour {
     }
 
     /// An error event in the dialect's form after `at`, then the end: OpenAI's `server_error`,
-    /// Anthropic's `overloaded_error`, a status in gRPC's trailers. An answer that is not streamed becomes a 200 whose body is
-    /// the error.
+    /// Anthropic's `overloaded_error`, an exception of Bedrock's, a status in gRPC's trailers. An
+    /// answer that is not streamed becomes a 200 whose body is the error.
     pub fn error_at(self, at: impl Into<At>) -> Self {
         self.body_fault(at, BodyFault::Error(None))
     }

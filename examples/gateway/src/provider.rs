@@ -159,6 +159,10 @@ impl ProviderDialect {
         if path.ends_with("/chat/completions") {
             return Self::OpenAi;
         }
+        // whatever the headers of a vendor's SDK say
+        if path.starts_with("/model/") {
+            return Self::Bedrock;
+        }
         let messages = path
             .strip_prefix("/v1/messages")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -170,8 +174,6 @@ impl ProviderDialect {
             .is_some_and(|rest| rest.contains(':'));
         if verb || path.starts_with("/v1beta/") || path.starts_with("/google.") {
             Self::Gemini
-        } else if path.starts_with("/model/") {
-            Self::Bedrock
         } else if path.starts_with("/inference.") {
             Self::KServe
         } else if path.starts_with("/api/") {

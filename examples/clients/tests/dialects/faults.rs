@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fake_provider::{At, Behaviour, Failure, FakeProvider, Hint};
+use fake_provider::{At, Behaviour, Failure, FakeProvider, Hint, Outcome};
 use futures_util::{TryStreamExt, future::join_all};
 use http_body_util::BodyExt;
 use hyper_util::{
@@ -10,10 +10,11 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use llm_exchange::{
-    Call, Delay, Dialect, End, Meter, Payload, Peeked, ProviderError, Verdict, stream::DeltaKind,
+    Call, Cut, Delay, Dialect, End, Meter, Payload, Peeked, ProviderError, Verdict,
+    stream::DeltaKind,
 };
 use retry_layer::{Backoff, Retried, RetryLayer};
-use sse_layer::{SseLayer, client::deltas};
+use sse_layer::{SseLayer, StreamTimeoutLayer, client::deltas};
 use tower::{Layer, ServiceExt};
 
 use crate::{
@@ -53,7 +54,11 @@ fn name(error: &ProviderError) -> String {
 }
 
 async fn read(row: &Row, fake: &FakeProvider) -> Read {
-    let stack = SseLayer::new().layer(retries().layer(client(row)));
+    read_within(row, fake, StreamTimeoutLayer::new()).await
+}
+
+async fn read_within(row: &Row, fake: &FakeProvider, clocks: StreamTimeoutLayer) -> Read {
+    let stack = SseLayer::new().layer(retries().layer(clocks.layer(client(row))));
     let response = within(stack.oneshot(row.request(fake))).await.unwrap();
     assert_eq!(response.status(), 200, "{}", row.name);
     let meter = Meter::of(&response).unwrap().clone();
@@ -222,6 +227,37 @@ async fn what_goes_wrong_after_it_is_told_in_the_form_of_its_dialect() {
             assert_ne!(read.end, Some(End::Complete), "{}: {code}", row.name);
             assert_eq!(fake.log().len(), 1, "{}: {code}", row.name);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_start_is_left_for_another_and_a_stall_amid_the_words_is_told() {
+    const WAIT: Duration = Duration::from_secs(1);
+    of_each(async |row| {
+        let clocks = || StreamTimeoutLayer::new().first_content(WAIT).idle(WAIT);
+        for slow in [
+            Behaviour::ok().head_delay(WAIT * 100),
+            Behaviour::ok().think(WAIT * 100),
+            Behaviour::hangs(),
+        ] {
+            let fake = row.provider([slow, Behaviour::ok()]).await;
+            let read = read_within(&row, &fake, clocks()).await;
+            let seen = (&*read.said, read.error, read.attempts);
+            assert_eq!(seen, ("echo: one two three", None, 2), "{}", row.name);
+        }
+        let fake = row.provider([Behaviour::ok().stall_at(2)]).await;
+        let read = read_within(&row, &fake, clocks()).await;
+        assert_eq!(read.said, "echo: one ", "{}", row.name);
+        assert_eq!(read.error.as_deref(), Some(row.stalled), "{}", row.name);
+        let ended = (read.end, read.verdict);
+        assert_eq!(
+            ended,
+            (Some(End::Cut(Cut::Clock)), Verdict::TimedOut),
+            "{}",
+            row.name
+        );
+        within(fake.until(|log| log[0].outcome == Outcome::ClientGone)).await;
     })
     .await;
 }

@@ -30,6 +30,8 @@ pub(crate) struct Row {
     pub(crate) failed: Said,
     /// Of a connection that breaks, and of a body that ends too early: our own, in its form.
     pub(crate) cut: (&'static str, &'static str),
+    /// Of one that stalls, likewise.
+    pub(crate) stalled: &'static str,
 }
 
 pub(crate) type Said = (&'static str, Verdict);
@@ -47,6 +49,7 @@ fn row(name: &'static str, dialect: Dialect, path: &'static str, body: fn() -> B
         throttled_within: limited,
         failed: ("server_error", Verdict::Failed),
         cut: ("stream_broken", "stream_truncated"),
+        stalled: "stream_timeout",
     }
 }
 
@@ -95,6 +98,7 @@ impl Row {
             .failed(("UNAVAILABLE", Verdict::Overloaded));
         Self {
             cut: ("UNAVAILABLE", "UNAVAILABLE"),
+            stalled: "DEADLINE_EXCEEDED",
             ..this
         }
     }

@@ -109,5 +109,7 @@ fn the_first_provider_of_the_dialect_serves_and_else_the_first() {
     ] {
         assert_eq!(ProviderDialect::of(path, &plain), dialect, "{path}");
     }
+    let invoked = ProviderDialect::of("/model/anthropic.claude/invoke", &version);
+    assert_eq!(invoked, ProviderDialect::Bedrock);
     assert!(choose(&[], "/v1/models", &plain).is_none());
 }
