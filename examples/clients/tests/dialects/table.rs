@@ -380,34 +380,32 @@ fn framed(message: &impl prost::Message) -> Bytes {
     [&[0][..], &length.to_be_bytes(), &message].concat().into()
 }
 
-fn gemini_message() -> Bytes {
-    use generativelanguage::{Content, GenerateContentRequest, Part};
-    framed(&GenerateContentRequest {
-        model: format!("models/{MODEL}"),
-        contents: vec![Content {
-            parts: vec![Part {
-                text: Some(PROMPT.into()),
-                ..Part::default()
+/// The two of Google's differ in the numbers of their fields.
+macro_rules! contents_of {
+    ($proto:ident, $model:expr) => {{
+        use $proto::{Content, GenerateContentRequest, Part};
+        let part = Part {
+            text: Some(PROMPT.into()),
+            ..Part::default()
+        };
+        framed(&GenerateContentRequest {
+            model: $model,
+            contents: vec![Content {
+                parts: vec![part],
+                role: "user".into(),
             }],
-            role: "user".into(),
-        }],
-        ..GenerateContentRequest::default()
-    })
+            ..GenerateContentRequest::default()
+        })
+    }};
+}
+
+fn gemini_message() -> Bytes {
+    contents_of!(generativelanguage, format!("models/{MODEL}"))
 }
 
 fn vertex_message() -> Bytes {
-    use aiplatform::{Content, GenerateContentRequest, Part};
-    framed(&GenerateContentRequest {
-        model: format!("projects/p/locations/l/publishers/google/models/{MODEL}"),
-        contents: vec![Content {
-            parts: vec![Part {
-                text: Some(PROMPT.into()),
-                ..Part::default()
-            }],
-            role: "user".into(),
-        }],
-        ..GenerateContentRequest::default()
-    })
+    let resource = "projects/p/locations/l/publishers/google/models";
+    contents_of!(aiplatform, format!("{resource}/{MODEL}"))
 }
 
 fn tensors() -> Bytes {

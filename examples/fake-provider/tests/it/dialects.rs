@@ -121,7 +121,12 @@ async fn the_items_of_a_response_are_opened_filled_and_closed_one_after_another(
     );
     assert_eq!(events[9]["part"]["text"], "");
     assert_eq!(events[8]["item"]["content"], json!([]));
-    let whole = &events[15]["response"]["output"];
+    let response = &events[15]["response"];
+    // strict clients ask for these of any response
+    for member in ["parallel_tool_calls", "tool_choice", "tools"] {
+        assert!(!response[member].is_null(), "{member}");
+    }
+    let whole = &response["output"];
     assert_eq!(
         (&whole[0], &whole[1]),
         (&events[7]["item"], &events[14]["item"])

@@ -226,7 +226,7 @@ fn response(answer: &Answer, ended: bool) -> Value {
     let (input, output) = (answer.prompt_tokens, answer.deltas());
     let usage = json!({
         "input_tokens": input,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": output,
         "output_tokens_details": {"reasoning_tokens": answer.reasoning.len()},
         "total_tokens": input + output,
@@ -239,6 +239,9 @@ fn response(answer: &Answer, ended: bool) -> Value {
         "error": null,
         "incomplete_details": capped.then(|| json!({"reason": "max_output_tokens"})),
         "model": answer.model,
+        "parallel_tool_calls": true,
+        "tool_choice": "auto",
+        "tools": [],
         "output": if ended { items(answer) } else { Vec::new() },
         "usage": (ended && answer.usage).then_some(usage),
     })
