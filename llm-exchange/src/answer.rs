@@ -41,6 +41,7 @@ pub struct ErrorAnswer {
     retry_after: Option<Duration>,
     /// The provider's own, where it is its error.
     provider_code: Option<Box<str>>,
+    event_number: u64,
 }
 
 impl ErrorAnswer {
@@ -56,6 +57,7 @@ impl ErrorAnswer {
             message: message.into(),
             retry_after: None,
             provider_code: None,
+            event_number: 0,
         }
     }
 
@@ -74,6 +76,14 @@ impl ErrorAnswer {
     #[must_use]
     pub const fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
+        self
+    }
+
+    /// The number of its event in a stream that has begun, where a dialect's events are numbered:
+    /// [`Meter::next_event_number`](crate::Meter::next_event_number). Default: 0, the first.
+    #[must_use]
+    pub const fn event_number(mut self, number: u64) -> Self {
+        self.event_number = number;
         self
     }
 
@@ -162,6 +172,7 @@ impl ErrorAnswer {
             status: self.status.as_u16(),
             code: self.provider_code.as_deref().unwrap_or(self.code),
             message: &self.message,
+            event_number: self.event_number,
         }
     }
 

@@ -125,6 +125,14 @@ impl Writer {
         })
     }
 
+    /// Of the event to come, where they are numbered.
+    pub(crate) const fn next_event_number(&self) -> u64 {
+        match self {
+            Self::Responses(writer) => writer.next_event_number(),
+            Self::Chat(_) | Self::Messages(_) | Self::Gemini(_) => 0,
+        }
+    }
+
     pub(crate) fn begin(&mut self, head: &Head, out: &mut Out) {
         match self {
             Self::Chat(writer) => writer.begin(head, out),

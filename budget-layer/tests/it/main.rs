@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails is to stop")]
 
+mod amazon;
 mod attempts;
 mod caps;
 mod common;

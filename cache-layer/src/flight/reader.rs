@@ -98,7 +98,8 @@ impl Reader {
         let message = "the answer was read too slowly, and is too large to wait for its reader";
         if self.has_events && self.is_between_events() {
             let status = StatusCode::GATEWAY_TIMEOUT;
-            let error = ErrorAnswer::new(status, "read_too_slowly", message);
+            let error = ErrorAnswer::new(status, "read_too_slowly", message)
+                .event_number(self.meter.next_event_number());
             return Ok(Frame::data(error.in_stream(Some(self.dialect()))));
         }
         Err(CutShort::new(Cut::Limit, message).into())

@@ -52,13 +52,16 @@ pub(crate) async fn answer(
     if let Some(response) = control::answer(&state, &head) {
         return Ok(response.map(Either::Left));
     }
-    let body = Limited::new(&mut upload, MOST_REQUEST_BYTES)
-        .collect()
-        .await
-        .map(|body| body.to_bytes());
-    discard(upload).await;
+    let mut limited = Limited::new(&mut upload, MOST_REQUEST_BYTES);
+    let (body, rest) = if grpc::goes_both_ways(&head) {
+        (grpc::first_message(&mut limited).await, Some(upload))
+    } else {
+        let body = limited.collect().await.map(|body| body.to_bytes());
+        discard(upload).await;
+        (body, None)
+    };
     let bytes = body.as_ref().cloned().unwrap_or_default();
-    let call = grpc::Call::of(&head, &bytes);
+    let call = grpc::Call::of(&head, &bytes, rest);
     let route = Route::of(&head);
     let json: Option<Value> = serde_json::from_slice(&bytes).ok();
     let of_body = || json.as_ref().and_then(|json| json["model"].as_str());
@@ -188,9 +191,8 @@ impl Reply {
 
     fn failure(self, failure: &Failure, behaviour: &Behaviour) -> Response<FakeBody> {
         let shape = &behaviour.shape;
-        let (status, content_type, bytes) =
+        let (status, mut headers, content_type, bytes) =
             dialect::failure(self.dialect, self.number, failure, shape);
-        let mut headers = HeaderMap::new();
         self.dialect.headers(self.number, false, &mut headers);
         failure
             .hints

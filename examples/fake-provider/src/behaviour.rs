@@ -171,8 +171,8 @@ impl Behaviour {
     }
 
     /// An error event in the dialect's form after `at`, then the end: OpenAI's `server_error`,
-    /// Anthropic's `overloaded_error`, a status in gRPC's trailers. An answer that is not streamed becomes a 200 whose body is
-    /// the error.
+    /// Anthropic's `overloaded_error`, an exception of Bedrock's, a status in gRPC's trailers. An
+    /// answer that is not streamed becomes a 200 whose body is the error.
     pub fn error_at(self, at: impl Into<At>) -> Self {
         self.body_fault(at, BodyFault::Error(None))
     }
@@ -267,7 +267,7 @@ impl Behaviour {
     }
 
     /// Only requests with this credential (bearer, `x-api-key`, `api-key` or `x-goog-api-key`) are
-    /// answered, others get a 401. Default: everybody is.
+    /// answered, others get a 401 (from Bedrock a 403). Default: everybody is.
     pub fn require_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(Secret(key.into()));
         self

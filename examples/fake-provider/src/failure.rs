@@ -72,7 +72,7 @@ impl Failure {
         Self::new(Kind::Quota)
     }
 
-    /// The provider is overloaded: 503 from OpenAI and Google, 529 from Anthropic.
+    /// The provider is overloaded: 529 from Anthropic, 503 from all others.
     pub fn overloaded() -> Self {
         Self::new(Kind::Overloaded)
     }

@@ -1,10 +1,10 @@
 //! A scriptable fake LLM server.
 //!
 //! It speaks OpenAI (chat completions, also as ten other servers do, responses, completions,
-//! embeddings), Anthropic messages, Gemini, Ollama and Google's two gRPC services, over HTTP/1.1 and
-//! HTTP/2 in clear text, and can be told to do everything that real providers do on bad days:
-//! throttle, fail, close before the head, hang, stall, break or err in the middle of a stream, send
-//! pings, tiny pieces, no usage.
+//! embeddings), Anthropic messages, Gemini, Amazon Bedrock and Ollama, and by gRPC Google's two
+//! services and KServe's, over HTTP/1.1 and HTTP/2 in clear text, and can be told to do everything that
+//! real providers do on bad days: throttle, fail, close before the head, hang, stall, break or err in
+//! the middle of a stream, send pings, tiny pieces, no usage.
 //!
 //! # In a test
 //!
@@ -58,6 +58,7 @@ mod clock;
 mod conn;
 mod control;
 mod dialect;
+mod event_stream;
 mod failure;
 mod grammar;
 mod grpc;

@@ -10,13 +10,13 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
     (
         "quota",
         "[=N]",
-        "429 that needs a human: insufficient_quota, Anthropic's spend limit, Google's quota per day",
+        "429 that needs a human: insufficient_quota, Anthropic's spend limit, Google's quota per day; Bedrock 400",
     ),
     ("fail", "[=N]", "500"),
     (
         "overloaded",
         "[=N]",
-        "OpenAI and Google 503, Anthropic 529 overloaded_error",
+        "503 from most, Anthropic 529 overloaded_error",
     ),
     (
         "context-length",
@@ -134,7 +134,11 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
     ("crlf", "", "lines of a stream end in CR LF"),
     ("cr", "", "lines of a stream end in a bare CR"),
     ("segment", "=N", "the body is written N bytes at a time"),
-    ("key", "=TEXT", "401 unless the credential is TEXT"),
+    (
+        "key",
+        "=TEXT",
+        "401 (Bedrock 403) unless the credential is TEXT",
+    ),
 ];
 
 /// Every word of a model name, and the option it stands for. `-N` is the value.

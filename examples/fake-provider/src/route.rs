@@ -3,7 +3,7 @@
 use http::{Method, request::Parts};
 
 use crate::dialect::{
-    Anthropic, Chat, Completions, Dialect, Embeddings, Gemini, Ollama, Responses,
+    Anthropic, Chat, Completions, Converse, Dialect, Embeddings, Gemini, Invoke, Ollama, Responses,
 };
 
 #[derive(Debug)]
@@ -41,6 +41,8 @@ impl Route {
                 &Anthropic
             } else if path.starts_with("/v1beta") {
                 &Gemini { array: false }
+            } else if path.starts_with("/model/") {
+                &Converse
             } else if path.starts_with("/api/") {
                 &Ollama { chat: true }
             } else {
@@ -87,6 +89,9 @@ fn known(path: &str, sse: bool) -> Option<(Dialect, Option<&str>, Option<bool>)>
             _ => return None,
         });
     }
+    if let Some(bedrock) = bedrock(before, last) {
+        return Some(bedrock);
+    }
     let dialect: Dialect = match last {
         "completions" if before.ends_with("/chat") => &Chat,
         "completions" => &Completions,
@@ -98,6 +103,25 @@ fn known(path: &str, sse: bool) -> Option<(Dialect, Option<&str>, Option<bool>)>
         _ => return None,
     };
     Some((dialect, deployment, None))
+}
+
+/// `/model/ID/VERB`. Of the models that are invoked in their vendor's format, only Anthropic's are
+/// known.
+fn bedrock<'p>(before: &'p str, verb: &str) -> Option<(Dialect, Option<&'p str>, Option<bool>)> {
+    let (prefix, id) = before.rsplit_once('/')?;
+    let (dialect, stream): (Dialect, _) = match verb {
+        "converse" => (&Converse, false),
+        "converse-stream" => (&Converse, true),
+        "invoke" => (&Invoke, false),
+        "invoke-with-response-stream" => (&Invoke, true),
+        _ => return None,
+    };
+    let known = verb.starts_with("converse") || decoded(id).contains("anthropic");
+    (known && prefix.ends_with("/model") && !id.is_empty()).then_some((
+        dialect,
+        Some(id),
+        Some(stream),
+    ))
 }
 
 fn decoded(text: &str) -> String {

@@ -46,7 +46,7 @@ impl Builder {
     }
 
     /// Only requests with this credential (bearer, `x-api-key`, `api-key` or `x-goog-api-key`) are
-    /// answered, others get a 401. Default: everybody is.
+    /// answered, others get a 401 (from Bedrock a 403). Default: everybody is.
     pub fn require_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(Secret(key.into()));
         self

@@ -91,7 +91,7 @@ pub(crate) async fn stream(
         end,
     };
     if at == Some(At::First) {
-        return trouble.happen(&mut writer, true).await;
+        return trouble.happen(&mut writer, 0).await;
     }
     let deltas = answer.deltas();
     let last = match at {
@@ -104,7 +104,7 @@ pub(crate) async fn stream(
         // an answer without a delta has been opened by its first event
         let opened = event.delta || (deltas == 0 && nth > 0);
         if last == Some(0) && opened {
-            return trouble.happen(&mut writer, nth == 0).await;
+            return trouble.happen(&mut writer, nth).await;
         }
         if event.delta {
             if sent == 0 {
@@ -122,7 +122,7 @@ pub(crate) async fn stream(
         let delta = event.delta;
         writer.write(event.encode(end)).await;
         if delta && last == Some(sent) {
-            return trouble.happen(&mut writer, false).await;
+            return trouble.happen(&mut writer, nth + 1).await;
         }
     }
     Ok(())
@@ -138,14 +138,14 @@ struct Trouble<'s> {
 }
 
 impl Trouble<'_> {
-    async fn happen(&self, writer: &mut Writer, first: bool) -> Result<(), Cut> {
+    async fn happen(&self, writer: &mut Writer, before: usize) -> Result<(), Cut> {
         match &self.fault {
             BodyFault::Stall => future::pending().await,
             BodyFault::Break => cut().await,
             BodyFault::End => Ok(()),
             BodyFault::Error(error) => {
                 let problem = in_200(self.dialect, self.number, error.as_deref(), self.shape);
-                for event in self.dialect.error_events(problem, first, self.shape) {
+                for event in self.dialect.error_events(problem, before, self.shape) {
                     writer.write(event.encode(self.end)).await;
                 }
                 Ok(())

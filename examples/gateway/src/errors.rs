@@ -18,7 +18,9 @@ pub(crate) fn dialect(uri: &Uri, headers: &HeaderMap) -> Option<Dialect> {
         ProviderDialect::OpenAi => Some(Dialect::OpenAiChat),
         ProviderDialect::Anthropic => Some(Dialect::AnthropicMessages),
         ProviderDialect::Gemini => Some(Dialect::Gemini),
+        ProviderDialect::Bedrock => Some(Dialect::BedrockConverse),
         ProviderDialect::Ollama => Some(Dialect::Ollama),
+        ProviderDialect::KServe => Some(Dialect::KServeGrpc),
     })
 }
 
@@ -36,7 +38,7 @@ pub(crate) fn not_found() -> ErrorAnswer {
     ErrorAnswer::new(
         StatusCode::NOT_FOUND,
         "unknown_path",
-        "the gateway serves the paths under /v1/, /v1beta/ and /api/, gRPC, and GET /health",
+        "the gateway serves the paths under /v1/, /v1beta/, /model/ and /api/, gRPC, and GET /health",
     )
 }
 

@@ -16,14 +16,17 @@ pub(crate) enum ProviderDialect {
     OpenAi,
     Anthropic,
     Gemini,
+    Bedrock,
     Ollama,
+    KServe,
 }
 
 /// Paths that are proxied. Whatever is under them the provider knows, and gRPC's services by their
 /// full names.
-const SERVED: [&str; 6] = [
+const SERVED: [&str; 7] = [
     "/v1/",
     "/v1beta/",
+    "/model/",
     "/api/",
     "/google.ai.generativelanguage.",
     "/google.cloud.aiplatform.",
@@ -113,8 +116,8 @@ impl Provider {
 impl ProviderDialect {
     fn credential(self, key: &str) -> Result<Credential, InvalidCredential> {
         match self {
-            // Ollama's cloud takes one; a server of one's own needs none
-            Self::OpenAi | Self::Ollama => {
+            // Ollama's cloud takes one; a server of one's own needs none. Bedrock has keys beside signatures
+            Self::OpenAi | Self::Bedrock | Self::Ollama | Self::KServe => {
                 Credential::header(header::AUTHORIZATION, &format!("Bearer {key}"))
             }
             Self::Anthropic => Credential::header(HeaderName::from_static("x-api-key"), key),
@@ -128,7 +131,7 @@ impl ProviderDialect {
             Self::OpenAi => Some(Dialect::OpenAiChat),
             Self::Anthropic => Some(Dialect::AnthropicMessages),
             Self::Gemini => Some(Dialect::Gemini),
-            Self::Ollama => None,
+            Self::Bedrock | Self::Ollama | Self::KServe => None,
         }
     }
 
@@ -143,7 +146,10 @@ impl ProviderDialect {
             ],
             Self::Anthropic => &[Dialect::AnthropicMessages],
             Self::Gemini => &[Dialect::Gemini, Dialect::GeminiGrpc, Dialect::VertexGrpc],
+            // invoked models are called in their vendors' dialects, which no other path of Bedrock's has
+            Self::Bedrock => &[Dialect::BedrockConverse],
             Self::Ollama => &[Dialect::Ollama],
+            Self::KServe => &[Dialect::KServeGrpc, Dialect::KServeStreamGrpc],
         }
     }
 
@@ -152,6 +158,10 @@ impl ProviderDialect {
     pub(crate) fn of(path: &str, headers: &HeaderMap) -> Self {
         if path.ends_with("/chat/completions") {
             return Self::OpenAi;
+        }
+        // whatever the headers of a vendor's SDK say
+        if path.starts_with("/model/") {
+            return Self::Bedrock;
         }
         let messages = path
             .strip_prefix("/v1/messages")
@@ -164,6 +174,8 @@ impl ProviderDialect {
             .is_some_and(|rest| rest.contains(':'));
         if verb || path.starts_with("/v1beta/") || path.starts_with("/google.") {
             Self::Gemini
+        } else if path.starts_with("/inference.") {
+            Self::KServe
         } else if path.starts_with("/api/") {
             Self::Ollama
         } else {

@@ -1,6 +1,7 @@
-//! Google's two LLM services over gRPC: a few fields of each, with tonic clients and servers.
+//! Google's two LLM services over gRPC, and KServe's inference service: a few fields of each, with tonic
+//! clients and servers.
 //!
-//! The same calls and nearly the same messages, but other field numbers. Only what an LLM call needs is
+//! Google's have the same calls and nearly the same messages, but other field numbers. Only what an LLM call needs is
 //! in `proto/`; fields that are left out are skipped when read. The code in `src/generated` is made by
 //! `cargo run` in the folder `regenerate`, which is no member of the workspace, so that no build needs a
 //! protobuf compiler.
@@ -29,4 +30,16 @@ pub mod aiplatform {
         reason = "generated"
     )]
     include!("generated/google.cloud.aiplatform.v1.rs");
+}
+
+/// `inference`: KServe's open inference protocol, with Triton's stream.
+pub mod inference {
+    #![allow(
+        clippy::all,
+        missing_docs,
+        rust_2018_idioms,
+        unreachable_pub,
+        reason = "generated"
+    )]
+    include!("generated/inference.rs");
 }

@@ -255,10 +255,13 @@ fn read_answer(body: &[u8], reading: &mut Reading) {
 
 /// Vertex AI may answer in Google's shape.
 fn looks_like_error(start: &[u8]) -> Option<bool> {
-    match json_start::starts_with_member(start, b"error", None)? {
-        true => Some(true),
-        false => json_start::starts_with_member(start, b"type", Some(b"error")),
+    // `message` is Amazon's, of a model that is invoked
+    for name in [&b"error"[..], b"message"] {
+        if json_start::starts_with_member(start, name, None)? {
+            return Some(true);
+        }
     }
+    json_start::starts_with_member(start, b"type", Some(b"error"))
 }
 
 /// `{"type":"error","error":{"type","message","details":{"error_code"}}}`.

@@ -182,7 +182,8 @@ impl Read {
         Ok(())
     }
 
-    /// Text is counted; anything else in a part is content too, but for marks such as `thought`.
+    /// Text is counted; anything else in a part is content too, but for marks such as `thought` and
+    /// its signature.
     fn part(
         &mut self,
         part: &[u8],
@@ -193,6 +194,7 @@ impl Read {
             let (number, value) = field?.into_parts();
             if let Value::Bytes(bytes) = value
                 && !bytes.is_empty()
+                && !numbers.marks.contains(&number)
             {
                 self.content = true;
                 if number == numbers.text {

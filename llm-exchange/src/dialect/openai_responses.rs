@@ -187,7 +187,9 @@ fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     let Ok(event) = serde_json::from_slice::<Data<'_>>(data) else {
         return Seen::error(data, reading);
     };
-    reading.sequence = event.sequence_number.0.or(reading.sequence);
+    if let Some(number) = event.sequence_number.0 {
+        reading.next_event = number.saturating_add(1);
+    }
     let kind = event.kind.as_ref().map_or("", |kind| &*kind.0);
     let response = event
         .response
@@ -259,10 +261,10 @@ fn looks_like_error(start: &[u8]) -> Option<bool> {
     })
 }
 
-/// Flat, unlike an error's body. Clients require a number; which one would be next is not known here.
+/// Flat, unlike an error's body.
 fn ended_by_error(problem: &Problem<'_>) -> Vec<Last> {
     let event = json!({"type": "error", "code": problem.code, "message": problem.message,
-        "param": null, "sequence_number": 0});
+        "param": null, "sequence_number": problem.event_number});
     vec![Last::named("error", event.to_string())]
 }
 
@@ -277,7 +279,6 @@ fn ended_by_limit(open: &Open, tokens: Tokens, _: bool) -> Vec<Last> {
         "error": null, "incomplete_details": {"reason": "max_output_tokens"},
         "model": open.model, "output": [], "usage": usage});
     let name = "response.incomplete";
-    let sequence = open.sequence.map_or(0, |last| last.saturating_add(1));
-    let event = json!({"type": name, "sequence_number": sequence, "response": response});
+    let event = json!({"type": name, "sequence_number": open.next_event, "response": response});
     vec![Last::named(name, event.to_string())]
 }

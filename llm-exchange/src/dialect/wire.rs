@@ -93,6 +93,8 @@ pub(crate) struct Problem<'a> {
     pub(crate) status: u16,
     pub(crate) code: &'a str,
     pub(crate) message: &'a str,
+    /// Where the events of a stream are numbered.
+    pub(crate) event_number: u64,
 }
 
 /// What a dialect's reader saw in one event of a stream, beside what it wrote down.

@@ -338,6 +338,14 @@ impl Meter {
         self.0.events.load(Relaxed)
     }
 
+    /// The number that the stream's next event would have, where a dialect's events are numbered
+    /// (OpenAI's responses); 0 elsewhere. For
+    /// [`ErrorAnswer::event_number`](crate::ErrorAnswer::event_number).
+    #[must_use]
+    pub fn next_event_number(&self) -> u64 {
+        self.reading().next_event
+    }
+
     /// How many of a stream's last pieces of content were the same text, one after the other: a model
     /// in a loop says the same for ever. A text over 1 KiB counts as none.
     #[must_use]

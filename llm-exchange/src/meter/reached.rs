@@ -25,8 +25,8 @@ pub(crate) struct Open {
     pub(crate) id: Option<Box<str>>,
     pub(crate) model: Option<Box<str>>,
     pub(crate) created: Option<u64>,
-    /// The number of the last event, where they are numbered.
-    pub(crate) sequence: Option<u64>,
+    /// The number of the event to come, where they are numbered.
+    pub(crate) next_event: u64,
     /// Choices that have begun and not ended.
     pub(crate) choices: Vec<u64>,
     /// Content blocks that have begun and not ended.

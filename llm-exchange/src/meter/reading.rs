@@ -35,8 +35,8 @@ pub(crate) struct Reading {
     pub(crate) speed: Option<Box<str>>,
     pub(crate) geo: Option<Box<str>>,
     pub(crate) created: Option<u64>,
-    /// The number of the last event, where they are numbered.
-    pub(crate) sequence: Option<u64>,
+    /// The number of the event to come, where they are numbered.
+    pub(crate) next_event: u64,
     pub(crate) error: Option<Arc<ProviderError>>,
     /// The terminator came (`[DONE]`, `message_stop`).
     pub(crate) done: bool,
@@ -171,7 +171,7 @@ impl Reading {
             id: self.id.clone(),
             model: self.model.clone(),
             created: self.created,
-            sequence: self.sequence,
+            next_event: self.next_event,
             choices: open.map(|(_, index)| index).collect(),
             blocks: self.blocks.clone(),
         }
@@ -245,7 +245,7 @@ impl Reading {
             model: self.model.take(),
             id: self.id.take(),
             created: self.created,
-            sequence: self.sequence,
+            next_event: self.next_event,
             usage_only: std::mem::take(&mut self.usage_only),
             marks: std::mem::take(&mut self.marks),
             choices: std::mem::take(&mut self.choices),

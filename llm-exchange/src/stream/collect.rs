@@ -168,7 +168,7 @@ impl fmt::Debug for Collector {
 ///
 /// # Errors
 ///
-/// If the JSON is no answer of the dialect, which an error is not.
+/// If the JSON is no answer of the dialect, which an error is not. gRPC's answers are no JSON.
 pub fn expand(
     dialect: Dialect,
     answer: &[u8],

@@ -97,6 +97,39 @@ async fn our_event_ends_a_stream_as_the_providers_own_error_would() {
 }
 
 #[tokio::test]
+async fn a_200_with_amazons_error_is_one_of_a_model_that_is_invoked_too() {
+    for dialect in [Dialect::AnthropicMessages, Dialect::BedrockConverse] {
+        let body = ScriptedBody::new().data(r#"{"message":"The model failed."}"#);
+        let answer = response("application/json", body);
+        let call = call(dialect, false);
+        let (peeked, _) = peek(answer, &call, PeekLimits::default(), &clock()).await;
+        assert_eq!(peeked.verdict(), Verdict::Failed, "{dialect:?}");
+        assert_eq!(peeked.error().unwrap().message(), Some("The model failed."));
+    }
+}
+
+#[tokio::test]
+async fn our_last_event_has_the_number_that_comes_next() {
+    let delta = |number: u64| {
+        format!(
+            "event: response.output_text.delta\n\
+             data: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{number},\"delta\":\"a \"}}\n\n"
+        )
+    };
+    let call = call(Dialect::OpenAiResponses, true);
+    for read in 0..3 {
+        let chunks = Chunks::chunks((0..read).map(|number| delta(number).into_bytes()));
+        let meter = met("text/event-stream", chunks, &call).await;
+        let error = ours(StatusCode::BAD_GATEWAY).event_number(meter.next_event_number());
+        let event = error.in_stream(Some(Dialect::OpenAiResponses));
+        let event = String::from_utf8(event.to_vec()).unwrap();
+        let data = event.lines().find_map(|line| line.strip_prefix("data: "));
+        let data: serde_json::Value = serde_json::from_str(data.unwrap()).unwrap();
+        assert_eq!(data["sequence_number"], read);
+    }
+}
+
+#[tokio::test]
 async fn amazon_names_an_errors_kind_in_the_head() {
     for (kind, verdict) in [
         ("ThrottlingException:http://internal/", Verdict::Throttled),

@@ -82,6 +82,32 @@ async fn what_the_trailers_ask_for_is_known_before_anything_is_handed_on() {
 }
 
 #[tokio::test]
+async fn the_signature_of_a_thought_is_no_content_but_a_thought_is() {
+    // of a part: text, thought, signature
+    for (dialect, path, numbers) in [
+        (Dialect::GeminiGrpc, [1, 1, 1], [2, 11, 13]),
+        (Dialect::VertexGrpc, [2, 2, 2], [1, 10, 11]),
+    ] {
+        let [text, thought, signature] = numbers;
+        let said = |part: &[u8]| {
+            path.iter()
+                .rev()
+                .fold(part.to_vec(), |inside, at| field(*at, &inside))
+        };
+        let signed = said(&[varint(thought, 1), field(signature, b"opaque")].concat());
+        let spoken = said(&[field(text, b"Let me see"), varint(thought, 1)].concat());
+        let ok = trailers(&[("grpc-status", "0")]);
+        let body = |message: &[u8]| chunks(vec![framed(message).to_vec()], Some(&ok));
+        let call = call(dialect, true);
+        let meter = met(GRPC, body(&signed), &call).await;
+        assert_eq!((meter.events(), meter.contents()), (1, 0), "{dialect:?}");
+        assert!(meter.first_content().is_none());
+        let meter = met(GRPC, body(&spoken), &call).await;
+        assert_eq!((meter.events(), meter.contents()), (1, 1), "{dialect:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_broke_before_its_first_message_is_told_from_one_that_ended() {
     let call = call(Dialect::GeminiGrpc, true);
     for (body, ending) in [

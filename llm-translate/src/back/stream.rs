@@ -180,7 +180,9 @@ impl StreamTranslator {
         if self.out.is_array() {
             self.out.event(None, &error.body(caller));
         } else {
-            self.out.framed(&error.in_stream(caller));
+            let number = self.writer.as_ref().map_or(0, Writer::next_event_number);
+            let numbered = error.clone().event_number(number);
+            self.out.framed(&numbered.in_stream(caller));
         }
         self.out.end();
     }

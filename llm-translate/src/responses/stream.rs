@@ -43,6 +43,10 @@ impl Writer {
         }
     }
 
+    pub(crate) const fn next_event_number(&self) -> u64 {
+        self.events
+    }
+
     pub(crate) fn begin(&mut self, head: &Head, out: &mut Out) {
         for kind in ["response.created", "response.in_progress"] {
             let repeated = Arc::clone(&self.repeated);

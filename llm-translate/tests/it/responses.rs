@@ -182,6 +182,21 @@ fn an_answer_that_is_not_whole_says_why() {
 }
 
 #[test]
+fn the_error_that_ends_a_stream_is_numbered_like_its_events() {
+    let all = transcripts::bytes("04-openai-chat-stream-error.sse");
+    let events = jsons(&stream(
+        &streamed_back(Responses, Chat),
+        Framing::Sse,
+        [&*all],
+    ));
+    assert_eq!(events.last().unwrap()["type"], "error");
+    assert!(events.len() > 2);
+    for (number, event) in events.iter().enumerate() {
+        assert_eq!(event["sequence_number"], number, "{event}");
+    }
+}
+
+#[test]
 fn a_stream_is_told_item_by_item() {
     let all = transcripts::bytes("06-openai-chat-stream-tool-moderation.sse");
     let events = jsons(&stream(

@@ -173,7 +173,8 @@ impl<U> Stream<U> {
         } else if self.whole.can_end() {
             self.queue.extend(self.whole.missing_end());
             let framing = framing.unwrap_or(Framing::Sse);
-            self.say(answer.in_framing(dialect, framing, self.whole.has_begun()));
+            let numbered = answer.clone().event_number(self.meter.next_event_number());
+            self.say(numbered.in_framing(dialect, framing, self.whole.has_begun()));
         } else {
             // a stream that ended of itself is seen to lack its end
             self.end = error.map(Err);

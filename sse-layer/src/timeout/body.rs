@@ -100,11 +100,14 @@ impl Timed {
         if self.dialect.is_grpc() {
             return Form::Grpc;
         }
-        let framing = self.meter.as_ref().and_then(Meter::framing);
-        match (framing, &self.whole) {
-            (Some(framing), Some(whole)) if whole.can_end() => Form::Events {
-                framing,
-                begun: whole.has_begun(),
+        match (&self.meter, &self.whole) {
+            (Some(meter), Some(whole)) if whole.can_end() => match meter.framing() {
+                Some(framing) => Form::Events {
+                    framing,
+                    begun: whole.has_begun(),
+                    number: meter.next_event_number(),
+                },
+                None => Form::Other,
             },
             _ => Form::Other,
         }

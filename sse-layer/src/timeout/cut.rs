@@ -19,8 +19,12 @@ pub(crate) enum Why {
 /// How an answer that has begun can be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// By an event of its framing; whether one came before it.
-    Events { framing: Framing, begun: bool },
+    /// By an event of its framing; whether one came before it, and its number.
+    Events {
+        framing: Framing,
+        begun: bool,
+        number: u64,
+    },
     /// Streamed or not: in the trailers.
     Grpc,
     /// It can only break off.
@@ -86,8 +90,13 @@ impl Why {
     /// The end of an answer that has begun.
     pub(crate) fn cut_off(self, form: Form, dialect: Dialect) -> CutOff {
         match form {
-            Form::Events { framing, begun } => {
-                CutOff::Data(self.answer().in_framing(dialect, framing, begun))
+            Form::Events {
+                framing,
+                begun,
+                number,
+            } => {
+                let answer = self.answer().event_number(number);
+                CutOff::Data(answer.in_framing(dialect, framing, begun))
             }
             Form::Grpc => CutOff::Last(Ok(Frame::trailers(self.answer().trailers()))),
             Form::Other => CutOff::Last(Err(CutShort::new(self.cut(), self.message()).into())),

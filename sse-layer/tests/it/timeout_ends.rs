@@ -84,6 +84,33 @@ async fn after_content_a_stream_ends_in_order_and_its_meter_knows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_error_of_a_clock_is_numbered_after_the_events_that_came() {
+    let delta = |number: u64| {
+        format!(
+            "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\
+             \"sequence_number\":{number},\"delta\":\"Hi \"}}\n\n"
+        )
+    };
+    let body = ScriptedBody::new()
+        .data(delta(6))
+        .data(delta(7) + "event: response.out")
+        .hang();
+    let script = Script::new().then(Answer::stream(body));
+    let request = post(
+        "https://api.example/v1/responses",
+        r#"{"model":"m","stream":true,"input":"hi"}"#,
+    );
+    let response = layer().layer(script).oneshot(request).await.unwrap();
+    let all = text(response).await;
+    let last = all.rsplit_once("data: ").unwrap().1;
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!(
+        (&last["type"], &last["sequence_number"]),
+        (&"error".into(), &8.into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_too_long_to_hold_is_closed_before_the_error() {
     let huge = format!("data: {}", "x".repeat(5 << 20));
     let body = ScriptedBody::new()

@@ -1,4 +1,5 @@
 //! What the tests share: a hyper client, a call, its text.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::time::Duration;
 

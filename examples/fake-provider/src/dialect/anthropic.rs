@@ -71,7 +71,7 @@ impl Wire for Anthropic {
         Failure::overloaded()
     }
 
-    fn error_events(&self, problem: Problem, _: bool, _: &Shape) -> Vec<Event> {
+    fn error_events(&self, problem: Problem, _: usize, _: &Shape) -> Vec<Event> {
         vec![Event::named("error", problem.body)]
     }
 }

@@ -115,9 +115,9 @@ impl Wire for Gemini {
         Failure::overloaded()
     }
 
-    fn error_events(&self, problem: Problem, first: bool, _: &Shape) -> Vec<Event> {
+    fn error_events(&self, problem: Problem, before: usize, _: &Shape) -> Vec<Event> {
         if self.array {
-            vec![element(&problem.body, first), Event::raw("\n]\n")]
+            vec![element(&problem.body, before == 0), Event::raw("\n]\n")]
         } else {
             vec![Event::data(problem.body)]
         }
@@ -273,10 +273,7 @@ fn problem(failure: &Failure, padding: &str) -> Problem {
         "status": said.name,
         "details": details,
     });
-    Problem {
-        status: said.status,
-        body: json!({ "error": error }).to_string(),
-    }
+    Problem::new(said.status, json!({ "error": error }).to_string())
 }
 
 /// A duration as protobuf's JSON has it.

@@ -1,6 +1,7 @@
 //! The wire formats. Each has a module that reads requests and writes answers, streams and errors.
 
 mod anthropic;
+mod bedrock;
 mod gemini;
 mod ollama;
 mod openai;
@@ -14,6 +15,7 @@ use serde_json::Value;
 pub use self::openai::Server;
 pub(crate) use self::{
     anthropic::Anthropic,
+    bedrock::{Converse, Invoke},
     gemini::{Gemini, named},
     ollama::Ollama,
     openai::{Chat, Completions, Embeddings, Responses},
@@ -21,6 +23,7 @@ pub(crate) use self::{
 use crate::{
     ask::{Answer, Ask},
     behaviour::{LineEnd, Shape},
+    event_stream,
     failure::{ErrorBody, Failure},
     route::Route,
 };
@@ -53,9 +56,9 @@ pub(crate) trait Wire: fmt::Debug + Sync {
     /// What goes wrong within an answer, if the script does not say what.
     fn usual_failure(&self) -> Failure;
 
-    /// The events by which a stream tells of an error; `first`: nothing was sent before.
-    fn error_events(&self, problem: Problem, first: bool, shape: &Shape) -> Vec<Event> {
-        let _ = (first, shape);
+    /// The events by which a stream tells of an error, after so many events `before` it.
+    fn error_events(&self, problem: Problem, before: usize, shape: &Shape) -> Vec<Event> {
+        let _ = (before, shape);
         vec![Event::data(problem.body)]
     }
 
@@ -88,6 +91,8 @@ enum Form {
     Comment,
     /// Just these bytes.
     Raw,
+    /// A frame of Amazon's event stream, with this name.
+    Frame(event_stream::Kind, &'static str),
 }
 
 pub(crate) type Events = Box<dyn Iterator<Item = Event> + Send>;
@@ -117,6 +122,14 @@ impl Event {
         Self::of(Form::Raw, text)
     }
 
+    fn frame(name: &'static str, json: impl Into<String>) -> Self {
+        Self::of_frame(event_stream::Kind::Event, name, json)
+    }
+
+    fn of_frame(kind: event_stream::Kind, name: &'static str, json: impl Into<String>) -> Self {
+        Self::of(Form::Frame(kind, name), json)
+    }
+
     fn with_content(self) -> Self {
         Self {
             delta: true,
@@ -136,6 +149,7 @@ impl Event {
             Form::Sse(Some(name)) => format!("event: {name}{end}data: {data}{end}{end}"),
             Form::Comment => format!(": {data}{end}{end}"),
             Form::Raw => data,
+            Form::Frame(kind, name) => return event_stream::frame(kind, name, &data).into(),
         }
         .into()
     }
@@ -144,33 +158,40 @@ impl Event {
 /// What an error is on the wire.
 pub(crate) struct Problem {
     pub(crate) status: u16,
+    /// Headers that tell of this error.
+    pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-/// Status, content type and body of an error answer.
+impl Problem {
+    fn new(status: u16, body: String) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body,
+        }
+    }
+}
+
+/// Status, headers, content type and body of an error answer.
 pub(crate) fn failure(
     dialect: Dialect,
     number: u64,
     failure: &Failure,
     shape: &Shape,
-) -> (u16, String, Bytes) {
+) -> (u16, HeaderMap, String, Bytes) {
     let problem = dialect.problem(number, failure, "", shape);
-    match &failure.body {
+    let status = problem.status;
+    let (content_type, body) = match &failure.body {
         ErrorBody::Dialect { pad_to } => {
             let missing = pad_to.saturating_sub(problem.body.len());
             let padded = dialect.problem(number, failure, &"x".repeat(missing), shape);
-            let json = "application/json".to_owned();
-            (problem.status, json, padded.body.into())
+            ("application/json".to_owned(), padded.body.into())
         }
-        ErrorBody::Html { bytes } => (
-            problem.status,
-            "text/html".into(),
-            html(problem.status, *bytes).into(),
-        ),
-        ErrorBody::Given { content_type, body } => {
-            (problem.status, content_type.clone(), body.clone())
-        }
-    }
+        ErrorBody::Html { bytes } => ("text/html".into(), html(status, *bytes).into()),
+        ErrorBody::Given { content_type, body } => (content_type.clone(), body.clone()),
+    };
+    (status, problem.headers, content_type, body)
 }
 
 /// The error inside a 200; `None`: the dialect's usual one.

@@ -115,14 +115,14 @@ impl Wire for Ollama {
             Kind::Status(status) => (*status, "an error was encountered while running the model"),
         };
         let body = json!({"error": format!("{message}{padding}")}).to_string();
-        Problem { status, body }
+        Problem::new(status, body)
     }
 
     fn usual_failure(&self) -> Failure {
         Failure::status(500)
     }
 
-    fn error_events(&self, problem: Problem, _: bool, _: &Shape) -> Vec<Event> {
+    fn error_events(&self, problem: Problem, _: usize, _: &Shape) -> Vec<Event> {
         vec![Event::raw(format!("{}\n", problem.body))]
     }
 

@@ -16,7 +16,13 @@ use crate::{
 /// By this in its trailers the body knows that it is to be cut instead.
 pub(super) const CUT: &str = "x-fake-cut";
 
+/// Whether a status is no status, but where the body is to be cut.
+pub(super) fn is_cut(status: &Status) -> bool {
+    status.metadata().contains_key(CUT)
+}
+
 /// A service for one call.
+#[derive(Clone)]
 pub(super) struct Scripted {
     pub(super) number: u64,
     model: String,

@@ -1,6 +1,6 @@
 //! Healthy answers and errors of the formats beside chat and messages.
 
-use fake_provider::Outcome;
+use fake_provider::{FakeProvider, Outcome};
 use serde_json::{Value, json};
 
 use crate::client::{ask, start, until_last};
@@ -67,17 +67,100 @@ async fn responses_end_with_the_whole_response() {
     );
 }
 
+/// The events of a streamed response, numbered from 0 in the order they come.
+async fn responses(fake: &FakeProvider, script: &str) -> Vec<Value> {
+    let body = json!({"model": "gpt", "input": "one", "stream": true});
+    let events = ask(fake, "/v1/responses", script, &body).await.events();
+    for (number, event) in events.iter().enumerate() {
+        assert_eq!(event["sequence_number"], number, "{event}");
+    }
+    events
+}
+
+fn types(events: &[Value]) -> Vec<&str> {
+    let types = events
+        .iter()
+        .map(|event| event["type"].as_str().expect("a type"));
+    types
+        .map(|name| name.strip_prefix("response.").unwrap_or(name))
+        .collect()
+}
+
 #[tokio::test]
-async fn an_error_in_a_stream_of_responses_is_flat() {
+async fn the_items_of_a_response_are_opened_filled_and_closed_one_after_another() {
     let fake = start().await;
-    let body = json!({"model": "gpt", "input": "hi", "stream": true});
-    let read = ask(&fake, "/v1/responses", "err-at=1,err-status=429", &body).await;
-    let last = read.events().pop().unwrap();
+    let events = responses(&fake, "reasoning=1,deltas=2").await;
     assert_eq!(
-        (&last["type"], &last["code"]),
-        (&json!("error"), &json!("rate_limit_exceeded"))
+        types(&events),
+        [
+            "created",
+            "in_progress",
+            "output_item.added",
+            "reasoning_summary_part.added",
+            "reasoning_summary_text.delta",
+            "reasoning_summary_text.done",
+            "reasoning_summary_part.done",
+            "output_item.done",
+            "output_item.added",
+            "content_part.added",
+            "output_text.delta",
+            "output_text.delta",
+            "output_text.done",
+            "content_part.done",
+            "output_item.done",
+            "completed",
+        ]
     );
-    assert!(read.text.contains("event: error\n"));
+    assert_eq!(
+        (&events[4]["summary_index"], &events[4]["output_index"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(
+        (&events[10]["content_index"], &events[10]["output_index"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(events[9]["part"]["text"], "");
+    assert_eq!(events[8]["item"]["content"], json!([]));
+    let response = &events[15]["response"];
+    // strict clients ask for these of any response
+    for member in ["parallel_tool_calls", "tool_choice", "tools"] {
+        assert!(!response[member].is_null(), "{member}");
+    }
+    let whole = &response["output"];
+    assert_eq!(
+        (&whole[0], &whole[1]),
+        (&events[7]["item"], &events[14]["item"])
+    );
+    assert_eq!(events[13]["part"], whole[1]["content"][0]);
+    assert_eq!(events[12]["text"], whole[1]["content"][0]["text"]);
+
+    let events = responses(&fake, "tool,deltas=1").await;
+    assert_eq!(
+        types(&events)[2..],
+        [
+            "output_item.added",
+            "function_call_arguments.delta",
+            "function_call_arguments.done",
+            "output_item.done",
+            "completed",
+        ]
+    );
+    assert_eq!(events[2]["item"]["arguments"], "");
+    assert_eq!(events[4]["arguments"], events[5]["item"]["arguments"]);
+}
+
+#[tokio::test]
+async fn an_error_in_a_stream_of_responses_is_flat_and_has_the_next_number() {
+    let fake = start().await;
+    for (at, before) in [("0", 0), ("open", 4), ("1", 5), ("2", 6)] {
+        let events = responses(&fake, &format!("err-at={at},err-status=429")).await;
+        assert_eq!(events.len(), before + 1);
+        let last = &events[before];
+        assert_eq!(
+            (&last["type"], &last["code"]),
+            (&json!("error"), &json!("rate_limit_exceeded"))
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Every behaviour over real sockets.
 
+mod bedrock;
 mod client;
 
 mod dialects;
@@ -7,6 +8,7 @@ mod errors;
 mod faults;
 mod grpc;
 mod healthy;
+mod kserve;
 mod log;
 mod scripts;
 mod servers;

@@ -45,6 +45,8 @@ fn each_dialect_has_its_own_place_for_the_key_and_it_is_sensitive() {
         (ProviderDialect::OpenAi, "authorization", "Bearer k"),
         (ProviderDialect::Anthropic, "x-api-key", "k"),
         (ProviderDialect::Gemini, "x-goog-api-key", "k"),
+        (ProviderDialect::Bedrock, "authorization", "Bearer k"),
+        (ProviderDialect::KServe, "authorization", "Bearer k"),
     ] {
         let mut request = Request::new(());
         for credential in ["authorization", "x-api-key", "api-key", "x-goog-api-key"] {
@@ -94,7 +96,20 @@ fn the_first_provider_of_the_dialect_serves_and_else_the_first() {
     ] {
         assert_eq!(ProviderDialect::of(path, &plain), Gemini, "{path}");
     }
-    let ollama = ProviderDialect::of("/api/chat", &plain);
-    assert_eq!(ollama, ProviderDialect::Ollama);
+    for (path, dialect) in [
+        ("/api/chat", ProviderDialect::Ollama),
+        (
+            "/model/amazon.nova-pro-v1:0/converse",
+            ProviderDialect::Bedrock,
+        ),
+        (
+            "/inference.GRPCInferenceService/ModelInfer",
+            ProviderDialect::KServe,
+        ),
+    ] {
+        assert_eq!(ProviderDialect::of(path, &plain), dialect, "{path}");
+    }
+    let invoked = ProviderDialect::of("/model/anthropic.claude/invoke", &version);
+    assert_eq!(invoked, ProviderDialect::Bedrock);
     assert!(choose(&[], "/v1/models", &plain).is_none());
 }

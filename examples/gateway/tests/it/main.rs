@@ -5,6 +5,7 @@
 mod admin;
 mod auth;
 mod bad_input;
+mod bedrock;
 mod breaker;
 mod budget;
 mod cache;
@@ -13,6 +14,7 @@ mod common;
 mod connections;
 mod costs;
 mod dialects;
+mod kserve;
 mod passing;
 mod program;
 mod routes;

@@ -4,6 +4,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let protos = [
         "google/ai/generativelanguage/v1beta/generative_service.proto",
         "google/cloud/aiplatform/v1/prediction_service.proto",
+        "inference/grpc_service.proto",
     ];
     // protox compiles in Rust, so no `protoc` has to be installed
     let files = protox::compile(protos, ["../proto"])?;

@@ -24,6 +24,8 @@ pub(super) struct Numbers {
     pub(super) text: u32,
     pub(super) thought: u32,
     pub(super) inline_data: u32,
+    /// What is said of a part's data and is none: signatures of thoughts, metadata.
+    pub(super) marks: &'static [u32],
     // of the usage
     pub(super) cached: u32,
     pub(super) tool_use: u32,
@@ -55,6 +57,7 @@ pub(super) const GENERATIVE_LANGUAGE: Numbers = Numbers {
     text: 2,
     thought: 11,
     inline_data: 3,
+    marks: &[8, 13, 14],
     cached: 4,
     tool_use: 8,
     thoughts: 10,
@@ -92,6 +95,7 @@ pub(super) const AI_PLATFORM: Numbers = Numbers {
     text: 1,
     thought: 10,
     inline_data: 2,
+    marks: &[4, 11],
     cached: 5,
     tool_use: 13,
     thoughts: 14,

@@ -49,5 +49,5 @@ pub(super) fn problem(number: u64, kind: &Kind, padding: &str) -> Problem {
         quoted(&format!("{message}{padding}")),
         request_id(number),
     );
-    Problem { status, body }
+    Problem::new(status, body)
 }

@@ -138,7 +138,7 @@ impl Wire for Chat {
         )
     }
 
-    fn error_events(&self, problem: Problem, _: bool, shape: &Shape) -> Vec<Event> {
+    fn error_events(&self, problem: Problem, _: usize, shape: &Shape) -> Vec<Event> {
         shape.server.error_events(problem)
     }
 }

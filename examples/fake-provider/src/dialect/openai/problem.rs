@@ -63,10 +63,7 @@ pub(super) fn problem(failure: &Failure, padding: &str, server: Server) -> Probl
             json!({ "error": error })
         }
     };
-    Problem {
-        status,
-        body: body.to_string(),
-    }
+    Problem::new(status, body.to_string())
 }
 
 fn said(kind: &Kind) -> Said<'_> {

@@ -44,76 +44,23 @@ impl Wire for Responses {
 
     fn events(&self, answer: Answer) -> Events {
         let begun = response(&answer, false);
-        let whole = response(&answer, true);
-        // each with whether it carries content
-        let mut events = vec![
-            (
-                json!({"type": "response.created", "response": begun}),
-                false,
-            ),
-            (
-                json!({"type": "response.in_progress", "response": begun}),
-                false,
-            ),
-        ];
+        let mut events = Numbered::default();
+        for name in ["response.created", "response.in_progress"] {
+            events.push(name, json!({"response": begun}));
+        }
         for (index, item) in items(&answer).into_iter().enumerate() {
-            let mut opened = item.clone();
-            opened["status"] = "in_progress".into();
-            let (kind, field, texts) = match item["type"].as_str() {
-                Some("reasoning") => (
-                    "response.reasoning_summary_text",
-                    "summary",
-                    &answer.reasoning,
-                ),
-                Some("function_call") => (
-                    "response.function_call_arguments",
-                    "arguments",
-                    &answer.pieces,
-                ),
-                _ => ("response.output_text", "content", &answer.pieces),
-            };
-            opened[field] = if field == "arguments" {
-                "".into()
-            } else {
-                json!([])
-            };
-            let of_item = |kind: &str, member: &str, value: Value| json!({"type": kind, "output_index": index, member: value});
-            let of_text = |end: &str, member: &str, text: &str| {
-                json!({
-                    "type": format!("{kind}.{end}"),
-                    "item_id": item["id"],
-                    "output_index": index,
-                    "content_index": 0,
-                    member: text,
-                })
-            };
-            events.push((of_item("response.output_item.added", "item", opened), false));
-            events.extend(
-                texts
-                    .iter()
-                    .map(|text| (of_text("delta", "delta", text), true)),
-            );
-            events.push((of_text("done", "text", &texts.concat()), false));
-            events.push((
-                of_item("response.output_item.done", "item", item.clone()),
-                false,
-            ));
+            events.item(&item, index, &answer);
         }
         let end = if answer.capped {
             "response.incomplete"
         } else {
             "response.completed"
         };
-        events.push((json!({"type": end, "response": whole}), false));
-        let numbered = events.into_iter().enumerate();
-        Box::new(numbered.map(|(number, (mut event, content))| {
-            event["sequence_number"] = number.into();
-            let event = Event::named(name(&event), event.to_string());
-            if content { event.with_content() } else { event }
-        }))
+        events.push(end, json!({"response": response(&answer, true)}));
+        Box::new(events.0.into_iter())
     }
 
-    fn error_events(&self, problem: Problem, _: bool, _: &Shape) -> Vec<Event> {
+    fn error_events(&self, problem: Problem, before: usize, _: &Shape) -> Vec<Event> {
         // flat, unlike the body of an error answer
         let body: Value = serde_json::from_str(&problem.body).unwrap_or_default();
         let error = &body["error"];
@@ -127,33 +74,113 @@ impl Wire for Responses {
             "code": code,
             "message": error["message"],
             "param": error["param"],
-            "sequence_number": 0,
+            "sequence_number": before,
         });
         vec![Event::named("error", event.to_string())]
     }
 }
 
-/// The name of an event is its type.
-fn name(event: &Value) -> &'static str {
-    const NAMES: [&str; 12] = [
-        "response.created",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.reasoning_summary_text.delta",
-        "response.reasoning_summary_text.done",
-        "response.function_call_arguments.delta",
-        "response.function_call_arguments.done",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.output_item.done",
-        "response.incomplete",
-        "response.completed",
-    ];
-    let name = event["type"].as_str().unwrap_or_default();
-    NAMES
-        .into_iter()
-        .find(|known| *known == name)
-        .unwrap_or("message")
+/// How the events of an item that has texts are called, and where in the item a text stands.
+struct Names {
+    added: Option<&'static str>,
+    delta: &'static str,
+    text_done: &'static str,
+    done: Option<&'static str>,
+    /// The member of an item in which its texts are.
+    texts: &'static str,
+    /// The member with the number of a text.
+    place: Option<&'static str>,
+    /// The member of the last event of a text.
+    text: &'static str,
+}
+
+const REASONING: Names = Names {
+    added: Some("response.reasoning_summary_part.added"),
+    delta: "response.reasoning_summary_text.delta",
+    text_done: "response.reasoning_summary_text.done",
+    done: Some("response.reasoning_summary_part.done"),
+    texts: "summary",
+    place: Some("summary_index"),
+    text: "text",
+};
+
+const MESSAGE: Names = Names {
+    added: Some("response.content_part.added"),
+    delta: "response.output_text.delta",
+    text_done: "response.output_text.done",
+    done: Some("response.content_part.done"),
+    texts: "content",
+    place: Some("content_index"),
+    text: "text",
+};
+
+const CALL: Names = Names {
+    added: None,
+    delta: "response.function_call_arguments.delta",
+    text_done: "response.function_call_arguments.done",
+    done: None,
+    texts: "arguments",
+    place: None,
+    text: "arguments",
+};
+
+/// The events of a stream, each with its type as its name and its number.
+#[derive(Default)]
+struct Numbered(Vec<Event>);
+
+impl Numbered {
+    fn event(&self, name: &'static str, mut event: Value) -> Event {
+        event["type"] = name.into();
+        event["sequence_number"] = self.0.len().into();
+        Event::named(name, event.to_string())
+    }
+
+    fn push(&mut self, name: &'static str, event: Value) {
+        self.0.push(self.event(name, event));
+    }
+
+    /// All about one item of the output.
+    fn item(&mut self, item: &Value, index: usize, answer: &Answer) {
+        let (names, texts) = match item["type"].as_str() {
+            Some("reasoning") => (REASONING, &answer.reasoning),
+            Some("function_call") => (CALL, &answer.pieces),
+            _ => (MESSAGE, &answer.pieces),
+        };
+        let of_item = |item: &Value| json!({"output_index": index, "item": item});
+        let of_text = |member: &str, value: Value| {
+            let mut event = json!({"item_id": item["id"], "output_index": index, member: value});
+            if let Some(place) = names.place {
+                event[place] = 0.into();
+            }
+            // strict clients require them of a text
+            if names.texts == MESSAGE.texts && member != "part" {
+                event["logprobs"] = json!([]);
+            }
+            event
+        };
+        let mut opened = item.clone();
+        opened["status"] = "in_progress".into();
+        opened[names.texts] = match names.place {
+            Some(_) => json!([]),
+            None => "".into(),
+        };
+        self.push("response.output_item.added", of_item(&opened));
+        let part = &item[names.texts][0];
+        if let Some(added) = names.added {
+            let mut empty = part.clone();
+            empty["text"] = "".into();
+            self.push(added, of_text("part", empty));
+        }
+        for text in texts {
+            let event = self.event(names.delta, of_text("delta", text.as_str().into()));
+            self.0.push(event.with_content());
+        }
+        self.push(names.text_done, of_text(names.text, texts.concat().into()));
+        if let Some(done) = names.done {
+            self.push(done, of_text("part", part.clone()));
+        }
+        self.push("response.output_item.done", of_item(item));
+    }
 }
 
 fn items(answer: &Answer) -> Vec<Value> {
@@ -199,7 +226,7 @@ fn response(answer: &Answer, ended: bool) -> Value {
     let (input, output) = (answer.prompt_tokens, answer.deltas());
     let usage = json!({
         "input_tokens": input,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": output,
         "output_tokens_details": {"reasoning_tokens": answer.reasoning.len()},
         "total_tokens": input + output,
@@ -212,6 +239,9 @@ fn response(answer: &Answer, ended: bool) -> Value {
         "error": null,
         "incomplete_details": capped.then(|| json!({"reason": "max_output_tokens"})),
         "model": answer.model,
+        "parallel_tool_calls": true,
+        "tool_choice": "auto",
+        "tools": [],
         "output": if ended { items(answer) } else { Vec::new() },
         "usage": (ended && answer.usage).then_some(usage),
     })
