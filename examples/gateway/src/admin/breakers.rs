@@ -30,7 +30,10 @@ pub(super) fn all(admin: &Admin) -> Value {
             "next_probe_ms": circuit.open_for.map(in_millis),
             "successes": circuit.counts.successes,
             "failures": circuit.counts.failures,
+            "neither": circuit.counts.neither,
+            "slow": circuit.counts.slow,
             "refused": circuit.counts.refused,
+            "opened": circuit.counts.opened,
         })
     });
     circuits.collect()
