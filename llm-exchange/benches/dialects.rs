@@ -15,12 +15,10 @@ use std::{
     vec,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::FutureExt;
-use google_protos::generativelanguage::{
-    Candidate, Content, GenerateContentResponse, Part, UsageMetadata,
-};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
@@ -251,10 +249,42 @@ fn converse() -> Stream {
         request: "{}".into(),
         chunks,
         usage: |frame| {
-            let headers = u32::from_be_bytes(frame.get(4..8)?.try_into().ok()?) as usize;
-            let payload = frame.get(12 + headers..frame.len() - 4)?;
-            let event: Value = serde_json::from_slice(payload).ok()?;
+            let event: Value = serde_json::from_slice(payload(frame)?).ok()?;
             event["usage"]["outputTokens"].as_u64()
+        },
+    }
+}
+
+/// The payload of such a frame.
+fn payload(frame: &[u8]) -> Option<&[u8]> {
+    let headers = u32::from_be_bytes(frame.get(4..8)?.try_into().ok()?) as usize;
+    frame.get(12 + headers..frame.len() - 4)
+}
+
+/// Anthropic's events as Bedrock wraps them.
+fn anthropic_on_bedrock() -> Stream {
+    let wrapped = |event: &Value| {
+        let bytes = STANDARD.encode(event.to_string());
+        frame("chunk", &json!({"bytes": bytes, "p": "abcdefghij"}))
+    };
+    let mut chunks = words(|n| {
+        wrapped(
+            &json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": format!(" word{n}")}}),
+        )
+    });
+    chunks.push(wrapped(&json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": WORDS}})));
+    chunks.push(wrapped(&json!({"type": "message_stop"})));
+    Stream {
+        name: "anthropic_messages (Bedrock)",
+        path: "/model/anthropic.claude-v1:0/invoke-with-response-stream",
+        media_type: "application/vnd.amazon.eventstream",
+        request: "{}".into(),
+        chunks,
+        usage: |frame| {
+            let wrapped: Value = serde_json::from_slice(payload(frame)?).ok()?;
+            let event = STANDARD.decode(wrapped["bytes"].as_str()?).ok()?;
+            let event: Value = serde_json::from_slice(&event).ok()?;
+            event["usage"]["output_tokens"].as_u64()
         },
     }
 }
@@ -264,50 +294,72 @@ fn framed(message: &[u8]) -> Bytes {
     [&[0], &length[..], message].concat().into()
 }
 
-fn grpc() -> Stream {
-    let message = |n: u64, finish: i32| {
-        let part = Part {
-            text: Some(format!(" word{n}")),
-            ..Part::default()
-        };
-        let candidate = Candidate {
-            content: Some(Content {
-                parts: vec![part],
-                role: "model".into(),
-            }),
-            finish_reason: finish,
-            index: 0,
-        };
-        let count = i32::try_from(n).unwrap();
-        let usage = UsageMetadata {
-            prompt_token_count: 9,
-            candidates_token_count: count,
-            total_token_count: 9 + count,
-            ..UsageMetadata::default()
-        };
-        let response = GenerateContentResponse {
-            candidates: vec![candidate],
-            usage_metadata: Some(usage),
-            model_version: "flash".into(),
-            response_id: "r1".into(),
-            ..GenerateContentResponse::default()
-        };
-        framed(&response.encode_to_vec())
+/// The same stream in either of Google's numberings.
+macro_rules! grpc {
+    ($function:ident, $protos:ident, $name:literal, $service:literal) => {
+        fn $function() -> Stream {
+            use google_protos::$protos::{
+                Candidate, Content, GenerateContentResponse, Part, UsageMetadata,
+            };
+
+            let message = |n: u64, finish: i32| {
+                let part = Part {
+                    text: Some(format!(" word{n}")),
+                    ..Part::default()
+                };
+                let candidate = Candidate {
+                    content: Some(Content {
+                        parts: vec![part],
+                        role: "model".into(),
+                    }),
+                    finish_reason: finish,
+                    index: 0,
+                };
+                let count = i32::try_from(n).unwrap();
+                let usage = UsageMetadata {
+                    prompt_token_count: 9,
+                    candidates_token_count: count,
+                    total_token_count: 9 + count,
+                    ..UsageMetadata::default()
+                };
+                let response = GenerateContentResponse {
+                    candidates: vec![candidate],
+                    usage_metadata: Some(usage),
+                    model_version: "flash".into(),
+                    response_id: "r1".into(),
+                    ..GenerateContentResponse::default()
+                };
+                framed(&response.encode_to_vec())
+            };
+            let mut chunks = words(|n| message(n, 0));
+            chunks.push(message(WORDS, 1));
+            Stream {
+                name: $name,
+                path: concat!("/", $service, "/StreamGenerateContent"),
+                media_type: "application/grpc",
+                request: framed(&[]),
+                chunks,
+                usage: |frame| {
+                    let response = GenerateContentResponse::decode(frame.get(5..)?).ok()?;
+                    u64::try_from(response.usage_metadata?.candidates_token_count).ok()
+                },
+            }
+        }
     };
-    let mut chunks = words(|n| message(n, 0));
-    chunks.push(message(WORDS, 1));
-    Stream {
-        name: "gemini_grpc",
-        path: "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent",
-        media_type: "application/grpc",
-        request: framed(&[]),
-        chunks,
-        usage: |frame| {
-            let response = GenerateContentResponse::decode(frame.get(5..)?).ok()?;
-            u64::try_from(response.usage_metadata?.candidates_token_count).ok()
-        },
-    }
 }
+
+grpc!(
+    gemini_grpc,
+    generativelanguage,
+    "gemini_grpc",
+    "google.ai.generativelanguage.v1beta.GenerativeService"
+);
+grpc!(
+    vertex_grpc,
+    aiplatform,
+    "vertex_grpc",
+    "google.cloud.aiplatform.v1.PredictionService"
+);
 
 struct Chunks {
     chunks: vec::IntoIter<Bytes>,
@@ -391,7 +443,9 @@ fn dialects(c: &mut Criterion) {
         gemini_array(),
         ollama(),
         converse(),
-        grpc(),
+        anthropic_on_bedrock(),
+        gemini_grpc(),
+        vertex_grpc(),
     ];
     for stream in streams {
         let call = stream.call();
