@@ -164,16 +164,8 @@ impl Call {
     /// path and query. `None`: it is no LLM call.
     #[must_use]
     pub fn framing(request: &Request<Payload>) -> Option<Framing> {
-        let own = Self::of(request)?.dialect.wire().framing;
-        let uri = request.uri();
-        let mut query = uri.query().unwrap_or_default().split('&');
-        Some(match Self::of(request)?.dialect {
-            Dialect::Gemini if !query.any(|field| field == "alt=sse") => Framing::Array,
-            Dialect::AnthropicMessages if uri.path().ends_with("/invoke-with-response-stream") => {
-                Framing::EventStream
-            }
-            _ => own,
-        })
+        let wire = Self::of(request)?.dialect.wire();
+        Some((wire.framing_asked)(request.uri()).unwrap_or(wire.framing))
     }
 
     /// The facts of a request that was read with [`Payload::read`].

@@ -115,20 +115,11 @@ impl Credential {
     }
 }
 
-/// Where the API of a request has its key. Vertex AI and Bedrock, which speak others' formats under
-/// paths of their own, have a bearer token.
+/// Where the API of a request has its key.
 fn header_of_key<B>(request: &Request<B>) -> HeaderName {
-    let path = request.uri().path();
-    match Dialect::of(request.method(), request.uri()) {
-        Some(Dialect::AnthropicMessages) if path.trim_end_matches('/').ends_with("/messages") => {
-            HeaderName::from_static("x-api-key")
-        }
-        Some(Dialect::Gemini) if !path.contains("/projects/") => {
-            HeaderName::from_static("x-goog-api-key")
-        }
-        Some(Dialect::GeminiGrpc) => HeaderName::from_static("x-goog-api-key"),
-        _ => header::AUTHORIZATION,
-    }
+    let dialect = Dialect::of(request.method(), request.uri());
+    let own = dialect.and_then(|dialect| (dialect.wire().key_header)(request.uri().path()));
+    own.unwrap_or(header::AUTHORIZATION)
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, InvalidCredential> {

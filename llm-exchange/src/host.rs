@@ -1,5 +1,7 @@
 //! Where a call goes.
 
+mod path;
+
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use http::{
@@ -7,7 +9,8 @@ use http::{
     uri::{Authority, Parts, PathAndQuery, Scheme},
 };
 
-use crate::{Dialect, credential};
+pub(crate) use self::path::{from_version, service_and_method};
+use crate::credential;
 
 /// A provider's address: scheme, host, port, and the path in front of the API's own.
 ///
@@ -138,7 +141,7 @@ impl Host {
             Some(query) if leaves => credential::without_keys(query),
             query => query.unwrap_or_default().into(),
         };
-        let path = self.path(request.method(), asked);
+        let path = path::at_host(request.method(), asked, &self.path);
         let uri = self.uri(&path, &query).ok_or(NotRedirected(()))?;
         *request.uri_mut() = uri;
         if leaves {
@@ -154,42 +157,9 @@ impl Host {
     ///
     /// [`NotRedirected`].
     pub fn address(&self, method: &Method, asked: &Uri) -> Result<Uri, NotRedirected> {
-        let path = self.path(method, asked);
+        let path = path::at_host(method, asked, &self.path);
         let query = asked.query().unwrap_or_default();
         self.uri(&path, query).ok_or(NotRedirected(()))
-    }
-
-    fn path(&self, method: &Method, asked: &Uri) -> String {
-        let dialect = Dialect::of(method, asked);
-        let asked = asked.path();
-        let whole = match dialect {
-            Some(Dialect::OpenAiChat) => "/v1/chat/completions",
-            Some(Dialect::OpenAiResponses) => "/v1/responses",
-            Some(Dialect::OpenAiCompletions) => "/v1/completions",
-            Some(Dialect::OpenAiEmbeddings) => "/v1/embeddings",
-            Some(Dialect::AnthropicMessages) if asked.ends_with("/v1/messages") => "/v1/messages",
-            // the path names the model, and what stands before its version is a proxy's
-            Some(Dialect::Gemini | Dialect::AnthropicMessages) => from_version(asked),
-            Some(Dialect::Ollama) => asked.rfind("/api/").map_or(asked, |at| &asked[at..]),
-            Some(dialect) if dialect.is_grpc() => service_and_method(asked),
-            Some(_) | None => asked,
-        };
-        let version = whole
-            .split('/')
-            .nth(1)
-            .filter(|segment| is_version(segment));
-        let has_version = |version: &str| {
-            let before = self.path.strip_suffix(version);
-            // these APIs are recognised by their version
-            let is_fixed = matches!(dialect, Some(Dialect::AnthropicMessages | Dialect::Gemini));
-            before.is_some_and(|before| before.ends_with('/'))
-                || (version == "v1" && !is_fixed && self.path.split('/').any(is_version))
-        };
-        let own = match version.filter(|version| has_version(version)) {
-            Some(version) => &whole[1 + version.len()..],
-            None => whole,
-        };
-        format!("{}{own}", self.path)
     }
 
     fn uri(&self, path: &str, query: &str) -> Option<Uri> {
@@ -203,37 +173,6 @@ impl Host {
         parts.path_and_query = Some(PathAndQuery::try_from(&*text).ok()?);
         Uri::from_parts(parts).ok()
     }
-}
-
-/// The last two segments of a path, with the slash before them.
-fn service_and_method(path: &str) -> &str {
-    let slashes = path.rmatch_indices('/').map(|(at, _)| at);
-    slashes.take(2).last().map_or(path, |at| &path[at..])
-}
-
-/// A path from the segment on that is a version.
-fn from_version(path: &str) -> &str {
-    let mut at = 0usize;
-    for segment in path.split_inclusive('/') {
-        if is_version(segment.trim_end_matches('/')) {
-            // with the slash before it
-            return &path[at.saturating_sub(1)..];
-        }
-        at += segment.len();
-    }
-    path
-}
-
-/// `v1`, `v2`, `v1beta`, `v1alpha1`.
-fn is_version(segment: &str) -> bool {
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let Some(rest) = segment.strip_prefix('v') else {
-        return false;
-    };
-    let end = rest.find(|c: char| !c.is_ascii_digit());
-    let (number, rest) = rest.split_at(end.unwrap_or(rest.len()));
-    let stage = rest.strip_prefix("beta").or(rest.strip_prefix("alpha"));
-    !number.is_empty() && (rest.is_empty() || stage.is_some_and(digits))
 }
 
 fn port(scheme: &Scheme, authority: &Authority) -> Option<u16> {

@@ -34,21 +34,15 @@ impl Route {
 
     /// Reads the path of a POST. `None`: it is no call of an API that is known here.
     pub(crate) fn of(path: &str) -> Option<Self> {
-        // "/" alone at the end is nothing to servers that are lenient about it
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let (before, last) = split_last(path, b'/')?;
-        grpc(before, last)
-            .or_else(|| openai(before, last))
-            .or_else(|| bedrock(before, last))
-            .or_else(|| google(before, last))
-            .or_else(|| {
-                let dialect = match last {
-                    "messages" if before.ends_with("/v1") => Dialect::AnthropicMessages,
-                    "chat" | "generate" if before.ends_with("/api") => Dialect::Ollama,
-                    _ => return None,
-                };
-                Some(Self::plain(dialect))
+        let path = Path::new(path)?;
+        Dialect::ALL.iter().find_map(|&dialect| {
+            let Asked { model, stream } = (dialect.wire().route)(&path)?;
+            Some(Self {
+                dialect,
+                model,
+                stream,
             })
+        })
     }
 
     /// Whether two paths are of the same API, and name the same model where they name one.
@@ -59,14 +53,6 @@ impl Route {
             Some((route.dialect, model, route.stream))
         };
         read(one).is_some_and(|one| read(other) == Some(one))
-    }
-
-    const fn plain(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            model: None,
-            stream: None,
-        }
     }
 
     /// The model that the path names, decoded. A name that is not UTF-8 is none.
@@ -102,105 +88,118 @@ fn split_last(text: &str, at: u8) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-fn grpc(before: &str, method: &str) -> Option<Route> {
-    let (_, service) = split_last(before, b'/')?;
-    let (dialect, unary, streaming) = match service {
-        "google.ai.generativelanguage.v1beta.GenerativeService" => (
-            Dialect::GeminiGrpc,
-            "GenerateContent",
-            "StreamGenerateContent",
-        ),
-        "google.cloud.aiplatform.v1.PredictionService" => (
-            Dialect::VertexGrpc,
-            "GenerateContent",
-            "StreamGenerateContent",
-        ),
-        "inference.GRPCInferenceService" if method == "ModelStreamInfer" => {
-            return Some(Route::plain(Dialect::KServeStreamGrpc));
-        }
-        "inference.GRPCInferenceService" => (Dialect::KServeGrpc, "ModelInfer", ""),
-        _ => return None,
-    };
-    let stream = Some(method == streaming);
-    (method == unary || method == streaming).then_some(Route {
-        dialect,
-        model: None,
-        stream,
-    })
+/// A path, with the shapes that several dialects look for in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Path<'p> {
+    /// What stands before the last slash.
+    pub(crate) before: &'p str,
+    pub(crate) last: &'p str,
 }
 
-fn openai(before: &str, last: &str) -> Option<Route> {
-    let (dialect, before) = match last {
-        "completions" => match before.strip_suffix("/chat") {
-            Some(before) => (Dialect::OpenAiChat, before),
-            None => (Dialect::OpenAiCompletions, before),
-        },
-        "embeddings" => (Dialect::OpenAiEmbeddings, before),
-        "responses" => (Dialect::OpenAiResponses, before),
-        _ => return None,
-    };
-    Some(Route {
-        model: azure_deployment(before),
-        ..Route::plain(dialect)
-    })
+/// What a path says to the dialect whose it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// As in [`Route`].
+    pub(crate) model: Option<Range<usize>>,
+    pub(crate) stream: Option<bool>,
 }
 
-/// Azure's classic paths: `.../openai/deployments/NAME`.
-fn azure_deployment(path: &str) -> Option<Range<usize>> {
-    let (before, _) = split_last(path, b'/')?;
-    (before.ends_with("/openai/deployments") && before.len() + 1 < path.len())
-        .then_some(before.len() + 1..path.len())
-}
-
-/// `/model/ID/VERB`.
-fn bedrock(before: &str, verb: &str) -> Option<Route> {
-    let (prefix, id) = split_last(before, b'/')?;
-    if !prefix.ends_with("/model") || id.is_empty() {
-        return None;
+impl<'p> Path<'p> {
+    fn new(path: &'p str) -> Option<Self> {
+        // "/" alone at the end is nothing to servers that are lenient about it
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let (before, last) = split_last(path, b'/')?;
+        Some(Self { before, last })
     }
-    // of the models that are invoked in their vendor's own format, Anthropic's is known here
-    let invoked = || {
-        let id = percent_decode_str(id).decode_utf8_lossy();
-        id.contains("anthropic")
-            .then_some(Dialect::AnthropicMessages)
-    };
-    let (dialect, stream) = match verb {
-        "converse" => (Dialect::BedrockConverse, false),
-        "converse-stream" => (Dialect::BedrockConverse, true),
-        "invoke" => (invoked()?, false),
-        "invoke-with-response-stream" => (invoked()?, true),
-        _ => return None,
-    };
-    Some(Route {
-        dialect,
-        model: Some(prefix.len() + 1..before.len()),
-        stream: Some(stream),
-    })
+
+    /// A path that ends in these two, perhaps of a deployment: Azure's classic ones are
+    /// `.../openai/deployments/NAME/END`.
+    pub(crate) fn openai(&self, end: &str, last: &str) -> Option<Asked> {
+        if self.last != last {
+            return None;
+        }
+        let before = self.before.strip_suffix(end)?;
+        let deployment = || {
+            let (parent, _) = split_last(before, b'/')?;
+            (parent.ends_with("/openai/deployments") && parent.len() + 1 < before.len())
+                .then_some(parent.len() + 1..before.len())
+        };
+        Some(Asked {
+            model: deployment(),
+            stream: None,
+        })
+    }
+
+    /// Bedrock's `.../model/ID/VERB`, of the models that are `known` by their names as they stand there.
+    pub(crate) fn bedrock(
+        &self,
+        unary: &str,
+        streaming: &str,
+        known: impl FnOnce(&str) -> bool,
+    ) -> Option<Asked> {
+        let stream = is_streaming(self.last, unary, streaming)?;
+        let (prefix, id) = split_last(self.before, b'/')?;
+        if !prefix.ends_with("/model") || id.is_empty() {
+            return None;
+        }
+        known(id).then(|| Asked {
+            model: Some(prefix.len() + 1..self.before.len()),
+            stream: Some(stream),
+        })
+    }
+
+    /// Google's `.../models/NAME:VERB` and the like.
+    pub(crate) fn google(&self, unary: &str, streaming: &str) -> Option<Asked> {
+        let (name, verb) = split_last(self.last, b':')?;
+        let stream = is_streaming(verb, unary, streaming)?;
+        let collection = self.before.rsplit('/').next()?;
+        let known = matches!(collection, "models" | "tunedModels" | "endpoints");
+        (known && !name.is_empty()).then(|| Asked {
+            model: Some(self.before.len() + 1..self.before.len() + 1 + name.len()),
+            stream: Some(stream),
+        })
+    }
+
+    /// Whether it is of Anthropic's models at Google.
+    pub(crate) fn is_of_anthropic(&self) -> bool {
+        self.before.ends_with("/publishers/anthropic/models")
+    }
+
+    /// gRPC's `/SERVICE/METHOD`.
+    pub(crate) fn grpc(
+        &self,
+        service: &str,
+        unary: &str,
+        streaming: Option<&str>,
+    ) -> Option<Asked> {
+        let stream = self.last != unary;
+        if stream && streaming != Some(self.last) {
+            return None;
+        }
+        let before = self.before.strip_suffix(service)?;
+        before.ends_with('/').then_some(Asked {
+            model: None,
+            stream: Some(stream),
+        })
+    }
 }
 
-/// `.../models/NAME:VERB` and the like.
-fn google(before: &str, last: &str) -> Option<Route> {
-    let (name, verb) = split_last(last, b':')?;
-    let of_anthropic = before.ends_with("/publishers/anthropic/models");
-    let (dialect, stream) = match verb {
-        "generateContent" if !of_anthropic => (Dialect::Gemini, false),
-        "streamGenerateContent" if !of_anthropic => (Dialect::Gemini, true),
-        "rawPredict" if of_anthropic => (Dialect::AnthropicMessages, false),
-        "streamRawPredict" if of_anthropic => (Dialect::AnthropicMessages, true),
-        _ => return None,
-    };
-    let collection = before.rsplit('/').next()?;
-    let known = matches!(collection, "models" | "tunedModels" | "endpoints");
-    (known && !name.is_empty()).then_some(Route {
-        dialect,
-        model: Some(before.len() + 1..before.len() + 1 + name.len()),
-        stream: Some(stream),
-    })
+fn is_streaming(verb: &str, unary: &str, streaming: &str) -> Option<bool> {
+    match verb {
+        verb if verb == unary => Some(false),
+        verb if verb == streaming => Some(true),
+        _ => None,
+    }
 }
 
 /// What is read of a path is found again after it was changed, and nothing else changes.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn check(path: &str, model: &str) {
+    let claimed = Path::new(path).map_or(0, |path| {
+        let routes = Dialect::ALL.iter().map(|dialect| dialect.wire().route);
+        routes.filter(|route| route(&path).is_some()).count()
+    });
+    assert!(claimed <= 1, "the order of the table must not matter");
     let Some(route) = Route::of(path) else {
         return;
     };

@@ -33,7 +33,7 @@ pub struct StandingRefusal {
     status: StatusCode,
     code: &'static str,
     message: &'static str,
-    bodies: [OnceLock<Box<[u8]>>; Dialect::COUNT],
+    bodies: [OnceLock<Box<[u8]>>; Dialect::ALL.len()],
 }
 
 impl StandingRefusal {
@@ -50,7 +50,7 @@ impl StandingRefusal {
             status,
             code,
             message,
-            bodies: [const { OnceLock::new() }; Dialect::COUNT],
+            bodies: [const { OnceLock::new() }; Dialect::ALL.len()],
         }
     }
 

@@ -1,44 +1,88 @@
 //! Anthropic messages.
 
+mod collect;
+mod deltas;
+mod ending;
+mod expand;
+mod usage;
+
+use http::HeaderName;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use self::usage::Counts;
 use super::{
-    anthropic_usage::{self, Counts},
     json::{self, Count, MaybeCount, Spoken, Text, bytes_of, media, range_within},
     json_start,
     wire::{Framing, Place, Problem, Seen, Wire},
 };
 use crate::{
     call::{Facts, Unreadable},
+    host::from_version,
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
-    stream::{
-        self,
-        ending::{self, Last},
-    },
+    route::{Asked, Path},
+    stream::ending::Last,
 };
 
 pub(super) const WIRE: Wire = Wire {
     name: "anthropic_messages",
+    route,
+    path_at_host: |path| match path.ends_with("/v1/messages") {
+        true => "/v1/messages",
+        // Vertex AI's and Bedrock's name the model
+        false => from_version(path),
+    },
+    needs_version: true,
+    key_header,
     framing: Framing::Sse,
+    framing_asked: |uri| {
+        let wrapped = uri.path().ends_with("/invoke-with-response-stream");
+        wrapped.then_some(Framing::EventStream)
+    },
+    framing_of_json: None,
+    goes_both_ways: false,
+    has_last_word: true,
     facts,
     model: Place::Member("model"),
     output_cap: &[Place::Member("max_tokens")],
     // usage is in every stream, asked for or not
     usage_on_request: false,
     read_event,
-    deltas: stream::anthropic::deltas,
-    collect: || Some(Box::<stream::anthropic::Collected>::default()),
-    expand: |answer, _| stream::anthropic::expand(answer),
+    deltas: deltas::read,
+    collect: || Some(Box::<collect::Collected>::default()),
+    expand: |answer, _| expand::expand(answer),
     read_answer,
-    usage: ("usage", anthropic_usage::read),
+    usage: ("usage", usage::read),
     is_complete: |reading| reading.done,
     looks_like_error,
     error,
     ended_by_error: |problem| vec![Last::named("error", error(problem))],
-    ended_by_limit: ending::anthropic,
+    ended_by_limit: ending::by_limit,
 };
+
+fn route(path: &Path<'_>) -> Option<Asked> {
+    match path.last {
+        "messages" => path.before.ends_with("/v1").then(Asked::default),
+        // of the models that are invoked in their vendor's own format, Anthropic's is known here
+        "invoke" | "invoke-with-response-stream" => {
+            path.bedrock("invoke", "invoke-with-response-stream", |model| {
+                let model = percent_decode_str(model).decode_utf8_lossy();
+                model.contains("anthropic")
+            })
+        }
+        _ => path
+            .is_of_anthropic()
+            .then(|| path.google("rawPredict", "streamRawPredict"))?,
+    }
+}
+
+/// Vertex AI and Bedrock, which speak this under paths of their own, have a bearer token.
+fn key_header(path: &str) -> Option<HeaderName> {
+    let own = path.trim_end_matches('/').ends_with("/messages");
+    own.then_some(HeaderName::from_static("x-api-key"))
+}
 
 #[derive(Deserialize)]
 struct Request<'a> {

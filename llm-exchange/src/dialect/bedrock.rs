@@ -1,5 +1,8 @@
 //! Amazon Bedrock's Converse: the same for the models of every vendor.
 
+mod deltas;
+mod whole;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
@@ -12,20 +15,28 @@ use crate::{
     Tokens, Usage,
     call::{Facts, Unreadable},
     meter::{Open, Reading},
-    stream::{self, ending::Last},
+    stream::ending::Last,
 };
 
 pub(super) const WIRE: Wire = Wire {
     name: "bedrock_converse",
+    route: |path| path.bedrock("converse", "converse-stream", |_| true),
+    path_at_host: |path| path,
+    needs_version: false,
+    key_header: |_| None,
     framing: Framing::EventStream,
+    framing_asked: |_| None,
+    framing_of_json: None,
+    goes_both_ways: false,
+    has_last_word: true,
     facts,
     model: Place::Nowhere,
     output_cap: &[Place::Within("inferenceConfig", "maxTokens")],
     usage_on_request: false,
     read_event,
-    deltas: stream::others::converse,
-    collect: || Some(Box::<stream::converse::Collected>::default()),
-    expand: |answer, _| stream::converse::expand(answer),
+    deltas: deltas::read,
+    collect: || Some(Box::<whole::Collected>::default()),
+    expand: |answer, _| whole::expand(answer),
     read_answer,
     usage: ("usage", read_usage),
     // the usage comes after the last message's end
@@ -255,6 +266,9 @@ fn read_usage(json: &[u8], reading: &mut Reading) {
     let Some(Ok(usage)) = values.next() else {
         return;
     };
+    if usage.input_tokens.0.is_none() && usage.output_tokens.0.is_none() {
+        return;
+    }
     let count = |count: MaybeCount| count.0.unwrap_or(0);
     let written = count(usage.cache_write_input_tokens);
     let details = usage.cache_details.iter().flatten();

@@ -1,6 +1,10 @@
 //! Gemini's `generateContent`: one answer, events, or an array that is written bit by bit. All are
 //! the same objects.
 
+mod deltas;
+mod whole;
+
+use http::HeaderName;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
@@ -13,22 +17,39 @@ use super::{
 use crate::{
     Tokens,
     call::{Facts, Unreadable},
+    host::from_version,
     meter::{Open, Reading},
     provider_error::{self, ProviderError},
-    stream::{self, ending::Last},
+    stream::ending::Last,
 };
 
 pub(super) const WIRE: Wire = Wire {
     name: "gemini",
+    route: |path| match path.is_of_anthropic() {
+        true => None,
+        false => path.google("generateContent", "streamGenerateContent"),
+    },
+    path_at_host: from_version,
+    needs_version: true,
+    // Vertex AI has a bearer token
+    key_header: |path| (!path.contains("/projects/")).then_some(KEY),
     framing: Framing::Sse,
+    framing_asked: |uri| {
+        let mut query = uri.query().unwrap_or_default().split('&');
+        (!query.any(|field| field == "alt=sse")).then_some(Framing::Array)
+    },
+    framing_of_json: Some(Framing::Array),
+    goes_both_ways: false,
+    // another candidate may still begin
+    has_last_word: false,
     facts,
     model: Place::Nowhere,
     output_cap: &[Place::WithinSpelt("generationConfig", "maxOutputTokens")],
     usage_on_request: false,
     read_event,
-    deltas: stream::others::gemini,
-    collect: || Some(Box::<stream::gemini::Collected>::default()),
-    expand: |answer, _| stream::gemini::expand(answer),
+    deltas: deltas::read,
+    collect: || Some(Box::<whole::Collected>::default()),
+    expand: |answer, _| whole::expand(answer),
     read_answer,
     usage: ("usageMetadata", gemini_usage::read),
     is_complete: |reading| reading.done && reading.all_finished(),
@@ -37,6 +58,9 @@ pub(super) const WIRE: Wire = Wire {
     ended_by_error: |problem| vec![Last::new(error(problem))],
     ended_by_limit,
 };
+
+/// The header of the Gemini API's keys.
+pub(super) const KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 #[derive(Deserialize)]
 struct Request<'a> {

@@ -89,7 +89,7 @@ fn audio(details: Option<&[Modality<'_>]>) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// The usage at the start of the bytes. What is zero is left out of it.
+/// The usage at the start of the bytes. What is zero is left out of it; where all is, nothing was counted yet.
 pub(super) fn read(json: &[u8], reading: &mut Reading) {
     let mut values = serde_json::Deserializer::from_slice(json).into_iter::<Metadata<'_>>();
     let Some(Ok(usage)) = values.next() else {
@@ -99,6 +99,14 @@ pub(super) fn read(json: &[u8], reading: &mut Reading) {
         reading.set_tier(&tier.0);
     }
     let count = |count: MaybeCount| count.0.unwrap_or(0);
+    let totals = [
+        usage.prompt_token_count,
+        usage.candidates_token_count,
+        usage.total_token_count,
+    ];
+    if totals.iter().all(|total| total.0.is_none()) {
+        return;
+    }
     let counts = Counts {
         prompt: count(usage.prompt_token_count),
         cached: count(usage.cached_content_token_count),

@@ -15,6 +15,7 @@ use crate::{
     Tokens,
     call::{Facts, Media, Unreadable},
     grpc::{Malformed, Value, Writer, fields},
+    host::service_and_method,
     meter::{Open, Reading},
     stream::{ending::Last, tree::Unexpected},
 };
@@ -22,6 +23,11 @@ use crate::{
 /// `google.ai.generativelanguage.v1beta`.
 pub(super) const GEMINI: Wire = Wire {
     name: "gemini_grpc",
+    route: |path| {
+        let service = "google.ai.generativelanguage.v1beta.GenerativeService";
+        path.grpc(service, "GenerateContent", Some("StreamGenerateContent"))
+    },
+    key_header: |_| Some(gemini::KEY),
     facts: |message| facts(message, &GENERATIVE_LANGUAGE),
     model: Place::Field(&[1]),
     output_cap: &[Place::Field(&[4, 4])],
@@ -34,7 +40,18 @@ pub(super) const GEMINI: Wire = Wire {
 /// `google.cloud.aiplatform.v1`.
 pub(super) const VERTEX: Wire = Wire {
     name: "vertex_grpc",
+    route: |path| {
+        let service = "google.cloud.aiplatform.v1.PredictionService";
+        path.grpc(service, "GenerateContent", Some("StreamGenerateContent"))
+    },
+    path_at_host: service_and_method,
+    needs_version: false,
+    key_header: |_| None,
     framing: Framing::Grpc,
+    framing_asked: |_| None,
+    framing_of_json: None,
+    goes_both_ways: false,
+    has_last_word: true,
     facts: |message| facts(message, &AI_PLATFORM),
     model: Place::Field(&[5]),
     output_cap: &[Place::Field(&[4, 5])],
@@ -219,6 +236,7 @@ impl Read {
 
 fn usage(usage: &[u8], numbers: &Numbers, reading: &mut Reading) -> Result<(), Malformed> {
     let mut counts = Counts::default();
+    let mut any = false;
     for field in fields(usage) {
         let (number, value) = field?.into_parts();
         let count = match number {
@@ -235,8 +253,12 @@ fn usage(usage: &[u8], numbers: &Numbers, reading: &mut Reading) -> Result<(), M
             _ => continue,
         };
         *count = value.count();
+        any = true;
     }
-    reading.set_usage(counts.usage());
+    // zeros are left out; where all are, nothing was counted yet
+    if any {
+        reading.set_usage(counts.usage());
+    }
     Ok(())
 }
 

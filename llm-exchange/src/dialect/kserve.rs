@@ -9,10 +9,12 @@ use crate::{
     call::{Facts, Unreadable},
     grpc::{Malformed, fields},
     meter::{Reading, StreamEvent},
+    route::Asked,
 };
 
 pub(super) const WIRE: Wire = Wire {
     name: "kserve_grpc",
+    route: |path| path.grpc(SERVICE, "ModelInfer", None),
     facts: |message| facts(message).map_err(|Malformed| Unreadable::Syntax),
     model: Place::Field(&[MODEL_NAME]),
     output_cap: &[],
@@ -26,6 +28,11 @@ pub(super) const WIRE: Wire = Wire {
 /// Triton's stream of answers.
 pub(super) const STREAM: Wire = Wire {
     name: "kserve_stream_grpc",
+    route: |path| {
+        let asked = path.grpc(SERVICE, "ModelStreamInfer", None);
+        asked.map(|_| Asked::default())
+    },
+    goes_both_ways: true,
     // the requests are not read
     facts: |_| Ok(Facts::default()),
     model: Place::Nowhere,
@@ -33,6 +40,7 @@ pub(super) const STREAM: Wire = Wire {
     ..WIRE
 };
 
+const SERVICE: &str = "inference.GRPCInferenceService";
 const MODEL_NAME: u32 = 1;
 /// Of the request `inputs`, of the response `outputs`.
 const TENSORS: u32 = 5;

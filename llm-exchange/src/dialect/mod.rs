@@ -1,8 +1,13 @@
-//! Which wire format a call speaks. One file per dialect, each with its row of the table; the table
-//! is [`Dialect::wire`].
+//! Which wire format a call speaks. One room per dialect, its file and perhaps a folder of the same name;
+//! in the file stands its row of the table, which is below.
+//!
+//! To add a dialect: its file with a `const WIRE` ([`wire`] says what a row has; the compiler asks for all
+//! of it), and here its `mod`, its variant with what it is recognised by, and its line of the table. The rest of the
+//! crate knows framings, places and rows, and no dialect by its name, except that a call of no known dialect is
+//! refused in OpenAI's shape. What a new *framing* or a new shape of error needs is another matter: `cut`, `stream`,
+//! `provider_error`.
 
 mod anthropic;
-mod anthropic_usage;
 mod bedrock;
 mod gemini;
 mod gemini_usage;
@@ -77,8 +82,6 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    pub(crate) const COUNT: usize = Self::KServeStreamGrpc as usize + 1;
-
     /// The dialect of a request, if it is an LLM call that this crate can read.
     #[must_use]
     pub fn of(method: &Method, uri: &Uri) -> Option<Self> {
@@ -114,24 +117,41 @@ impl Dialect {
     /// answer a first one that comes of itself.
     #[must_use]
     pub const fn goes_both_ways(self) -> bool {
-        matches!(self, Self::KServeStreamGrpc)
-    }
-
-    /// The table: what is known of each format, and who reads it.
-    pub(crate) const fn wire(self) -> &'static Wire {
-        match self {
-            Self::OpenAiChat => &openai_chat::WIRE,
-            Self::OpenAiResponses => &openai_responses::WIRE,
-            Self::OpenAiCompletions => &openai_completions::WIRE,
-            Self::OpenAiEmbeddings => &openai_embeddings::WIRE,
-            Self::AnthropicMessages => &anthropic::WIRE,
-            Self::Gemini => &gemini::WIRE,
-            Self::Ollama => &ollama::WIRE,
-            Self::BedrockConverse => &bedrock::WIRE,
-            Self::GeminiGrpc => &google_grpc::GEMINI,
-            Self::VertexGrpc => &google_grpc::VERTEX,
-            Self::KServeGrpc => &kserve::WIRE,
-            Self::KServeStreamGrpc => &kserve::STREAM,
-        }
+        self.wire().goes_both_ways
     }
 }
+
+/// Makes of the table what is asked of it: the rows, and which there are.
+macro_rules! table {
+    ($($dialect:ident: $row:expr,)*) => {
+        impl Dialect {
+            /// All of them, in the order of their declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$dialect,)*];
+
+            /// What is known of the format, and who reads it.
+            pub(crate) const fn wire(self) -> &'static Wire {
+                match self {
+                    $(Self::$dialect => &$row,)*
+                }
+            }
+        }
+    };
+}
+
+table! {
+    OpenAiChat: openai_chat::WIRE,
+    OpenAiResponses: openai_responses::WIRE,
+    OpenAiCompletions: openai_completions::WIRE,
+    OpenAiEmbeddings: openai_embeddings::WIRE,
+    AnthropicMessages: anthropic::WIRE,
+    Gemini: gemini::WIRE,
+    Ollama: ollama::WIRE,
+    BedrockConverse: bedrock::WIRE,
+    GeminiGrpc: google_grpc::GEMINI,
+    VertexGrpc: google_grpc::VERTEX,
+    KServeGrpc: kserve::WIRE,
+    KServeStreamGrpc: kserve::STREAM,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! Ollama's own API: one JSON text a line, and a stream unless the request says otherwise.
 
+mod deltas;
+mod whole;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
@@ -12,20 +15,32 @@ use crate::{
     Tokens, Usage,
     call::{Facts, Media, Unreadable},
     meter::{Open, Reading},
-    stream::{self, ending::Last},
+    route::Asked,
+    stream::ending::Last,
 };
 
 pub(super) const WIRE: Wire = Wire {
     name: "ollama",
+    route: |path| {
+        let known = matches!(path.last, "chat" | "generate") && path.before.ends_with("/api");
+        known.then(Asked::default)
+    },
+    path_at_host: |path| path.rfind("/api/").map_or(path, |at| &path[at..]),
+    needs_version: false,
+    key_header: |_| None,
     framing: Framing::Lines,
+    framing_asked: |_| None,
+    framing_of_json: Some(Framing::Lines),
+    goes_both_ways: false,
+    has_last_word: true,
     facts,
     model: Place::Member("model"),
     output_cap: &[Place::Within("options", "num_predict")],
     usage_on_request: false,
     read_event,
-    deltas: stream::others::ollama,
-    collect: || Some(Box::<stream::ollama::Collected>::default()),
-    expand: |answer, _| stream::ollama::expand(answer),
+    deltas: deltas::read,
+    collect: || Some(Box::<whole::Collected>::default()),
+    expand: |answer, _| whole::expand(answer),
     read_answer: |body, reading| {
         read_event(body, reading);
     },

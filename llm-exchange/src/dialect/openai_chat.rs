@@ -1,5 +1,10 @@
 //! OpenAI chat completions, and the servers that speak it.
 
+mod collect;
+mod deltas;
+mod ending;
+mod expand;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,12 +19,19 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
-    stream::{self, ending},
 };
 
 pub(super) const WIRE: Wire = Wire {
     name: "openai_chat",
+    route: |path| path.openai("/chat", "completions"),
+    path_at_host: |_| "/v1/chat/completions",
+    needs_version: false,
+    key_header: |_| None,
     framing: Framing::Sse,
+    framing_asked: |_| None,
+    framing_of_json: None,
+    goes_both_ways: false,
+    has_last_word: true,
     facts,
     model: Place::Member("model"),
     output_cap: &[
@@ -28,16 +40,16 @@ pub(super) const WIRE: Wire = Wire {
     ],
     usage_on_request: true,
     read_event,
-    deltas: stream::openai_chat::deltas,
-    collect: || Some(Box::<stream::openai_chat::Collected>::default()),
-    expand: stream::openai_chat::expand,
+    deltas: deltas::read,
+    collect: || Some(Box::<collect::Collected>::default()),
+    expand: expand::expand,
     read_answer,
     usage: ("usage", openai_usage::read),
     is_complete,
     looks_like_error,
     error: openai_error::error,
     ended_by_error: openai_error::ended_by_error,
-    ended_by_limit: ending::openai_chat,
+    ended_by_limit: ending::by_limit,
 };
 
 #[derive(Deserialize)]

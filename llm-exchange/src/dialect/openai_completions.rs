@@ -1,6 +1,9 @@
 //! OpenAI's old completions: a prompt, and a text. Answers are read as those of chat completions, of
 //! which they differ in one member.
 
+mod deltas;
+mod whole;
+
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
@@ -13,19 +16,28 @@ use crate::{
     Tokens,
     call::{Facts, Media, Unreadable},
     meter::Open,
-    stream::{self, ending::Last, others},
+    route::{Asked, Path},
+    stream::ending::Last,
 };
 
 pub(super) const WIRE: Wire = Wire {
     name: "openai_completions",
+    route,
+    path_at_host: |_| "/v1/completions",
     facts,
     output_cap: &[Place::Member("max_tokens")],
     ended_by_limit,
-    deltas: others::completions,
-    collect: || Some(Box::<stream::openai_completions::Collected>::default()),
-    expand: stream::openai_completions::expand,
+    deltas: deltas::read,
+    collect: || Some(Box::<whole::Collected>::default()),
+    expand: whole::expand,
     ..openai_chat::WIRE
 };
+
+/// Those of chat end in the same word.
+fn route(path: &Path<'_>) -> Option<Asked> {
+    let asked = path.openai("", "completions")?;
+    (!path.before.ends_with("/chat")).then_some(asked)
+}
 
 /// What a request gets that names no cap.
 const DEFAULT_CAP: u64 = 16;

@@ -17,6 +17,8 @@ use crate::{
 
 pub(super) const WIRE: Wire = Wire {
     name: "openai_embeddings",
+    route: |path| path.openai("", "embeddings"),
+    path_at_host: |_| "/v1/embeddings",
     facts,
     model: Place::Member("model"),
     output_cap: &[],

@@ -1,5 +1,9 @@
 //! OpenAI responses: named events, and the whole response with its usage in the last one.
 
+mod collect;
+mod deltas;
+mod expand;
+
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
@@ -13,20 +17,28 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Open, Reading, StreamEvent},
     provider_error::ProviderError,
-    stream::{self, ending::Last},
+    stream::ending::Last,
 };
 
 pub(super) const WIRE: Wire = Wire {
     name: "openai_responses",
+    route: |path| path.openai("", "responses"),
+    path_at_host: |_| "/v1/responses",
+    needs_version: false,
+    key_header: |_| None,
     framing: Framing::Sse,
+    framing_asked: |_| None,
+    framing_of_json: None,
+    goes_both_ways: false,
+    has_last_word: true,
     facts,
     model: Place::Member("model"),
     output_cap: &[Place::Member("max_output_tokens")],
     usage_on_request: false,
     read_event,
-    deltas: stream::others::responses,
-    collect: || Some(Box::<stream::openai_responses::Collected>::default()),
-    expand: |answer, _| stream::openai_responses::expand(answer),
+    deltas: deltas::read,
+    collect: || Some(Box::<collect::Collected>::default()),
+    expand: |answer, _| expand::expand(answer),
     read_answer,
     usage: ("usage", openai_usage::read),
     is_complete: |reading| reading.done,

@@ -1,4 +1,7 @@
-//! What every dialect tells of itself.
+//! What every dialect tells of itself. Whatever is known of one dialect alone stands in its row, or in
+//! the functions that its row names, in its own file; the rest of the crate asks the row.
+
+use http::{HeaderName, Uri};
 
 use super::json::{Spoken, range_within};
 use crate::{
@@ -6,6 +9,7 @@ use crate::{
     call::{Facts, Unreadable},
     meter::{Holes, Open, Reading, StreamEvent},
     provider_error::ProviderError,
+    route::{Asked, Path},
     sse::Event,
     stream::{
         collect::Collect,
@@ -19,14 +23,30 @@ use crate::{
 pub(crate) struct Wire {
     /// For labels and logs.
     pub(crate) name: &'static str,
+    /// What the path of a POST says, if it is this dialect's.
+    pub(crate) route: fn(&Path<'_>) -> Option<Asked>,
+    /// The path that such a call has at a host of its own, without what a proxy put in front.
+    pub(crate) path_at_host: fn(&str) -> &str,
+    /// Whether a path is recognised by its version, which so has to stay.
+    pub(crate) needs_version: bool,
+    /// The header that an API key is in, by the path; [`None`] is `authorization`, after `Bearer`.
+    pub(crate) key_header: fn(&str) -> Option<HeaderName>,
     /// How a streamed answer comes.
     pub(crate) framing: Framing,
+    /// The same where path and query ask for another form.
+    pub(crate) framing_asked: fn(&Uri) -> Option<Framing>,
+    /// How a stream comes whose head says no more than `application/json`.
+    pub(crate) framing_of_json: Option<Framing>,
+    /// Requests go on while answers come.
+    pub(crate) goes_both_ways: bool,
     /// What the request's body asks for. Of a gRPC call the message alone.
     pub(crate) facts: fn(&[u8]) -> Result<Facts, Unreadable>,
     /// Where the model stands, unless the path names it.
     pub(crate) model: Place,
     /// Where the output cap stands; where none of the places is taken, it is put into the first.
     pub(crate) output_cap: &'static [Place],
+    /// Whether [`Reading::done`] is the last word of a stream, behind which nothing is read.
+    pub(crate) has_last_word: bool,
     /// Whether a streamed answer has the provider's usage only if the request asks for it
     /// (`stream_options.include_usage`).
     pub(crate) usage_on_request: bool,

@@ -214,10 +214,8 @@ fn framing_of(media_type: &[u8], dialect: Dialect, stream: bool) -> Option<Frami
         Some(Framing::EventStream)
     } else if !stream || !is(b"application/json") {
         None
-    } else if dialect.wire().framing == Framing::Lines {
-        Some(Framing::Lines)
     } else {
-        (dialect == Dialect::Gemini).then_some(Framing::Array)
+        dialect.wire().framing_of_json
     }
 }
 

@@ -100,8 +100,7 @@ impl Collector {
     ///
     /// As [`push`](Self::push).
     pub fn push_data(&mut self, data: &[u8]) -> Result<(), StreamError> {
-        // Gemini's streams have no last word, and another candidate may still begin
-        if self.reading.done && self.dialect != Dialect::Gemini {
+        if self.reading.done && self.dialect.wire().has_last_word {
             return Ok(());
         }
         let Some(collected) = &mut self.collected else {

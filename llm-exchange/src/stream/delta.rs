@@ -90,6 +90,17 @@ pub struct DeltaReader {
     deltas: Deltas,
 }
 
+impl DeltaKind {
+    /// A tool call, or a piece of its arguments.
+    pub(crate) fn call(index: u64, id: Field<'_>, name: Field<'_>) -> Self {
+        Self::ToolCall {
+            index,
+            id: text_of(id).map(Into::into),
+            name: text_of(name).map(Into::into),
+        }
+    }
+}
+
 /// What the dialects' readers write to.
 #[derive(Default)]
 pub(crate) struct Deltas {
@@ -100,6 +111,13 @@ pub(crate) struct Deltas {
 impl Deltas {
     pub(crate) fn push(&mut self, delta: Delta) {
         self.waiting.push_back(delta);
+    }
+
+    /// The text of a field, if it has any.
+    pub(crate) fn say(&mut self, choice: u64, kind: DeltaKind, field: Field<'_>) {
+        if let Some(text) = text_of(field) {
+            self.push(Delta::new(choice, kind, text));
+        }
     }
 
     /// The number of a tool call that has none of its own.
@@ -139,8 +157,7 @@ impl DeltaReader {
     ///
     /// The provider's error, if the event is one.
     pub fn push_data(&mut self, data: &[u8]) -> Result<(), StreamError> {
-        // Gemini's streams have no last word, and another candidate may still begin
-        if self.reading.done && self.dialect != Dialect::Gemini {
+        if self.reading.done && self.dialect.wire().has_last_word {
             return Ok(());
         }
         read(self.dialect, data, &mut self.reading)?;
@@ -243,8 +260,16 @@ pub(super) fn whole(dialect: Dialect, reading: &Reading) -> Result<(), StreamErr
     }
 }
 
+/// A field of an event as it stands.
+pub(crate) type Field<'a> = Option<&'a RawValue>;
+
+/// Arguments as they stand, where they are JSON and not a text of it.
+pub(crate) fn json_of(field: Field<'_>) -> String {
+    field.map(RawValue::get).unwrap_or_default().to_owned()
+}
+
 /// The text that a field holds; `None` where there is none, or where it is empty.
-pub(super) fn text_of(field: Option<&RawValue>) -> Option<Cow<'_, str>> {
+pub(crate) fn text_of(field: Field<'_>) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -11,20 +11,12 @@
 //! All work on [`sse::Event`](crate::sse::Event)s and do no input or output. `sse-layer` has the same
 //! as streams over a response's body.
 
-pub(crate) mod anthropic;
 pub(crate) mod collect;
-pub(crate) mod converse;
 pub(crate) mod delta;
 pub(crate) mod ending;
 mod ends;
 mod error;
-pub(crate) mod gemini;
-pub(crate) mod ollama;
-pub(crate) mod openai_chat;
-pub(crate) mod openai_completions;
-pub(crate) mod openai_responses;
-pub(crate) mod others;
-mod partial;
+pub(crate) mod partial;
 mod pieces;
 pub(crate) mod tree;
 

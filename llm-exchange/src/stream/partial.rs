@@ -3,7 +3,7 @@
 use super::tree::{Tree, Unexpected};
 
 /// A tool's input of its pieces. `cut`: the model was stopped by its cap, so that it may lack its end.
-pub(super) fn input(json: &str, cut: bool) -> Result<Option<Tree>, Unexpected> {
+pub(crate) fn input(json: &str, cut: bool) -> Result<Option<Tree>, Unexpected> {
     if json.is_empty() {
         return Ok(None);
     }

@@ -23,7 +23,7 @@ const DEEPEST: u32 = 16;
 
 /// A JSON value, opened level by level.
 #[derive(Clone)]
-pub(super) enum Tree {
+pub(crate) enum Tree {
     /// As it was written.
     Raw(Box<RawValue>),
     Text(String),
@@ -40,23 +40,23 @@ pub(crate) struct Object(Vec<(String, Tree)>);
 pub(crate) struct Unexpected;
 
 impl Tree {
-    pub(super) fn null() -> Self {
+    pub(crate) fn null() -> Self {
         Self::Raw(RawValue::NULL.to_owned())
     }
 
-    pub(super) fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    pub(super) fn number(number: u64) -> Self {
+    pub(crate) fn number(number: u64) -> Self {
         Self::raw(&number.to_string()).unwrap_or_else(|_| Self::null())
     }
 
-    pub(super) fn raw(json: &str) -> serde_json::Result<Self> {
+    pub(crate) fn raw(json: &str) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }
 
-    pub(super) fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         // what was read of JSON always serialises
         serde_json::to_string(self).unwrap_or_default()
     }
@@ -70,11 +70,11 @@ impl Tree {
         }
     }
 
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         self.first_byte() == b'n'
     }
 
-    pub(super) fn as_text(&self) -> Option<Cow<'_, str>> {
+    pub(crate) fn as_text(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
             Self::Raw(raw) if self.first_byte() == b'"' => {
@@ -88,15 +88,15 @@ impl Tree {
         }
     }
 
-    pub(super) fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         matches!(self, Self::Raw(raw) if raw.get() == "true")
     }
 
-    pub(super) fn no() -> Self {
+    pub(crate) fn no() -> Self {
         Self::Raw(RawValue::FALSE.to_owned())
     }
 
-    pub(super) fn as_number(&self) -> Option<u64> {
+    pub(crate) fn as_number(&self) -> Option<u64> {
         match self {
             Self::Raw(raw) => serde_json::from_str(raw.get()).ok(),
             _ => None,
@@ -104,7 +104,7 @@ impl Tree {
     }
 
     /// The value as an object. Of a value that is none, nothing.
-    pub(super) fn object(self) -> Result<Object, Unexpected> {
+    pub(crate) fn object(self) -> Result<Object, Unexpected> {
         match self {
             Self::Object(object) => Ok(object),
             Self::Raw(raw) => Object::parse(raw.get().as_bytes()),
@@ -112,7 +112,7 @@ impl Tree {
         }
     }
 
-    pub(super) fn list(self) -> Result<Vec<Self>, Unexpected> {
+    pub(crate) fn list(self) -> Result<Vec<Self>, Unexpected> {
         match self {
             Self::List(list) => Ok(list),
             Self::Raw(raw) => {
@@ -151,7 +151,7 @@ impl Tree {
     /// Puts the next piece of a value to what came of it so far, as the pieces of a delta are meant:
     /// texts grow, objects are filled, lists grow by items or within numbered ones, anything else is
     /// replaced, and `null` says nothing.
-    pub(super) fn grow(&mut self, piece: Self) -> Result<(), Unexpected> {
+    pub(crate) fn grow(&mut self, piece: Self) -> Result<(), Unexpected> {
         self.grow_at(piece, 0)
     }
 
@@ -209,30 +209,30 @@ fn is_said_whole(name: &str) -> bool {
 }
 
 impl Object {
-    pub(super) fn parse(json: &[u8]) -> Result<Self, Unexpected> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Unexpected> {
         serde_json::from_slice(json).map_err(|_| Unexpected)
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Tree> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Tree> {
         self.0
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value)
     }
 
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Tree> {
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Tree> {
         self.0
             .iter_mut()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value)
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+    pub(crate) fn text(&self, name: &str) -> Option<Cow<'_, str>> {
         self.get(name)?.as_text()
     }
 
     /// Sets a field where it stands, or at the end.
-    pub(super) fn set(&mut self, name: &str, value: Tree) {
+    pub(crate) fn set(&mut self, name: &str, value: Tree) {
         match self.get_mut(name) {
             Some(known) => *known = value,
             None => self.0.push((name.to_owned(), value)),
@@ -240,37 +240,37 @@ impl Object {
     }
 
     /// The same object with this field.
-    pub(super) fn with(mut self, name: &str, value: Tree) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: Tree) -> Self {
         self.set(name, value);
         self
     }
 
     /// Sets a field that is not `null`; one that is says nothing about what is known already.
-    pub(super) fn set_known(&mut self, name: &str, value: Tree) {
+    pub(crate) fn set_known(&mut self, name: &str, value: Tree) {
         if !value.is_null() || self.get(name).is_none() {
             self.set(name, value);
         }
     }
 
-    pub(super) fn remove(&mut self, name: &str) -> Option<Tree> {
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Tree> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.remove(at).1)
     }
 
-    pub(super) fn into_fields(self) -> impl Iterator<Item = (String, Tree)> {
+    pub(crate) fn into_fields(self) -> impl Iterator<Item = (String, Tree)> {
         self.0.into_iter()
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| &**name)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Fills the object with the fields of the next piece; see [`Tree::grow`].
-    pub(super) fn grow(&mut self, piece: Self) -> Result<(), Unexpected> {
+    pub(crate) fn grow(&mut self, piece: Self) -> Result<(), Unexpected> {
         self.grow_at(piece, 0)
     }
 
@@ -292,7 +292,7 @@ impl Object {
         Ok(())
     }
 
-    pub(super) fn to_json(&self) -> Vec<u8> {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
         // names and raw values always serialise
         serde_json::to_vec(self).unwrap_or_default()
     }

@@ -13,7 +13,7 @@ const MOST_PARTS: usize = 1024;
 /// Events put together to the response that would have come without a stream: the last event's, with
 /// the items that came before it where it does not say them again.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(super) struct Collected {
     response: Object,
     items: BTreeMap<u64, Item>,
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The events that a stream with this response would have had; what they say is said in one piece each.
-pub(crate) fn expand(response: Object) -> Result<Vec<Event>, Unexpected> {
+pub(super) fn expand(response: Object) -> Result<Vec<Event>, Unexpected> {
     let status = response.text("status").ok_or(Unexpected)?;
     let last = match &*status {
         "completed" => "response.completed",

@@ -1,13 +1,9 @@
-//! OpenAI chat completions: chunks to deltas, to the whole answer, and back.
-
-mod collect;
-mod expand;
+//! The deltas of a chunk.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub(crate) use self::{collect::Collected, expand::expand};
-use super::{
+use crate::stream::{
     Delta, DeltaKind,
     delta::{Deltas, text_of},
 };
@@ -73,31 +69,27 @@ struct Part<'a> {
 }
 
 /// Reads the deltas of a chunk. What is no chunk has none.
-pub(crate) fn deltas(data: &[u8], out: &mut Deltas) {
+pub(super) fn read(data: &[u8], out: &mut Deltas) {
     let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
         return;
     };
     for choice in chunk.choices.into_iter().flatten() {
         let Some(pieces) = choice.delta else { continue };
         let index = choice.index.unwrap_or(0);
-        let mut say = |kind, field| {
-            if let Some(text) = text_of(field) {
-                out.push(Delta::new(index, kind, text));
-            }
-        };
         // servers that send both names send the same text twice
-        say(
+        out.say(
+            index,
             DeltaKind::Reasoning,
             pieces.reasoning_content.or(pieces.reasoning),
         );
-        say(DeltaKind::Text, pieces.content);
+        out.say(index, DeltaKind::Text, pieces.content);
         for part in parts(pieces.content) {
             for part in parts(part.thinking) {
-                say(DeltaKind::Reasoning, part.text);
+                out.say(index, DeltaKind::Reasoning, part.text);
             }
-            say(DeltaKind::Text, part.text);
+            out.say(index, DeltaKind::Text, part.text);
         }
-        say(DeltaKind::Refusal, pieces.refusal);
+        out.say(index, DeltaKind::Refusal, pieces.refusal);
         for (position, call) in pieces.tool_calls.into_iter().flatten().enumerate() {
             let number = call.index.unwrap_or(position as u64);
             let function = call.function.or(call.custom);
@@ -110,18 +102,10 @@ pub(crate) fn deltas(data: &[u8], out: &mut Deltas) {
 }
 
 fn called(choice: u64, index: u64, id: Option<&RawValue>, function: Option<Function<'_>>) -> Delta {
-    let (name, arguments) = match &function {
-        Some(function) => (
-            text_of(function.name),
-            text_of(function.arguments.or(function.input)),
-        ),
-        None => (None, None),
-    };
-    let kind = DeltaKind::ToolCall {
-        index,
-        id: text_of(id).map(Into::into),
-        name: name.map(Into::into),
-    };
+    let name = function.as_ref().and_then(|function| function.name);
+    let arguments = function.and_then(|function| function.arguments.or(function.input));
+    let kind = DeltaKind::call(index, id, name);
+    let arguments = text_of(arguments);
     Delta::new(choice, kind, arguments.unwrap_or_default())
 }
 

@@ -12,7 +12,7 @@ const NOISE: &str = "obfuscation";
 
 /// Chunks put together to the answer that would have come without a stream.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(super) struct Collected {
     /// All fields of the chunks but the choices; the last that says something counts.
     envelope: Object,
     choices: BTreeMap<u64, Collecting>,

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    collect::Collect,
-    tree::{Object, Tree, Unexpected},
+use crate::{
+    sse::Event,
+    stream::{
+        collect::Collect,
+        tree::{Object, Tree, Unexpected},
+    },
 };
-use crate::sse::Event;
 
 /// More parts than any answer has that are not one text.
 const MOST_PARTS: usize = 1 << 16;
 
 /// Chunks put together.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(super) struct Collected {
     /// All fields of the chunks but the candidates; the last that says something counts.
     envelope: Object,
     candidates: BTreeMap<u64, Candidate>,
@@ -142,7 +144,7 @@ fn is_thought(part: &Object) -> bool {
 
 /// The chunks that a stream with this answer would have had: one a part, and the last parts with all
 /// else that is said, as a candidate that has ended may be taken for the end of the answer.
-pub(crate) fn expand(mut answer: Object) -> Result<Vec<Event>, Unexpected> {
+pub(super) fn expand(mut answer: Object) -> Result<Vec<Event>, Unexpected> {
     if answer.get("error").is_some() {
         return Err(Unexpected);
     }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    collect::Collect,
-    tree::{Object, Tree, Unexpected},
+use crate::{
+    sse::Event,
+    stream::{
+        collect::Collect,
+        tree::{Object, Tree, Unexpected},
+    },
 };
-use crate::sse::Event;
 
 /// Chunks put together.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(super) struct Collected {
     /// All fields of the chunks but the choices; the last that says something counts.
     envelope: Object,
     choices: BTreeMap<u64, Object>,
@@ -64,7 +66,7 @@ impl Collected {
 }
 
 /// The chunks that a stream with this answer would have had; a text is said in one piece.
-pub(crate) fn expand(mut answer: Object, with_usage: bool) -> Result<Vec<Event>, Unexpected> {
+pub(super) fn expand(mut answer: Object, with_usage: bool) -> Result<Vec<Event>, Unexpected> {
     let choices = answer.remove("choices").ok_or(Unexpected)?.list()?;
     let usage = answer.remove("usage").filter(|usage| !usage.is_null());
     let mut events = Vec::new();

@@ -17,7 +17,7 @@ const REPEATED: [&str; 7] = [
 ];
 
 /// The chunks that a stream with this answer would have had; what they say is said in one piece each.
-pub(crate) fn expand(mut answer: Object, with_usage: bool) -> Result<Vec<Event>, Unexpected> {
+pub(super) fn expand(mut answer: Object, with_usage: bool) -> Result<Vec<Event>, Unexpected> {
     let choices = answer.remove("choices").ok_or(Unexpected)?.list()?;
     let usage = answer.remove("usage").filter(|usage| !usage.is_null());
     answer.set("object", Tree::text("chat.completion.chunk"));

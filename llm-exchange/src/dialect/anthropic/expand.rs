@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The events that a stream with this message would have had; a block is said in one piece.
-pub(crate) fn expand(mut message: Object) -> Result<Vec<Event>, Unexpected> {
+pub(super) fn expand(mut message: Object) -> Result<Vec<Event>, Unexpected> {
     let content = message.remove("content").ok_or(Unexpected)?.list()?;
     let usage = message.remove("usage").filter(|usage| !usage.is_null());
     let mut end = Object::default();

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    collect::Collect,
-    partial::input,
-    tree::{Object, Tree, Unexpected},
+use crate::{
+    sse::Event,
+    stream::{
+        collect::Collect,
+        partial::input,
+        tree::{Object, Tree, Unexpected},
+    },
 };
-use crate::sse::Event;
 
 /// More blocks than any answer has.
 const MOST_BLOCKS: usize = 1024;
@@ -17,7 +19,7 @@ const NUMBER: &str = "contentBlockIndex";
 
 /// Events put together. Which one it is, its members tell.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(super) struct Collected {
     role: Option<Tree>,
     blocks: BTreeMap<u64, Block>,
     /// What the last two events say.
@@ -122,7 +124,7 @@ impl Block {
 }
 
 /// The events that a stream with this answer would have had; a block is said in one piece.
-pub(crate) fn expand(mut answer: Object) -> Result<Vec<Event>, Unexpected> {
+pub(super) fn expand(mut answer: Object) -> Result<Vec<Event>, Unexpected> {
     let output = answer.remove("output").ok_or(Unexpected)?;
     let message = output.object()?.remove("message").ok_or(Unexpected)?;
     let mut message = message.object()?;

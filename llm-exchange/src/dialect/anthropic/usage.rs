@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{MaybeCount, Text};
+use crate::dialect::json::{MaybeCount, Text};
 use crate::{
     Usage,
     meter::{Reading, UsageParts},

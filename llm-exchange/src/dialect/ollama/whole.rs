@@ -1,14 +1,16 @@
 //! Ollama: lines to the whole answer, and back.
 
-use super::{
-    collect::Collect,
-    tree::{Object, Tree, Unexpected},
+use crate::{
+    sse::Event,
+    stream::{
+        collect::Collect,
+        tree::{Object, Tree, Unexpected},
+    },
 };
-use crate::sse::Event;
 
 /// Lines put together: the last one, which has the counts, with what all of them said.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(super) struct Collected {
     answer: Object,
 }
 
@@ -30,7 +32,7 @@ impl Collect for Collected {
 
 /// The lines that a stream with this answer would have had: its reasoning, its text, its tool calls,
 /// and all the rest.
-pub(crate) fn expand(answer: Object) -> Result<Vec<Event>, Unexpected> {
+pub(super) fn expand(answer: Object) -> Result<Vec<Event>, Unexpected> {
     if !answer.get("done").is_some_and(Tree::is_true) {
         return Err(Unexpected);
     }

@@ -10,7 +10,7 @@ use crate::stream::{
 
 /// Events put together to the message that would have come without a stream.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(super) struct Collected {
     message: Object,
     blocks: BTreeMap<u64, Collecting>,
 }

@@ -1,13 +1,9 @@
-//! Anthropic messages: events to deltas, to the whole message, and back.
-
-mod collect;
-mod expand;
+//! The deltas of an event.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub(crate) use self::{collect::Collected, expand::expand};
-use super::{
+use crate::stream::{
     Delta, DeltaKind,
     delta::{Deltas, text_of},
 };
@@ -46,36 +42,22 @@ struct Block<'a> {
 }
 
 /// Reads the deltas of an event. What is no event of a message has none.
-pub(crate) fn deltas(data: &[u8], out: &mut Deltas) {
+pub(super) fn read(data: &[u8], out: &mut Deltas) {
     let Ok(event) = serde_json::from_slice::<Happened<'_>>(data) else {
         return;
     };
     let index = event.index.unwrap_or(0);
-    let mut say = |kind, field| {
-        if let Some(text) = text_of(field) {
-            out.push(Delta::new(0, kind, text));
-        }
-    };
     if let Some(block) = event.content_block {
-        say(DeltaKind::Text, block.text);
-        say(DeltaKind::Reasoning, block.thinking);
+        out.say(0, DeltaKind::Text, block.text);
+        out.say(0, DeltaKind::Reasoning, block.thinking);
         let kind = text_of(block.kind).unwrap_or_default();
         if kind.ends_with("tool_use") {
-            let call = DeltaKind::ToolCall {
-                index,
-                id: text_of(block.id).map(Into::into),
-                name: text_of(block.name).map(Into::into),
-            };
+            let call = DeltaKind::call(index, block.id, block.name);
             out.push(Delta::new(0, call, ""));
         }
     } else if let Some(pieces) = event.delta {
-        say(DeltaKind::Text, pieces.text);
-        say(DeltaKind::Reasoning, pieces.thinking);
-        let call = DeltaKind::ToolCall {
-            index,
-            id: None,
-            name: None,
-        };
-        say(call, pieces.partial_json);
+        out.say(0, DeltaKind::Text, pieces.text);
+        out.say(0, DeltaKind::Reasoning, pieces.thinking);
+        out.say(0, DeltaKind::call(index, None, None), pieces.partial_json);
     }
 }
