@@ -11,7 +11,7 @@ use llm_exchange::{
 use testkit::ScriptedBody;
 
 use crate::{
-    support::{ALL, Chunks, call, met, response},
+    support::{Chunks, call, met, response},
     transcripts::clock,
 };
 
@@ -30,7 +30,7 @@ fn ours(status: StatusCode) -> ErrorAnswer {
 
 #[tokio::test]
 async fn our_error_reads_like_the_providers_own() {
-    for dialect in ALL {
+    for &dialect in Dialect::ALL {
         for (status, verdict) in JUDGED {
             let answer: Response<AnswerBody<Empty<Bytes>>> =
                 ours(status).into_response(Some(dialect));
@@ -78,7 +78,7 @@ async fn a_grpc_refusal_is_a_head_with_a_status_and_nothing_else() {
 
 #[tokio::test]
 async fn our_event_ends_a_stream_as_the_providers_own_error_would() {
-    for dialect in ALL {
+    for &dialect in Dialect::ALL {
         let event = ours(StatusCode::SERVICE_UNAVAILABLE).in_stream(Some(dialect));
         if dialect.is_grpc() {
             assert!(event.is_empty());

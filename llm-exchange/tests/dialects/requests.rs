@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::Full;
 use llm_exchange::{Call, Dialect, Host, Payload, Unreadable};
 
-use crate::support::{ALL, GEMINI, call, framed, path, request};
+use crate::support::{GEMINI, call, framed, path, request};
 
 /// Model, end user, stream, cap, choices.
 type Asked<'a> = (Option<&'a str>, Option<&'a str>, bool, Option<u64>, u32);
@@ -262,7 +262,7 @@ fn the_facts_are_of_the_path_that_was_read() {
 
 #[test]
 fn usage_comes_unasked_but_from_openai() {
-    for dialect in ALL {
+    for &dialect in Dialect::ALL {
         let call = call(dialect, true);
         let asks = matches!(dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
         assert_eq!(call.asks_usage(), call.is_stream() && !asks, "{dialect:?}");
@@ -271,8 +271,11 @@ fn usage_comes_unasked_but_from_openai() {
 
 #[test]
 fn names_are_short_and_distinct() {
-    let mut names: Vec<_> = ALL.iter().map(|dialect| dialect.as_str()).collect();
+    let mut names: Vec<_> = Dialect::ALL
+        .iter()
+        .map(|dialect| dialect.as_str())
+        .collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), ALL.len());
+    assert_eq!(names.len(), Dialect::ALL.len());
 }

@@ -11,21 +11,6 @@ use testkit::{BoxError, ScriptedBody};
 
 pub(crate) type Chunks = ScriptedBody<BoxError>;
 
-pub(crate) const ALL: [Dialect; 12] = [
-    Dialect::OpenAiChat,
-    Dialect::OpenAiResponses,
-    Dialect::OpenAiCompletions,
-    Dialect::OpenAiEmbeddings,
-    Dialect::AnthropicMessages,
-    Dialect::Gemini,
-    Dialect::Ollama,
-    Dialect::BedrockConverse,
-    Dialect::GeminiGrpc,
-    Dialect::VertexGrpc,
-    Dialect::KServeGrpc,
-    Dialect::KServeStreamGrpc,
-];
-
 pub(crate) const GEMINI: &str = "/google.ai.generativelanguage.v1beta.GenerativeService";
 pub(crate) const VERTEX: &str = "/google.cloud.aiplatform.v1.PredictionService";
 
