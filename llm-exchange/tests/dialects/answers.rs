@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use llm_exchange::{
-    Call, Delay, Dialect, End, FinishReason, Meter, PeekLimits, Peeked, Verdict, peek,
+    Call, Delay, Dialect, End, FinishReason, LimitOf, Meter, PeekLimits, Peeked, RateLimit,
+    Verdict, peek, stream::PieceReader,
 };
 use serde_json::{Value, json};
 
 use crate::{
+    collected::{deltas, framing},
     support::{call, chunks, cuts, media_type, met, response},
     transcripts::{bytes, clock, expected, http},
 };
@@ -33,6 +35,36 @@ pub(crate) fn dialect_of(name: &str) -> Dialect {
     // the servers that speak it are named by themselves
     Dialect::OpenAiChat
 }
+
+/// What is said of a file that no code here can read: remarks, and what the crates of the layers test.
+const ELSEWHERE: [&str; 9] = [
+    "what",
+    "trap",
+    "note",
+    "check",
+    "cost_microusd",
+    "breaker",
+    "fallback",
+    // passed on as they came, and read by nobody
+    "request_id",
+    "quota_id",
+];
+
+/// What is checked by itself: how, the functions below say.
+const HERE: [&str; 12] = [
+    "kind",
+    "status",
+    "text",
+    "tool_args",
+    "retryable",
+    "delay_ms",
+    "usage_missing",
+    "cacheable",
+    "reset_requests_ms",
+    "reset_tokens_ms",
+    "reset_input_tokens_ms",
+    "remaining_tokens",
+];
 
 struct Transcript {
     name: String,
@@ -69,23 +101,7 @@ impl Transcript {
     fn check(&self, meter: &Meter) {
         let known = known(meter, &self.expected);
         for (key, value) in self.expected.as_object().unwrap() {
-            let stated_elsewhere = [
-                "what",
-                "text",
-                "tool_args",
-                "trap",
-                "note",
-                "check",
-                "retryable",
-                "delay_ms",
-                "request_id",
-                "cost_microusd",
-                "usage_missing",
-                "kind",
-                "status",
-                "cacheable",
-            ];
-            if !stated_elsewhere.contains(&key.as_str()) {
+            if !ELSEWHERE.contains(&key.as_str()) && !HERE.contains(&key.as_str()) {
                 let known = known.get(key).unwrap_or(&Value::Null);
                 assert_eq!(known, value, "{}: {key}", self.name);
             }
@@ -100,6 +116,60 @@ impl Transcript {
                 Some(FinishReason::Stop | FinishReason::Tool)
             );
             assert!(!whole || !done, "{}: not to be cached", self.name);
+        }
+    }
+}
+
+impl Transcript {
+    /// What a client reads of the stream, where the file has it: the texts of the choices, a tool's arguments.
+    fn check_deltas(&self, parts: &[Vec<u8>]) {
+        let [texts, arguments] = ["text", "tool_args"].map(|key| self.expected.get(key));
+        if texts.is_none() && arguments.is_none() {
+            return;
+        }
+        let mut pieces = PieceReader::new(framing(&self.name));
+        let mut datas = Vec::new();
+        for part in parts {
+            pieces.push(part.clone().into());
+            datas.extend(std::iter::from_fn(|| pieces.next_piece()).map(Result::unwrap));
+        }
+        datas.extend(pieces.finish().unwrap());
+        let (said, calls) = deltas(dialect_of(&self.name), &datas);
+        if let Some(texts) = texts {
+            assert_eq!(json!(said), *texts, "{}", self.name);
+        }
+        if let Some(arguments) = arguments {
+            let [[_, only]] = &*calls else {
+                panic!("{}: {calls:?}", self.name);
+            };
+            assert_eq!(json!(only), *arguments, "{}", self.name);
+        }
+    }
+
+    /// The provider's own limits, as the head of an error answer tells of them.
+    fn check_limits(&self, headers: &HeaderMap) {
+        let clock = clock();
+        let resets = |of: LimitOf| {
+            let limits = RateLimit::read(headers, &clock).filter(move |limit| limit.of == of);
+            let resets = limits.filter_map(|limit| limit.full_in);
+            let resets = resets.map(|full_in| json!(full_in.as_millis() as u64));
+            resets.collect::<Vec<_>>()
+        };
+        for (key, of) in [
+            ("reset_requests_ms", LimitOf::Requests),
+            ("reset_tokens_ms", LimitOf::Tokens),
+            ("reset_input_tokens_ms", LimitOf::Tokens),
+        ] {
+            let Some(expected) = self.expected.get(key) else {
+                continue;
+            };
+            // a reset that is past is none to wait for
+            let reset = resets(of).contains(expected) || *expected == 0 && resets(of).is_empty();
+            assert!(reset, "{}: {key}", self.name);
+        }
+        if self.expected.get("remaining_tokens") == Some(&Value::Null) {
+            let mut limits = RateLimit::read(headers, &clock);
+            assert!(limits.all(|limit| limit.of != LimitOf::Tokens));
         }
     }
 }
@@ -174,16 +244,25 @@ fn finish(meter: &Meter, expected: &Value) -> Value {
     }
 }
 
+/// Who runs a file, by its kind.
+fn runner(name: &str) -> &'static str {
+    match expected(name)["kind"].as_str() {
+        None | Some("grpc-message") if is_error_answer(name) => "a look",
+        None | Some("grpc-message") => "a meter",
+        // these are no answers' bodies
+        Some("request") => include_str!("../exchange/calls.rs"),
+        Some("sse") => include_str!("../sse/transcript.rs"),
+        Some("grpc") => include_str!("../grpc_status.rs"),
+        Some(other) => panic!("{name}: nobody runs a {other}"),
+    }
+}
+
+/// The files whose answers are read here.
 fn names() -> Vec<String> {
     let all: Value = serde_json::from_slice(&bytes("expected.json")).unwrap();
-    let all = all.as_object().unwrap();
-    all.iter()
-        .filter(|(_, expected)| {
-            let kind = expected["kind"].as_str();
-            // requests, the SSE grammar and gRPC's trailers have tests of their own
-            matches!(kind, None | Some("grpc-message"))
-        })
-        .map(|(name, _)| name.clone())
+    let names = all.as_object().unwrap().keys().cloned();
+    names
+        .filter(|name| matches!(runner(name), "a look" | "a meter"))
         .collect()
 }
 
@@ -206,12 +285,35 @@ fn every_file_is_expected_and_every_expectation_has_its_file() {
     assert_eq!(files, named);
 }
 
+#[test]
+fn every_file_is_run_by_somebody_and_everything_said_of_an_error_answer_is_checked() {
+    let all: Value = serde_json::from_slice(&bytes("expected.json")).unwrap();
+    for (name, expected) in all.as_object().unwrap() {
+        match runner(name) {
+            "a meter" => {}
+            "a look" => {
+                // without it the look would not be taken
+                assert!(expected["retryable"].is_boolean(), "{name}");
+                assert!(expected["error"].is_string(), "{name}");
+                for key in expected.as_object().unwrap().keys() {
+                    let key = key.as_str();
+                    let known = ELSEWHERE.contains(&key) || HERE.contains(&key) || key == "error";
+                    assert!(known, "{name}: nobody checks {key}");
+                }
+                assert_eq!(expected["status"], http(name).status.as_u16(), "{name}");
+            }
+            file => assert!(file.contains(name.as_str()), "{name} is in no test"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_answer_is_read_alike_in_one_piece_byte_by_byte_and_cut_anywhere() {
     assert!(names().len() > 40, "the files are there");
     for name in names().iter().filter(|name| !is_error_answer(name)) {
         let transcript = Transcript::of(name);
         for parts in cuts(&transcript.body) {
+            transcript.check_deltas(&parts);
             let meter = transcript.read(parts).await;
             transcript.check(&meter);
         }
@@ -258,6 +360,9 @@ async fn a_look_tells_whether_to_send_again_and_when() {
         let expected = &transcript.expected;
         if expected.get("retryable").is_none() {
             continue;
+        }
+        if name.ends_with(".http") {
+            transcript.check_limits(&http(&name).headers);
         }
         // "only if nothing was forwarded": content came before it, and with it the answer is committed
         let only_before = expected["retryable"].is_string();

@@ -15,7 +15,7 @@ use crate::{
     transcripts::{bytes, expected},
 };
 
-const STREAMS: [&str; 11] = [
+const STREAMS: [&str; 12] = [
     "03-openai-chat-stream-usage.sse",
     "06-openai-chat-stream-tool-moderation.sse",
     "07-openai-responses-stream.sse",
@@ -24,6 +24,7 @@ const STREAMS: [&str; 11] = [
     "33-gemini-stream-crlf.sse",
     "34-gemini-stream-array.json",
     "41-mistral-chat-stream.sse",
+    "43-groq-chat-stream.sse",
     "48-openrouter-stream.sse",
     "52-ollama-chat-stream.ndjson",
     "58-bedrock-converse-stream.bin",
@@ -38,7 +39,7 @@ const ANSWERS: [&str; 6] = [
     "57-bedrock-converse-response.json",
 ];
 
-fn framing(name: &str) -> Framing {
+pub(crate) fn framing(name: &str) -> Framing {
     match media_type(name) {
         "application/x-ndjson" => Framing::Lines,
         "application/vnd.amazon.eventstream" => Framing::EventStream,
@@ -100,7 +101,7 @@ async fn streamed(dialect: Dialect, kind: &str, body: Vec<u8>) -> Said {
 }
 
 /// The text of each choice, and the tool calls' names and arguments.
-fn deltas(dialect: Dialect, pieces: &[Bytes]) -> (Vec<String>, Vec<[String; 2]>) {
+pub(crate) fn deltas(dialect: Dialect, pieces: &[Bytes]) -> (Vec<String>, Vec<[String; 2]>) {
     let mut reader = DeltaReader::new(dialect);
     let (mut texts, mut calls) = (Vec::new(), std::collections::BTreeMap::new());
     for piece in pieces {
@@ -123,6 +124,31 @@ fn deltas(dialect: Dialect, pieces: &[Bytes]) -> (Vec<String>, Vec<[String; 2]>)
     }
     reader.finish().unwrap();
     (texts, calls.into_values().collect())
+}
+
+#[test]
+fn every_stream_that_is_whole_and_every_answer_that_could_have_been_one_is_here() {
+    let all: Value = serde_json::from_slice(&bytes("expected.json")).unwrap();
+    let whole = all.as_object().unwrap().iter().filter(|(name, expected)| {
+        let is_json = name.ends_with(".json") && !name.contains("request");
+        let is_stream = name.contains("stream") && !name.ends_with(".http");
+        (is_json || is_stream)
+            && expected["complete"] == true
+            && !expected["error"].is_string()
+            // which have no streams
+            && !name.contains("embeddings")
+    });
+    let (mut streams, mut answers) = (Vec::new(), Vec::new());
+    for (name, _) in whole {
+        match name.contains("stream") {
+            true => streams.push(name.as_str()),
+            false => answers.push(name.as_str()),
+        }
+    }
+    streams.sort_unstable();
+    answers.sort_unstable();
+    assert_eq!(streams, STREAMS);
+    assert_eq!(answers, ANSWERS);
 }
 
 #[tokio::test]
