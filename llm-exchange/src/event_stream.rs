@@ -1,6 +1,6 @@
 //! Amazon's binary event stream, in which Bedrock streams: frames with headers and two checksums.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Buf, Bytes};
@@ -26,14 +26,35 @@ pub(crate) struct EventStream {
     damaged: bool,
 }
 
-/// One message: what happened by its headers, and a payload, mostly JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// One message: a frame that was checked, and where in it stands what happened. Nothing of it is copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
-    /// `event`, `exception` or `error`.
-    pub(crate) message_type: Box<str>,
+    frame: Bytes,
+    kind: Range<usize>,
+    name: Range<usize>,
+    payload: Range<usize>,
+}
+
+impl Message {
+    /// An event; else an exception or an error.
+    pub(crate) fn is_event(&self) -> bool {
+        self.frame.get(self.kind.clone()) == Some(b"event")
+    }
+
     /// `:event-type` or `:exception-type`, or `:error-code`.
-    pub(crate) name: Box<str>,
-    pub(crate) payload: Bytes,
+    pub(crate) fn name(&self) -> &str {
+        let name = self.frame.get(self.name.clone()).unwrap_or_default();
+        std::str::from_utf8(name).unwrap_or_default()
+    }
+
+    /// Mostly JSON.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.frame.get(self.payload.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn into_payload(self) -> Bytes {
+        self.frame.slice(self.payload)
+    }
 }
 
 fn word(bytes: &[u8]) -> Option<u32> {
@@ -109,42 +130,41 @@ pub(crate) fn unwrapped(payload: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The message of a frame whose prelude was checked.
-fn message(mut frame: Bytes) -> Option<Message> {
-    let checksum = word(&frame.split_off(frame.len().checked_sub(CHECKSUM)?))?;
-    if checksum != crc32fast::hash(&frame) {
+fn message(frame: Bytes) -> Option<Message> {
+    let end = frame.len().checked_sub(CHECKSUM)?;
+    let (body, checksum) = frame.split_at_checked(end)?;
+    if word(checksum)? != crc32fast::hash(body) {
         return None;
     }
-    let headers = usize::try_from(word(frame.get(4..)?)?).ok()?;
-    frame.advance(PRELUDE);
-    if headers > frame.len() {
-        return None;
-    }
-    let mut headers = frame.split_to(headers);
-    let mut message = Message {
-        payload: frame,
-        ..Message::default()
-    };
+    let length = usize::try_from(word(body.get(4..)?)?).ok()?;
+    let headers_end = PRELUDE.checked_add(length)?;
+    let mut headers = body.get(PRELUDE..headers_end)?;
+    let (mut kind, mut event) = (0..0, 0..0);
     while !headers.is_empty() {
         let (name, value) = header(&mut headers)?;
-        let Some(text) = value.and_then(|value| String::from_utf8(value.into()).ok()) else {
-            continue;
+        let place = match name {
+            b":message-type" => &mut kind,
+            b":event-type" | b":exception-type" | b":error-code" => &mut event,
+            _ => continue,
         };
-        match &name[..] {
-            b":message-type" => message.message_type = text.into(),
-            b":event-type" | b":exception-type" | b":error-code" => message.name = text.into(),
-            _ => {}
+        if let Some(text) = value.filter(|value| std::str::from_utf8(value).is_ok()) {
+            let value_end = headers_end - headers.len();
+            *place = value_end - text.len()..value_end;
         }
     }
-    Some(message)
+    Some(Message {
+        kind,
+        name: event,
+        payload: headers_end..end,
+        frame,
+    })
 }
 
 /// One header: its name, and its value if that is a text. The outer `None`: it is cut short, or of
 /// an unknown kind.
-fn header(rest: &mut Bytes) -> Option<(Bytes, Option<Bytes>)> {
-    let take =
-        |rest: &mut Bytes, length: usize| (length <= rest.len()).then(|| rest.split_to(length));
+fn header<'h>(rest: &mut &'h [u8]) -> Option<(&'h [u8], Option<&'h [u8]>)> {
     let length = usize::from(rest.try_get_u8().ok()?);
-    let name = take(rest, length)?;
+    let name = rest.split_off(..length)?;
     let fixed = match rest.try_get_u8().ok()? {
         // true, false
         0 | 1 => 0,
@@ -156,14 +176,14 @@ fn header(rest: &mut Bytes) -> Option<(Bytes, Option<Bytes>)> {
         // bytes, a text
         kind @ (6 | 7) => {
             let length = usize::from(rest.try_get_u16().ok()?);
-            let value = take(rest, length)?;
+            let value = rest.split_off(..length)?;
             return Some((name, (kind == 7).then_some(value)));
         }
         // a UUID
         9 => 16,
         _ => return None,
     };
-    take(rest, fixed)?;
+    rest.split_off(..fixed)?;
     Some((name, None))
 }
 

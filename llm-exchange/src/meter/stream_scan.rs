@@ -241,12 +241,15 @@ impl Tally {
 
     /// A frame of Amazon's: an event, or what went wrong. The events of an invoked model are wrapped.
     fn amazon(&mut self, message: &Message, at: u64, dialect: Dialect, reading: &mut Reading) {
-        if &*message.message_type != "event" {
-            reading.fail(ProviderError::from_amazon(&message.name, &message.payload));
+        if !message.is_event() {
+            reading.fail(ProviderError::from_amazon(
+                message.name(),
+                message.payload(),
+            ));
             return self.event(StreamEvent::Error, &[], || at, reading);
         }
-        let unwrapped = event_stream::unwrapped(&message.payload);
-        let json = unwrapped.as_deref().unwrap_or(&message.payload);
+        let unwrapped = event_stream::unwrapped(message.payload());
+        let json = unwrapped.as_deref().unwrap_or(message.payload());
         let seen = read_json(dialect, json, reading);
         self.event(seen.event, seen.text(json), || at, reading);
     }

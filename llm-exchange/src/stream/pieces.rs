@@ -142,13 +142,13 @@ impl PieceReader {
             }
             Cut::EventStream(stream) => Some(match stream.next_message()? {
                 Err(error) => Err(uncut(error, max)),
-                Ok(message) if &*message.message_type != "event" => {
-                    let error = ProviderError::from_amazon(&message.name, &message.payload);
+                Ok(message) if !message.is_event() => {
+                    let error = ProviderError::from_amazon(message.name(), message.payload());
                     Err(StreamError::provider(error.into()))
                 }
-                Ok(message) => Ok(match event_stream::unwrapped(&message.payload) {
+                Ok(message) => Ok(match event_stream::unwrapped(message.payload()) {
                     Some(inside) => inside.into(),
-                    None => message.payload,
+                    None => message.into_payload(),
                 }),
             }),
             Cut::Grpc(messages) => Some(match messages.next_message()? {

@@ -12,9 +12,9 @@ const STREAM: &[u8] = include_bytes!("../transcripts/60-sse-edge-cases.sse");
 /// The events that the transcript's index expects, and the one retry.
 static EXPECTED: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let all: Value =
-        serde_json::from_slice(include_bytes!("../transcripts/expected.json")).unwrap();
+        serde_json::from_slice(include_bytes!("../transcripts/expected.json")).expect("JSON");
     let events = &all["60-sse-edge-cases.sse"]["events"];
-    events.as_array().unwrap().clone()
+    events.as_array().expect("events").clone()
 });
 
 fn check(run: &Run) {
