@@ -25,24 +25,12 @@ const FRAMINGS: [Framing; 5] = [
     Framing::Grpc,
 ];
 
-const DIALECTS: [Dialect; 9] = [
-    Dialect::OpenAiChat,
-    Dialect::AnthropicMessages,
-    Dialect::OpenAiResponses,
-    Dialect::OpenAiCompletions,
-    Dialect::Gemini,
-    Dialect::Ollama,
-    Dialect::BedrockConverse,
-    Dialect::GeminiGrpc,
-    Dialect::VertexGrpc,
-];
-
 fuzz_target!(|input: &[u8]| {
     let [kind, size, stream @ ..] = input else {
         return;
     };
     let framing = FRAMINGS[usize::from(*kind) % FRAMINGS.len()];
-    let dialect = DIALECTS[usize::from(*kind / 8) % DIALECTS.len()];
+    let dialect = Dialect::ALL[usize::from(*kind / 8) % Dialect::ALL.len()];
     let whole = read(framing, dialect, [stream]);
     let pieces = stream.chunks(usize::from(*size).max(1));
     assert_eq!(read(framing, dialect, pieces), whole);

@@ -6,6 +6,6 @@ mod proto;
 #[cfg(fuzzing)]
 pub(crate) use self::frames::check;
 pub(crate) use self::{
-    frames::{Messages, PREFIX, length, prefixed},
+    frames::{Message, Messages, PREFIX, length, prefixed},
     proto::{Malformed, Value, Writer, fields, set_string, set_varint, text_at},
 };

@@ -4,15 +4,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use http::{StatusCode, response};
-use memchr::memmem;
 
-use super::{Reading, scan::is_error};
+use super::{Reading, scan::is_error, tail};
 use crate::{Dialect, ProviderError};
 
 /// An answer up to this size is parsed whole. It is held, not copied, until it has passed.
 const LARGEST: usize = 1 << 20;
 /// Of a larger one, and of an error's body, so much is looked at.
-const PART: usize = 64 << 10;
+const PART: usize = tail::LENGTH;
 
 /// Holds the frames that passed: all, or the last ones of an answer that is too large.
 pub(crate) struct AnswerScan {
@@ -63,7 +62,7 @@ impl AnswerScan {
         } else if self.too_large {
             // which is never the answer's beginning, but has its end
             reading.done = body.trim_ascii_end().ends_with(b"}");
-            read_last_usage(self.dialect, &body, reading);
+            tail::read_last_usage(self.dialect, &body, reading);
         } else {
             let text = String::from_utf8_lossy(&body);
             (self.dialect.wire().read_answer)(text.as_bytes(), reading);
@@ -82,18 +81,5 @@ impl AnswerScan {
             .iter()
             .for_each(|frame| body.extend_from_slice(frame));
         body.into()
-    }
-}
-
-/// Providers write the usage behind the content.
-fn read_last_usage(dialect: Dialect, tail: &[u8], reading: &mut Reading) {
-    let (name, read) = dialect.wire().usage;
-    let name = format!("\"{name}\"");
-    let Some(at) = memmem::rfind(tail, name.as_bytes()) else {
-        return;
-    };
-    let value = tail[at + name.len()..].trim_ascii_start();
-    if let Some(value) = value.strip_prefix(b":") {
-        read(value, reading);
     }
 }

@@ -12,6 +12,8 @@ mod scan;
 mod spent;
 mod sse_scan;
 mod stream_scan;
+mod tail;
+mod tally;
 mod template;
 mod usage_hidden;
 

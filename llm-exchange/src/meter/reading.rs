@@ -49,6 +49,7 @@ pub(crate) struct Reading {
     /// Where events stand that are nothing but the usage.
     pub(crate) usage_only: Hidden,
     usage: Option<Usage>,
+    usages: u64,
     /// The usage apart, by the models that worked on the answer. Empty: it is all one.
     usage_parts: Vec<(Option<Box<str>>, Usage)>,
     text: TokenEstimate,
@@ -91,6 +92,12 @@ impl Reading {
     /// The provider's usage so far; the last one counts.
     pub(crate) fn set_usage(&mut self, usage: Usage) {
         self.usage = Some(usage);
+        self.usages += 1;
+    }
+
+    /// How often a usage was read.
+    pub(crate) const fn usages(&self) -> u64 {
+        self.usages
     }
 
     /// The usage of each part of the work, with its model where that is another one.

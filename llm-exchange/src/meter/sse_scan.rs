@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Holes, Reading, StreamEvent,
-    stream_scan::{Tally, read_json},
+    tally::{Tally, read_json},
     template::Templates,
 };
 use crate::{Dialect, ProviderError, sse};

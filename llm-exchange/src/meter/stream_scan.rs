@@ -2,12 +2,17 @@
 
 use bytes::Bytes;
 
-use super::{Marks, Reading, StreamEvent, repeats::Repeats, sse_scan::SseScan, template::Found};
+use super::{
+    Marks, Reading,
+    sse_scan::SseScan,
+    tail::{self, Tail},
+    tally::Tally,
+};
 use crate::{
-    Call, Dialect, ProviderError,
+    Call, Dialect,
     cut::{Cutter, Elements, Lines, Uncut},
-    dialect::{Framing, Seen},
-    event_stream::{self, EventStream, Message},
+    dialect::Framing,
+    event_stream::EventStream,
     grpc::Messages,
 };
 
@@ -19,6 +24,8 @@ pub(crate) struct StreamScan {
     scanned: u64,
     boundary: u64,
     cut: Cut,
+    /// Of an event that is too large.
+    tail: Tail,
 }
 
 /// A longer event is not read; of Amazon's, the longest that it sends itself.
@@ -41,12 +48,10 @@ impl StreamScan {
     pub(crate) fn new(call: &Call, framing: Framing) -> Self {
         Self {
             dialect: call.dialect(),
-            tally: Tally {
-                marks: Marks::of(call.attempts()),
-                ..Tally::default()
-            },
+            tally: Tally::new(Marks::of(call.attempts())),
             scanned: 0,
             boundary: 0,
+            tail: Tail::default(),
             cut: match framing {
                 Framing::Sse => Cut::Sse(SseScan::default()),
                 Framing::Lines => Cut::Lines(Cutter::new(Lines, LARGEST_EVENT)),
@@ -69,9 +74,41 @@ impl StreamScan {
 
     /// Reads the next bytes. Returns how many events in them were content.
     pub(crate) fn push(&mut self, data: &Bytes, reading: &mut Reading) -> u64 {
+        // an event may become too large with these bytes
+        let may_be_lost = self.unread() + data.len() as u64 > (LARGEST_EVENT - tail::LENGTH) as u64;
+        if !may_be_lost || matches!(self.framing(), Framing::Grpc | Framing::EventStream) {
+            return self.read(data, reading);
+        }
+        let (lost, usages) = (self.tally.lost(), reading.usages());
+        let was_lost = self.is_within_lost();
+        self.tail.push(data);
+        let contents = self.read(data, reading);
+        if self.is_within_lost() {
+            return contents;
+        }
+        // the last usage counts, and that of an event behind it was read
+        if (was_lost || self.tally.lost() > lost) && reading.usages() == usages {
+            self.tail.read_last_usage(self.dialect, reading);
+        }
+        if self.unread() < (LARGEST_EVENT - tail::LENGTH) as u64 {
+            self.tail.clear();
+        }
+        contents
+    }
+
+    /// Bytes of an event whose end is not here.
+    const fn unread(&self) -> u64 {
+        self.scanned - self.boundary
+    }
+
+    const fn is_within_lost(&self) -> bool {
+        self.unread() > LARGEST_EVENT as u64
+    }
+
+    fn read(&mut self, data: &Bytes, reading: &mut Reading) -> u64 {
         self.scanned += data.len() as u64;
         let (dialect, scanned) = (self.dialect, self.scanned);
-        let before = self.tally.contents;
+        let before = self.tally.contents();
         let tally = &mut self.tally;
         let unread = match &mut self.cut {
             Cut::Sse(scan) => {
@@ -114,26 +151,20 @@ impl StreamScan {
             Cut::Grpc(messages) => {
                 messages.push(data.clone());
                 while let Some(message) = messages.next_message() {
-                    let event = match message {
-                        Ok(message) if message.compressed => compressed(reading),
-                        Ok(message) => (dialect.wire().read_event)(&message.bytes, reading).event,
-                        Err(Uncut::TooLarge) => too_large(reading),
-                        Err(Uncut::Broken) => continue,
-                    };
                     let at = scanned - messages.unread_len() as u64;
-                    tally.event(event, &[], || at, reading);
+                    tally.grpc(message, at, dialect, reading);
                 }
                 messages.unread_len()
             }
         };
         self.boundary = self.scanned - unread as u64;
-        self.tally.contents - before
+        self.tally.contents() - before
     }
 
     /// The body ended in order. An event whose end is missing is believed as far as it is whole.
     pub(crate) fn finish(&mut self, reading: &mut Reading) {
         // one that is too large and never ended is cut short like any other
-        reading.lost &= self.scanned - self.boundary <= LARGEST_EVENT as u64;
+        reading.lost &= !self.is_within_lost();
         match &mut self.cut {
             Cut::Sse(scan) => {
                 if self.boundary < self.scanned {
@@ -156,124 +187,11 @@ impl StreamScan {
     }
 
     pub(crate) const fn repeats(&self) -> u64 {
-        self.tally.repeats.count()
+        self.tally.repeats()
     }
 
     /// Events so far; comments are none.
     pub(crate) const fn events(&self) -> u64 {
-        self.tally.events
+        self.tally.events()
     }
-}
-
-/// What is counted of a stream's events.
-#[derive(Default)]
-pub(super) struct Tally {
-    events: u64,
-    contents: u64,
-    marks: Marks,
-    repeats: Repeats,
-}
-
-impl Tally {
-    /// An event that ends at `at` of the body was read; its text, as it stands there.
-    #[inline]
-    pub(super) fn event(
-        &mut self,
-        event: StreamEvent,
-        text: &[u8],
-        at: impl FnOnce() -> u64,
-        reading: &mut Reading,
-    ) {
-        self.events += 1;
-        if event == StreamEvent::Content {
-            self.contents += 1;
-            self.repeats.said(text);
-        }
-        if self.marks.is_reached(reading) {
-            self.marks.note(at(), reading);
-        }
-    }
-
-    /// An event of a shape that was read before.
-    #[inline]
-    pub(super) fn known(
-        &mut self,
-        found: &Found<'_>,
-        at: impl FnOnce() -> u64,
-        reading: &mut Reading,
-    ) {
-        let event = match found.text {
-            [] => StreamEvent::Nothing,
-            _ => {
-                found.count(reading);
-                StreamEvent::Content
-            }
-        };
-        self.event(event, found.text, at, reading);
-    }
-
-    /// An event that is dropped, as it is too large to be read.
-    pub(super) fn too_large(&mut self, at: u64, reading: &mut Reading) {
-        let event = too_large(reading);
-        self.event(event, &[], || at, reading);
-    }
-
-    /// A JSON text is an event.
-    fn piece(
-        &mut self,
-        piece: Result<Bytes, Uncut>,
-        at: u64,
-        dialect: Dialect,
-        reading: &mut Reading,
-    ) {
-        match piece {
-            Ok(json) if json.trim_ascii().is_empty() => {}
-            Ok(json) => {
-                let seen = read_json(dialect, &json, reading);
-                self.event(seen.event, seen.text(&json), || at, reading);
-            }
-            Err(Uncut::TooLarge) => self.too_large(at, reading),
-            Err(Uncut::Broken) => {}
-        }
-    }
-
-    /// A frame of Amazon's: an event, or what went wrong. The events of an invoked model are wrapped.
-    fn amazon(&mut self, message: &Message, at: u64, dialect: Dialect, reading: &mut Reading) {
-        if !message.is_event() {
-            reading.fail(ProviderError::from_amazon(
-                message.name(),
-                message.payload(),
-            ));
-            return self.event(StreamEvent::Error, &[], || at, reading);
-        }
-        let unwrapped = event_stream::unwrapped(message.payload());
-        let json = unwrapped.as_deref().unwrap_or(message.payload());
-        let seen = read_json(dialect, json, reading);
-        self.event(seen.event, seen.text(json), || at, reading);
-    }
-}
-
-/// Reads an event. One bad byte in its text hides none.
-pub(super) fn read_json(dialect: Dialect, json: &[u8], reading: &mut Reading) -> Seen {
-    let read_event = dialect.wire().read_event;
-    // mostly there is none, and to find that out is several times as fast as to look for it
-    if std::str::from_utf8(json).is_ok() {
-        return read_event(json, reading);
-    }
-    Seen {
-        holes: None,
-        ..read_event(String::from_utf8_lossy(json).as_bytes(), reading)
-    }
-}
-
-/// An event that is too large to be read: nothing but content is so long, and it may say more.
-const fn too_large(reading: &mut Reading) -> StreamEvent {
-    reading.lost = true;
-    StreamEvent::Content
-}
-
-/// A message that can't be read, which is content all the same.
-fn compressed(reading: &mut Reading) -> StreamEvent {
-    reading.unreadable = true;
-    StreamEvent::Content
 }

@@ -1,6 +1,6 @@
 //! Usages of which the rules of `usage_rules.rs` say nothing: details of audio, tiers, answers too large to be held.
 
-use llm_exchange::{Dialect, Meter, Usage};
+use llm_exchange::{Dialect, End, Meter, Usage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use testkit::ScriptedBody;
@@ -116,4 +116,66 @@ fn of_a_large_answer_the_usage_at_its_end_is_found() {
         let meter = read(dialect, false, "application/json", answer);
         assert_eq!(meter.usage().unwrap().input(), input);
     }
+}
+
+/// A picture in an event, and the usage behind it, as Google and OpenAI write it.
+fn with_a_picture(dialect: Dialect, bytes: usize) -> (&'static str, String) {
+    let picture = "A".repeat(bytes);
+    match dialect {
+        Dialect::OpenAiResponses => (
+            "text/event-stream",
+            format!(
+                r#"data: {{"type":"response.completed","response":{{"output":[{{"result":"{picture}"}}],"usage":{{"input_tokens":7,"output_tokens":4}},"user":null,"metadata":{{"usage":"a"}}}}}}"#
+            ) + "\n\n",
+        ),
+        _ => (
+            "application/json",
+            format!(
+                r#"[{{"candidates":[{{"content":{{"parts":[{{"inlineData":{{"data":"{picture}"}}}}]}}}}],"usageMetadata":{{"promptTokenCount":7,"candidatesTokenCount":4}}}}"#
+            ),
+        ),
+    }
+}
+
+#[test]
+fn of_an_event_too_large_to_be_held_the_usage_at_its_end_is_found_however_it_comes() {
+    let limit = 4 << 20;
+    for dialect in [Dialect::OpenAiResponses, Dialect::Gemini] {
+        // hardly too large, so that the usage stands before the limit; and much
+        for bytes in [limit - 100, limit + 1, 3 * limit] {
+            let (media_type, event) = with_a_picture(dialect, bytes);
+            for size in [1009, 16 << 10, limit - 1, event.len()] {
+                let chunks = event.as_bytes().chunks(size).map(<[u8]>::to_vec);
+                let body = ScriptedBody::chunks(chunks);
+                let meter = runtime().block_on(met(media_type, body, &call(dialect, true)));
+                let usage = meter.usage().map(|usage| (usage.input(), usage.output()));
+                assert_eq!(usage, Some((7, 4)), "{dialect:?}: {bytes} in {size}");
+                assert!(matches!(meter.end(), Some(End::Unreadable)));
+                assert!(!meter.spent().1, "nothing was estimated");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_usage_of_an_event_behind_one_that_is_too_large_counts() {
+    let (media_type, event) = with_a_picture(Dialect::Gemini, 5 << 20);
+    let next = r#",{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":9}}]"#;
+    let body = [event.as_bytes(), next.as_bytes()].concat();
+    for size in [1009, 1 << 20, body.len()] {
+        let chunks = body.chunks(size).map(<[u8]>::to_vec);
+        let meter = runtime().block_on(met(
+            media_type,
+            ScriptedBody::chunks(chunks),
+            &call(Dialect::Gemini, true),
+        ));
+        assert_eq!(meter.usage().unwrap().output(), 9, "in {size}");
+    }
+    // a text that has one is none
+    let text = format!(
+        r#"[{{"candidates":[{{"content":{{"parts":[{{"text":"{} \"usageMetadata\":{{\"promptTokenCount\":1}}"}}]}}}}]}}"#,
+        "x".repeat(5 << 20)
+    );
+    let meter = read(Dialect::Gemini, true, media_type, text);
+    assert_eq!(meter.usage(), None);
 }
