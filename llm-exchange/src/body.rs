@@ -1,8 +1,9 @@
 //! The body of an answer.
 
+mod front;
+
 use std::{
     borrow::Cow,
-    collections::VecDeque,
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
+use self::front::Front;
 use crate::{BoxError, meter::Scan, payload::add};
 
 /// An answer's body: what was read ahead, or written by a layer, and then the rest of the inner
@@ -50,23 +52,6 @@ pub trait Reshape: Send + Sync {
 /// Frames that are let go after the end, so that the connection can be used again.
 const MOST_AFTER: usize = 16;
 
-/// What was read ahead. One frame of data is the usual case.
-#[derive(Default)]
-struct Front {
-    first: Option<Bytes>,
-    /// Boxed, as most answers have no more and all are moved often. Gone when it is used up.
-    more: Option<Box<More>>,
-}
-
-#[derive(Default)]
-struct More {
-    frames: VecDeque<Frame<Bytes>>,
-    /// of the frames' data
-    bytes: u64,
-    /// What comes after them, and after it nothing.
-    error: Option<BoxError>,
-}
-
 /// What a body gave when it was asked for more than is handed on yet.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,81 +62,6 @@ pub enum Ahead {
     End,
     /// An error, which follows the frames before it.
     Broke,
-}
-
-impl Front {
-    fn push(&mut self, frame: Frame<Bytes>) {
-        let frame = if self.is_empty() {
-            match frame.into_data() {
-                Ok(data) => {
-                    self.first = Some(data);
-                    return;
-                }
-                Err(frame) => frame,
-            }
-        } else {
-            frame
-        };
-        let more = self.more.get_or_insert_default();
-        more.bytes += length(&frame);
-        more.frames.push_back(frame);
-    }
-
-    fn fail(&mut self, error: BoxError) {
-        self.more.get_or_insert_default().error = Some(error);
-    }
-
-    fn len(&self) -> u64 {
-        let first = self.first.as_ref().map_or(0, |data| data.len() as u64);
-        first + self.more.as_ref().map_or(0, |more| more.bytes)
-    }
-
-    fn trailers(&self) -> Option<&HeaderMap> {
-        self.more.as_ref()?.frames.back()?.trailers_ref()
-    }
-
-    fn concat(&self) -> Cow<'_, [u8]> {
-        let first = self.first.as_deref().unwrap_or_default();
-        let Some(more) = &self.more else {
-            return Cow::Borrowed(first);
-        };
-        let mut all = Vec::with_capacity(usize::try_from(self.len()).unwrap_or(0));
-        all.extend_from_slice(first);
-        for data in more.frames.iter().filter_map(Frame::data_ref) {
-            all.extend_from_slice(data);
-        }
-        Cow::Owned(all)
-    }
-
-    fn pop(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
-        if let Some(data) = self.first.take() {
-            return Some(Ok(Frame::data(data)));
-        }
-        let more = self.more.as_mut()?;
-        let next = match more.frames.pop_front() {
-            Some(frame) => {
-                more.bytes -= length(&frame);
-                Some(Ok(frame))
-            }
-            None => more.error.take().map(Err),
-        };
-        if more.frames.is_empty() && more.error.is_none() {
-            self.more = None;
-        }
-        next
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.first.is_none() && self.more.is_none()
-    }
-
-    fn is_broken(&self) -> bool {
-        self.more.as_ref().is_some_and(|more| more.error.is_some())
-    }
-}
-
-fn length(frame: &Frame<Bytes>) -> u64 {
-    frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
 impl<R> AnswerBody<R> {

@@ -1,12 +1,14 @@
 //! Reading as little of an answer as tells what it is.
 
+mod limits;
+mod peeked;
+
 use std::{
     future::Future,
     mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,171 +16,15 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+pub use self::{
+    limits::PeekLimits,
+    peeked::{Depth, Ending, Peeked},
+};
 use crate::{
-    AnswerBody, BoxError, Call, Cut, Dialect, End, Hints, Meter, ProviderError, Verdict, WallClock,
+    AnswerBody, BoxError, Call, Cut, Dialect, End, Hints, Meter, ProviderError, WallClock,
     body::Ahead,
     meter::{Format, is_error},
 };
-
-/// How deep an answer was read.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Depth {
-    /// Its head alone.
-    Head,
-    /// At least one event of its stream, none of them content.
-    FirstEvent,
-    /// Its first content, its error, or its end.
-    FirstContent,
-}
-
-/// How an answer ended before its first content.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ending {
-    /// The body ended in order, but with nothing in it.
-    Truncated,
-    /// The connection broke.
-    Broken,
-    /// A clock of a layer further in ran out.
-    TimedOut,
-}
-
-/// The facts of an answer so far. Made by [`peek`]; where more than the head was read for it, it
-/// travels in the response's extensions, so that the next layer reads nothing again.
-#[derive(Clone, Debug)]
-pub struct Peeked {
-    status: StatusCode,
-    depth: Depth,
-    hints: Hints,
-    error: Option<Arc<ProviderError>>,
-    ending: Option<Ending>,
-    encoded: bool,
-}
-
-impl Peeked {
-    /// The facts of an answer of which only the status is known; for tests of one's own
-    /// [`Classify`](crate::Classify).
-    #[must_use]
-    pub fn new(status: StatusCode) -> Self {
-        Self {
-            status,
-            depth: Depth::Head,
-            hints: Hints::default(),
-            error: None,
-            ending: None,
-            encoded: false,
-        }
-    }
-
-    /// The same answer with this error in its body or stream.
-    #[must_use]
-    pub fn with_error(mut self, error: ProviderError) -> Self {
-        self.fail(Arc::new(error));
-        self
-    }
-
-    fn fail(&mut self, error: Arc<ProviderError>) {
-        self.depth = Depth::FirstContent;
-        let hints = mem::take(&mut self.hints);
-        self.hints = hints.or_retry_info(error.retry_info());
-        self.error = Some(error);
-    }
-
-    /// The status of the head. A stream that failed has 200 here.
-    #[must_use]
-    pub const fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// How deep was read.
-    #[must_use]
-    pub const fn depth(&self) -> Depth {
-        self.depth
-    }
-
-    /// When to come back, and whether, as far as the provider said so. Read of failures only.
-    #[must_use]
-    pub const fn hints(&self) -> &Hints {
-        &self.hints
-    }
-
-    /// The provider's error: the body of an error answer, the error event of a stream before any
-    /// content, or a 200 whose JSON is an error.
-    #[must_use]
-    pub fn error(&self) -> Option<&ProviderError> {
-        self.error.as_deref()
-    }
-
-    /// How the answer ended before its first content, if it did.
-    #[must_use]
-    pub const fn ending(&self) -> Option<Ending> {
-        self.ending
-    }
-
-    /// Whether the answer is compressed, so that only its head could be read.
-    #[must_use]
-    pub const fn is_encoded(&self) -> bool {
-        self.encoded
-    }
-
-    /// What the facts mean, by [`Verdict::of`]; an answer that ended before its first content has
-    /// [failed](Verdict::Failed).
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        match Verdict::of(self.status, self.error()) {
-            Verdict::Ok => match self.ending {
-                None => Verdict::Ok,
-                Some(Ending::TimedOut) => Verdict::TimedOut,
-                Some(Ending::Truncated | Ending::Broken) => Verdict::Failed,
-            },
-            verdict => verdict,
-        }
-    }
-}
-
-/// How much of an answer is read before it is handed on.
-#[derive(Clone, Copy, Debug)]
-pub struct PeekLimits {
-    max_bytes: u64,
-    max_events: u32,
-    commit_after: Duration,
-}
-
-impl Default for PeekLimits {
-    fn default() -> Self {
-        Self {
-            max_bytes: 64 << 10,
-            max_events: 256,
-            commit_after: Duration::from_secs(15),
-        }
-    }
-}
-
-impl PeekLimits {
-    /// The most bytes of an error's body, or of a stream's events before its first content.
-    /// Default 64 KiB; a frame that crosses the limit is held whole.
-    #[must_use]
-    pub const fn max_bytes(mut self, bytes: u64) -> Self {
-        self.max_bytes = bytes;
-        self
-    }
-
-    /// The most events of a stream before its first content. Default 256.
-    #[must_use]
-    pub const fn max_events(mut self, events: u32) -> Self {
-        self.max_events = events;
-        self
-    }
-
-    /// How long after its head an answer is held back at most. Default 15 s: then what was read is
-    /// handed on, so that a long thinking pause with its pings reaches the caller.
-    #[must_use]
-    pub const fn commit_after(mut self, after: Duration) -> Self {
-        self.commit_after = after;
-        self
-    }
-}
 
 /// Reads of an answer what tells how it went: an error's body, a stream's events up to the first
 /// content, of other JSON the first bytes, of anything else the head alone.

@@ -4,38 +4,35 @@ mod collect;
 mod deltas;
 mod ending;
 mod expand;
+mod request;
 mod usage;
 
-use http::HeaderName;
-use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use self::usage::Counts;
 use super::{
-    json::{self, Count, MaybeCount, Spoken, Text, bytes_of, media, range_within},
+    json::{self, MaybeCount, Spoken, Text, range_within},
     json_start,
     wire::{Framing, Place, Problem, Seen, Wire},
 };
 use crate::{
-    call::{Facts, Unreadable},
     host::from_version,
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
-    route::{Asked, Path},
     stream::ending::Last,
 };
 
 pub(super) const WIRE: Wire = Wire {
     name: "anthropic_messages",
-    route,
+    route: request::route,
     path_at_host: |path| match path.ends_with("/v1/messages") {
         true => "/v1/messages",
         // Vertex AI's and Bedrock's name the model
         false => from_version(path),
     },
     needs_version: true,
-    key_header,
+    key_header: request::key_header,
     framing: Framing::Sse,
     framing_asked: |uri| {
         let wrapped = uri.path().ends_with("/invoke-with-response-stream");
@@ -44,7 +41,7 @@ pub(super) const WIRE: Wire = Wire {
     framing_of_json: None,
     goes_both_ways: false,
     has_last_word: true,
-    facts,
+    facts: request::facts,
     model: Place::Member("model"),
     output_cap: &[Place::Member("max_tokens")],
     // usage is in every stream, asked for or not
@@ -61,68 +58,6 @@ pub(super) const WIRE: Wire = Wire {
     ended_by_error: |problem| vec![Last::named("error", error(problem))],
     ended_by_limit: ending::by_limit,
 };
-
-fn route(path: &Path<'_>) -> Option<Asked> {
-    match path.last {
-        "messages" => path.before.ends_with("/v1").then(Asked::default),
-        // of the models that are invoked in their vendor's own format, Anthropic's is known here
-        "invoke" | "invoke-with-response-stream" => {
-            path.bedrock("invoke", "invoke-with-response-stream", |model| {
-                let model = percent_decode_str(model).decode_utf8_lossy();
-                model.contains("anthropic")
-            })
-        }
-        _ => path
-            .is_of_anthropic()
-            .then(|| path.google("rawPredict", "streamRawPredict"))?,
-    }
-}
-
-/// Vertex AI and Bedrock, which speak this under paths of their own, have a bearer token.
-fn key_header(path: &str) -> Option<HeaderName> {
-    let own = path.trim_end_matches('/').ends_with("/messages");
-    own.then_some(HeaderName::from_static("x-api-key"))
-}
-
-#[derive(Deserialize)]
-struct Request<'a> {
-    #[serde(borrow)]
-    model: Option<Text<'a>>,
-    #[serde(borrow)]
-    messages: Option<&'a RawValue>,
-    #[serde(borrow)]
-    system: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tools: Option<&'a RawValue>,
-    max_tokens: Option<Count>,
-    stream: Option<bool>,
-    #[serde(borrow)]
-    metadata: Option<Metadata<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Metadata<'a> {
-    #[serde(borrow)]
-    user_id: Option<Text<'a>>,
-}
-
-fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
-    let request: Request<'_> = json::request(body)?;
-    let prompt = [request.system, request.tools, request.messages];
-    Ok(Facts {
-        model: request.model.map(|model| model.0.into()),
-        end_user: request
-            .metadata
-            .and_then(|metadata| metadata.user_id)
-            .map(|user| user.0.into()),
-        stream: request.stream.unwrap_or(false),
-        asks_usage: false,
-        output_cap: request.max_tokens.map(|cap| cap.0),
-        choices: 1,
-        prompt_bytes: bytes_of(&prompt),
-        media: media(&prompt),
-    })
-}
 
 #[derive(Deserialize)]
 struct Event<'a> {

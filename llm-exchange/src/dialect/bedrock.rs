@@ -1,18 +1,19 @@
 //! Amazon Bedrock's Converse: the same for the models of every vendor.
 
 mod deltas;
+mod usage;
 mod whole;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
 use super::{
-    json::{self as text, Count, MaybeCount, Spoken, Text, bytes_of, media},
+    json::{self as text, Count, Spoken, Text, bytes_of, media},
     json_start,
     wire::{Framing, Place, Problem, Seen, Wire},
 };
 use crate::{
-    Tokens, Usage,
+    Tokens,
     call::{Facts, Unreadable},
     meter::{Open, Reading},
     stream::ending::Last,
@@ -38,7 +39,7 @@ pub(super) const WIRE: Wire = Wire {
     collect: || Some(Box::<whole::Collected>::default()),
     expand: |answer, _| whole::expand(answer),
     read_answer,
-    usage: ("usage", read_usage),
+    usage: ("usage", usage::read),
     // the usage comes after the last message's end
     is_complete: |reading| reading.done && reading.all_finished(),
     looks_like_error: |start| json_start::starts_with_member(start, b"message", None),
@@ -205,7 +206,7 @@ fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
         reading.finish(0, &reason.0);
     }
     if let Some(usage) = event.usage {
-        read_usage(usage.get().as_bytes(), reading);
+        usage::read(usage.get().as_bytes(), reading);
         reading.done = true;
     }
     set_tier(event.service_tier, reading);
@@ -228,7 +229,7 @@ fn read_answer(body: &[u8], reading: &mut Reading) {
         block.read(&mut Spoken::default(), reading);
     }
     if let Some(usage) = answer.usage {
-        read_usage(usage.get().as_bytes(), reading);
+        usage::read(usage.get().as_bytes(), reading);
     }
     set_tier(answer.service_tier, reading);
 }
@@ -237,54 +238,6 @@ fn set_tier(tier: Option<Tier<'_>>, reading: &mut Reading) {
     if let Some(kind) = tier.and_then(|tier| tier.kind) {
         reading.set_tier(&kind.0);
     }
-}
-
-/// Three counts of the prompt beside each other, as Anthropic's.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Wired<'a> {
-    input_tokens: MaybeCount,
-    output_tokens: MaybeCount,
-    cache_read_input_tokens: MaybeCount,
-    cache_write_input_tokens: MaybeCount,
-    #[serde(borrow)]
-    cache_details: Option<Vec<Written<'a>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Written<'a> {
-    #[serde(borrow)]
-    ttl: Option<Text<'a>>,
-    #[serde(default)]
-    input_tokens: MaybeCount,
-}
-
-/// The usage at the start of the bytes.
-fn read_usage(json: &[u8], reading: &mut Reading) {
-    let mut values = serde_json::Deserializer::from_slice(json).into_iter::<Wired<'_>>();
-    let Some(Ok(usage)) = values.next() else {
-        return;
-    };
-    if usage.input_tokens.0.is_none() && usage.output_tokens.0.is_none() {
-        return;
-    }
-    let count = |count: MaybeCount| count.0.unwrap_or(0);
-    let written = count(usage.cache_write_input_tokens);
-    let details = usage.cache_details.iter().flatten();
-    let long = details
-        .filter(|one| one.ttl.as_ref().is_some_and(|ttl| ttl.0 == "1h"))
-        .map(|one| count(one.input_tokens))
-        .fold(0, u64::saturating_add)
-        .min(written);
-    reading.set_usage(Usage {
-        uncached: count(usage.input_tokens),
-        cached: count(usage.cache_read_input_tokens),
-        cache_write: written - long,
-        cache_write_long: long,
-        visible: count(usage.output_tokens),
-        ..Usage::default()
-    });
 }
 
 /// `{"message"}`, as Amazon writes it; the kind stands in a header, and our code beside it.

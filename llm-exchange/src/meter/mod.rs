@@ -3,6 +3,7 @@
 mod answer_scan;
 mod asked;
 mod end;
+mod ending;
 mod offsets;
 mod reached;
 mod reading;
@@ -30,7 +31,7 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 
-use self::asked::Asked;
+use self::{asked::Asked, ending::Ending};
 pub use self::{
     end::{Cut, End, FinishReason},
     reached::Reached,
@@ -44,10 +45,7 @@ pub(crate) use self::{
     scan::{Format, Scan, is_error, is_grpc},
     template::Holes,
 };
-use crate::{
-    AnswerBody, BodyEnd, BoxError, Call, Classify, Dialect, Framing, ProviderError, Standard,
-    Tokens, Usage, Verdict,
-};
+use crate::{AnswerBody, Call, Dialect, Framing, Tokens, Usage};
 
 /// What an answer has said so far, and in the end how it ended: a handle, cheap to clone, that any
 /// number of layers share.
@@ -62,13 +60,6 @@ use crate::{
 /// than its caller has seen.
 #[derive(Clone)]
 pub struct Meter(Arc<Shared>, Option<Arc<Ending>>);
-
-/// An end of its own, of one of several readers of one answer.
-#[derive(Default)]
-struct Ending {
-    cut: OnceLock<Cut>,
-    end: OnceLock<End>,
-}
 
 /// Written by one scan, read by every layer. Each value stands alone, so relaxed order is enough.
 struct Shared {
@@ -263,62 +254,6 @@ impl Meter {
             .collect()
     }
 
-    /// What the answer has said of itself so far, for who wants to know several things: read at once
-    /// and without a copy.
-    #[must_use]
-    pub fn said(&self) -> Said<'_> {
-        Said(self.reading())
-    }
-
-    /// The model as the answer names it, which may be a snapshot of the one that was asked for.
-    #[must_use]
-    pub fn model(&self) -> Option<String> {
-        self.reading().model.as_deref().map(str::to_owned)
-    }
-
-    /// The provider's id of the answer.
-    #[must_use]
-    pub fn id(&self) -> Option<String> {
-        self.reading().id.as_deref().map(str::to_owned)
-    }
-
-    /// The service tier that the answer says was used. It, not the one asked for, sets the price.
-    #[must_use]
-    pub fn service_tier(&self) -> Option<String> {
-        self.reading().tier.as_deref().map(str::to_owned)
-    }
-
-    /// The speed at which the answer says it was made (Anthropic: `fast`); it sets the price too.
-    #[must_use]
-    pub fn speed(&self) -> Option<String> {
-        self.reading().speed.as_deref().map(str::to_owned)
-    }
-
-    /// Where the answer says it was made (Anthropic's `inference_geo`: `us`); it sets the price too.
-    #[must_use]
-    pub fn geo(&self) -> Option<String> {
-        self.reading().geo.as_deref().map(str::to_owned)
-    }
-
-    /// Why the answer ended, as the provider writes it, for each choice in the order of their
-    /// indexes. Empty: no choice has ended yet.
-    #[must_use]
-    pub fn finish_reasons(&self) -> Vec<String> {
-        self.reading().finishes().map(str::to_owned).collect()
-    }
-
-    /// What the finish reasons mean together: the worst of them. `None`: no choice has ended yet.
-    #[must_use]
-    pub fn finish(&self) -> Option<FinishReason> {
-        self.reading().finishes().map(FinishReason::of).max()
-    }
-
-    /// The provider's error: in the stream, or the body of an error answer.
-    #[must_use]
-    pub fn error(&self) -> Option<Arc<ProviderError>> {
-        self.reading().error.clone()
-    }
-
     /// Whether the provider said that the answer is over: a finish reason for each choice, the
     /// terminator, or an error. Bytes may still follow.
     #[must_use]
@@ -375,78 +310,11 @@ impl Meter {
         self.reading().usage_only.ranges().to_vec()
     }
 
-    /// How the answer ended. `None`: it has not.
-    #[must_use]
-    pub fn end(&self) -> Option<End> {
-        self.ending().end.get().copied()
-    }
-
-    /// What the answer came to; before its end, what it has come to so far.
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        let error = self.error();
-        let verdict = Verdict::of(self.0.status, error.as_deref());
-        match self.end() {
-            _ if verdict != Verdict::Ok => verdict,
-            None | Some(End::Complete | End::Unreadable | End::Cut(Cut::Limit)) => Verdict::Ok,
-            Some(End::Truncated | End::Broken) => Verdict::Failed,
-            Some(End::TimedOut | End::Cut(Cut::Clock)) => Verdict::TimedOut,
-            Some(End::Dropped) => Verdict::CallerGone,
-            Some(End::Errored | End::Cut(Cut::Repeating)) => Verdict::Failed,
-        }
-    }
-
-    /// Says that a layer of ours ends the answer here; to be called before it drops the body. What
-    /// comes later is not the caller's doing.
-    pub fn cut(&self, why: Cut) {
-        let _ = self.ending().cut.set(why);
-    }
-
-    /// Notes the end that a body further out saw. The first end stays.
-    pub(crate) fn note(&self, end: &BodyEnd<'_>) {
-        if self.end().is_some() {
-            return;
-        }
-        let end = match end {
-            BodyEnd::Whole => self.whole(),
-            BodyEnd::Failed(error) => broken(error),
-            BodyEnd::Dropped => self.dropped(),
-        };
-        self.set_end(end);
-    }
-
-    fn whole(&self) -> End {
-        if let Some(cut) = self.ending().cut.get() {
-            return End::Cut(*cut);
-        }
-        self.reading().whole(self.0.dialect, self.0.is_stream)
-    }
-
-    fn dropped(&self) -> End {
-        let cut = self.ending().cut.get();
-        cut.map_or(End::Dropped, |cut| End::Cut(*cut))
-    }
-
-    fn set_end(&self, end: End) {
-        let _ = self.ending().end.set(end);
-    }
-
-    fn ending(&self) -> &Ending {
-        self.1.as_deref().unwrap_or(&self.0.ending)
-    }
-
     fn reading(&self) -> MutexGuard<'_, Reading> {
         self.0
             .reading
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn broken(error: &BoxError) -> End {
-    match Standard.error(error) {
-        Verdict::TimedOut => End::TimedOut,
-        _ => End::Broken,
     }
 }
 

@@ -1,7 +1,12 @@
-use std::{fmt, sync::MutexGuard};
+//! What an answer says of itself.
 
-use super::reading::Reading;
-use crate::Usage;
+use std::{
+    fmt,
+    sync::{Arc, MutexGuard},
+};
+
+use super::{FinishReason, Meter, reading::Reading};
+use crate::{ProviderError, Usage};
 
 /// What an answer has said of itself so far, read at once and without a copy: from
 /// [`Meter::said`](super::Meter::said).
@@ -60,5 +65,63 @@ impl fmt::Debug for Said<'_> {
             .field("model", &self.model())
             .field("finish_reasons", &self.finish_reasons().collect::<Vec<_>>())
             .finish_non_exhaustive()
+    }
+}
+
+impl Meter {
+    /// What the answer has said of itself so far, for who wants to know several things: read at once
+    /// and without a copy.
+    #[must_use]
+    pub fn said(&self) -> Said<'_> {
+        Said(self.reading())
+    }
+
+    /// The model as the answer names it, which may be a snapshot of the one that was asked for.
+    #[must_use]
+    pub fn model(&self) -> Option<String> {
+        self.reading().model.as_deref().map(str::to_owned)
+    }
+
+    /// The provider's id of the answer.
+    #[must_use]
+    pub fn id(&self) -> Option<String> {
+        self.reading().id.as_deref().map(str::to_owned)
+    }
+
+    /// The service tier that the answer says was used. It, not the one asked for, sets the price.
+    #[must_use]
+    pub fn service_tier(&self) -> Option<String> {
+        self.reading().tier.as_deref().map(str::to_owned)
+    }
+
+    /// The speed at which the answer says it was made (Anthropic: `fast`); it sets the price too.
+    #[must_use]
+    pub fn speed(&self) -> Option<String> {
+        self.reading().speed.as_deref().map(str::to_owned)
+    }
+
+    /// Where the answer says it was made (Anthropic's `inference_geo`: `us`); it sets the price too.
+    #[must_use]
+    pub fn geo(&self) -> Option<String> {
+        self.reading().geo.as_deref().map(str::to_owned)
+    }
+
+    /// Why the answer ended, as the provider writes it, for each choice in the order of their
+    /// indexes. Empty: no choice has ended yet.
+    #[must_use]
+    pub fn finish_reasons(&self) -> Vec<String> {
+        self.reading().finishes().map(str::to_owned).collect()
+    }
+
+    /// What the finish reasons mean together: the worst of them. `None`: no choice has ended yet.
+    #[must_use]
+    pub fn finish(&self) -> Option<FinishReason> {
+        self.reading().finishes().map(FinishReason::of).max()
+    }
+
+    /// The provider's error: in the stream, or the body of an error answer.
+    #[must_use]
+    pub fn error(&self) -> Option<Arc<ProviderError>> {
+        self.reading().error.clone()
     }
 }
