@@ -114,11 +114,8 @@ impl Call {
         parts.path_and_query = Some(path);
         let uri = Uri::from_parts(parts).map_err(|_| NotRewritten::NotRead)?;
         let route = Route::of_request(request.method(), &uri).ok_or(NotRewritten::NotRead)?;
-        let attempts = Self::of(request)
-            .ok_or(NotRewritten::NotRead)?
-            .attempts
-            .clone();
-        let call = Self::read(&route, uri.path(), &body, attempts);
+        let attempts = Self::of(request).ok_or(NotRewritten::NotRead)?.attempts();
+        let call = Self::read(&route, &uri, &body, Some(attempts.clone()));
         if call.unreadable.is_some() {
             return Err(NotRewritten::NotRead);
         }
@@ -175,8 +172,8 @@ pub(super) fn body(
 ) -> Result<(), NotRewritten> {
     let body = change(readable(request)?).ok_or(NotRewritten::NotRead)?;
     let call = Call::of(request).ok_or(NotRewritten::NotRead)?;
-    let attempts = call.attempts.clone();
-    let call = Call::read(&route_of(request)?, request.uri().path(), &body, attempts);
+    let attempts = Some(call.attempts().clone());
+    let call = Call::read(&route_of(request)?, request.uri(), &body, attempts);
     if call.unreadable.is_some() {
         return Err(NotRewritten::NotRead);
     }
@@ -203,7 +200,7 @@ fn path(request: &mut Request<Payload>, route: &Route, model: &str) -> Result<()
     parts.path_and_query = Some(whole.map_err(|_| NotRewritten::NotRead)?);
     let uri = Uri::from_parts(parts).map_err(|_| NotRewritten::NotRead)?;
     let mut call = Call::clone(Call::of(request).ok_or(NotRewritten::NotRead)?);
-    call.path = uri.path().into();
+    call.path = super::path_of(&uri);
     call.facts.model = Some(model.into());
     *request.uri_mut() = uri;
     request.body_mut().replace(body, call);
