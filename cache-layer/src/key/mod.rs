@@ -13,7 +13,8 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, Request};
-use llm_exchange::{Call, Payload, User, credentials, query_without_credentials};
+use llm_exchange::{Call, Payload, User, query_without_credentials, with_credentials};
+use smallvec::SmallVec;
 
 pub(crate) use self::{canonical::Seen, secret::Secret};
 use self::{
@@ -142,8 +143,22 @@ impl KeySettings {
         if call.unreadable().is_some() || is_signed_anew(request.headers()) {
             return None;
         }
+        with_credentials(request, |credentials| {
+            self.read_of(credentials, kind, request, call, body, without)
+        })
+    }
+
+    /// The same, with whatever says who pays.
+    fn read_of(
+        &self,
+        credentials: &[(&str, &[u8])],
+        kind: Kind,
+        request: &Request<Payload>,
+        call: &Call,
+        body: &[u8],
+        without: Option<&[u8]>,
+    ) -> Option<Keyed> {
         let user = User::of(request);
-        let credentials = credentials(request);
         let shared = self.sharing == Sharing::Everybody;
         if !shared && credentials.is_empty() && user.is_none() {
             return None;
@@ -154,14 +169,14 @@ impl KeySettings {
             model: call
                 .model()
                 .map(|model| self.secret.model_by(model, &mut parts)),
-            credential: self.secret.credential_by(&credentials, &mut parts),
+            credential: self.secret.credential_by(credentials, &mut parts),
             user: user.map(|user| self.secret.user_by(user, &mut parts)),
         };
         parts.begin(kind);
         // in full length, as nobody's answer may ever be another's
         parts.number(u64::from(shared));
         if !shared {
-            parts.fields(&credentials);
+            parts.fields(credentials);
             parts.number(u64::from(user.is_some()));
             parts.part(user.map_or("", User::as_str).as_bytes());
         }
@@ -195,7 +210,7 @@ impl KeySettings {
     }
 
     fn headers(&self, headers: &HeaderMap, parts: &mut Parts) {
-        let mut shaping: Vec<_> = headers
+        let mut shaping: SmallVec<[_; 8]> = headers
             .iter()
             .filter(|(name, _)| self.shapes_answers(name))
             .map(|(name, value)| (name.as_str(), value.as_bytes()))
