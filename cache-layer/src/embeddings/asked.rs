@@ -11,8 +11,9 @@ use tower_service::Service;
 use super::{
     all,
     answer::Embeddings,
+    came::{Came, came, unmerged},
     merge::Text,
-    round::{Came, Round, came, unmerged},
+    round::Round,
     texts::Batch,
 };
 use crate::{

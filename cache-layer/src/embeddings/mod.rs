@@ -6,6 +6,7 @@
 
 mod answer;
 mod asked;
+mod came;
 mod keep;
 mod merge;
 mod round;

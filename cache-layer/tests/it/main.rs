@@ -12,6 +12,7 @@ mod embeddings;
 mod flights;
 mod forms;
 mod never_stored;
+mod panics;
 mod prompts;
 mod readiness;
 mod stale;
