@@ -25,6 +25,7 @@ mod stats;
 mod store;
 mod sync;
 mod takeoff;
+mod together;
 mod within;
 
 #[cfg(feature = "redis")]
@@ -46,7 +47,7 @@ pub use self::{
     service::Cache,
     stats::CacheStats,
     store::{
-        Found, GetTiered, MemoryStore, NotRemoved, Put, Remove, Removing, Store, StoreSize, Tiered,
-        Wanted,
+        Found, GetAll, GetTiered, MemoryStore, NotRemoved, Put, Remove, Removing, Store, StoreSize,
+        Tiered, Wanted,
     },
 };

@@ -17,7 +17,7 @@ const GENERATIONS: usize = 32;
 
 impl Generations {
     /// From the server's answer, one value for each.
-    pub(super) fn read(mut values: impl Iterator<Item = Option<Vec<u8>>>) -> Self {
+    pub(super) fn read(values: &mut impl Iterator<Item = Option<Vec<u8>>>) -> Self {
         Self([(); 4].map(|()| {
             let value = values.next().flatten();
             let bytes = value.and_then(|value| value.try_into().ok());
