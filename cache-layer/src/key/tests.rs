@@ -1,5 +1,7 @@
 //! The key, by properties: what changes it and what does not.
 
+mod dialects;
+
 use http::Request;
 use llm_exchange::{Call, Payload, User};
 use proptest::{collection::vec, prelude::*, sample::Index};
