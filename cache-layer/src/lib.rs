@@ -10,6 +10,8 @@ mod entry;
 mod flight;
 mod freshness;
 mod future;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod key;
 mod land;
@@ -37,7 +39,7 @@ pub use self::{
     entry::Entry,
     future::CacheFuture,
     handle::CacheHandle,
-    key::{Key, Tag, Tags},
+    key::{InvalidKey, Key, Tag, Tags},
     layer::CacheLayer,
     prompt::{
         PrefixStats, PromptCache, PromptCacheBody, PromptCacheFuture, PromptCacheHandle,

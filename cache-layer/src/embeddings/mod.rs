@@ -12,6 +12,8 @@ mod merge;
 mod round;
 mod texts;
 
+#[cfg(fuzzing)]
+pub(crate) use self::answer::{Embeddings, Used};
 pub(crate) use self::{answer::is_answer, asked::Asked, texts::Batch};
 
 /// The most bytes of a batch's answer that are held; a larger one passes where it can.

@@ -227,6 +227,25 @@ proptest! {
 }
 
 #[test]
+fn a_key_is_written_and_read() {
+    let key = key_of(r#"{"model":"m","messages":[]}"#);
+    let text = key.to_string();
+    assert_eq!(text.len(), 64);
+    assert_eq!(text.parse(), Ok(key));
+    assert_eq!(text.to_uppercase().parse(), Ok(key));
+    for none in [
+        "",
+        "00",
+        &text[1..],
+        &format!("{text}0"),
+        &text.replace('0', "g"),
+        &"é".repeat(32),
+    ] {
+        assert!(none.parse::<Key>().is_err() || none == text, "{none}");
+    }
+}
+
+#[test]
 fn what_is_documented_not_to_matter_does_not() {
     let plain = key_of(r#"{"model":"m","messages":[]}"#);
     for more in [

@@ -7,6 +7,8 @@ mod tiered;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
+#[cfg(all(feature = "redis", fuzzing))]
+pub(crate) use self::redis::fuzz;
 #[cfg(feature = "redis")]
 pub use self::redis::{Generations, InvalidRedis, RedisStore};
 pub use self::{

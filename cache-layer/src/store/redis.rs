@@ -21,6 +21,8 @@ use redis::{
 use tokio::time::{Instant, timeout};
 
 pub use self::wire::Generations;
+#[cfg(fuzzing)]
+pub(crate) use self::wire::fuzz;
 use self::writer::Writer;
 use super::{Found, GetAll, NotRemoved, Put, Remove, Removing, Store, StoreSize, Wanted};
 use crate::{Entry, Key, Tag, key::Secret};
@@ -213,14 +215,7 @@ impl Remote {
 }
 
 fn entry_name(prefix: &str, key: &Key) -> String {
-    let mut name = String::with_capacity(prefix.len() + 65);
-    name.push_str(prefix);
-    for byte in key.0 {
-        for digit in [byte >> 4, byte & 15] {
-            name.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-        }
-    }
-    name
+    format!("{prefix}{key}")
 }
 
 fn all_name(prefix: &str) -> String {
