@@ -16,6 +16,7 @@ use crate::{
     freshness::Use,
     future::{State, take},
     land::known,
+    rules::Whom,
     settings::{Keeping, Settings},
 };
 
@@ -145,7 +146,7 @@ impl<S: Clone, St: Store> Prepared<S, St> {
             wanted: ask.wanted,
             ticket: self.ticket,
             call: Arc::clone(&call),
-            asked_model: model_asked(&request, &ask.call),
+            whom: Whom::asked(&request, &ask.call),
             wants_stream: ask.call.is_stream(),
             asked_usage,
             indexing: ask.indexing.clone(),
@@ -165,11 +166,4 @@ impl<S: Clone, St: Store> Prepared<S, St> {
             on_end,
         )
     }
-}
-
-/// The model that the answer is to be of. `None`: it has a name of the caller's own, as Azure's
-/// deployments have.
-pub(crate) fn model_asked(request: &Request<Payload>, call: &Call) -> Option<Box<str>> {
-    let own = request.uri().path().contains("/openai/deployments/");
-    call.model().filter(|_| !own).map(Into::into)
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Store,
     flight::{Each, Flight, FlightSettings, Place, Registration, Sending},
-    takeoff::model_asked,
+    rules::Whom,
 };
 
 /// The flights that one round of a call takes part in.
@@ -168,7 +168,7 @@ where
             settings: Arc::clone(settings),
             texts: kept,
             call: Arc::clone(&self.call),
-            asked_model: model_asked(&self.request, &self.call),
+            whom: Whom::asked(&self.request, &self.call),
             began: Instant::now(),
         };
         let on_end = settings.writes.then(|| {
