@@ -14,6 +14,7 @@ mod forms;
 mod never_stored;
 mod panics;
 mod prompts;
+mod prompts_converse;
 mod readiness;
 mod stale;
 mod stores;
