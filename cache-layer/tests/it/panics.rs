@@ -1,19 +1,21 @@
-//! What an app's code does wrong is that call's, and nobody else's.
+//! What an app's code does, wrong or strange, is that call's, and holds up nobody else.
 
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI32, Ordering::SeqCst},
         mpsc,
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Wake, Waker},
 };
 
 use bytes::Bytes;
-use cache_layer::CacheLayer;
+use cache_layer::{CacheBody, CacheLayer};
 use http::{Request, Response, header};
+use http_body::Body;
 use http_body_util::Full;
 use llm_exchange::Payload;
 use serde_json::json;
@@ -109,4 +111,43 @@ fn a_service_that_panics_when_it_is_cloned_leaves_no_lock_behind() {
             .count();
         assert!(panicked >= 2, "{panicked}");
     }
+}
+
+/// A waker by which another reader of the same answer lives on, as that of a task may be.
+struct Holds(#[allow(dead_code, reason = "it is held")] Mutex<CacheBody<ScriptedBody>>);
+
+impl Wake for Holds {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn with_a_waker_another_reader_may_go() {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let body = ScriptedBody::new().data(ROLE).data(HEL).wait(SECOND);
+        let script = Script::new().then(Answer::stream(body.data([LO, STOP, DONE].concat())));
+        let service = layer().layer(script);
+        runtime.block_on(async {
+            let mut reader = service.clone().oneshot(post(STREAMED)).await.unwrap();
+            let other = service.oneshot(post(STREAMED)).await.unwrap();
+            let waker = Waker::from(Arc::new(Holds(Mutex::new(other.into_body()))));
+            let mut poll = |waker: &Waker| {
+                let mut cx = Context::from_waker(waker);
+                Pin::new(reader.body_mut()).poll_frame(&mut cx)
+            };
+            while poll(&waker).is_ready() {}
+            // it is the last one to have it
+            drop(waker);
+            assert!(poll(Waker::noop()).is_pending());
+            let rest = read(reader).await.text;
+            tell.send(rest).unwrap();
+        });
+    });
+    let rest = told.recv_timeout(SECOND * 20);
+    assert_eq!(rest.expect("it waits for good"), [LO, STOP, DONE].concat());
 }
