@@ -79,6 +79,10 @@ impl TestServer {
     ///
     /// # Panics
     /// If it is there and does not start, and without it where servers are required.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the server's time is not tokio's"
+    )]
     pub fn redis() -> Option<Self> {
         let program = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
         if quietly(&[program.clone(), "--version".into()]).is_err() {
