@@ -136,19 +136,27 @@ fn places(value: &Value) -> usize {
 }
 
 /// Changes one place: a scalar to another, a list or an object by something more.
-fn change(value: &mut Value, mut place: usize) {
-    if place == 0 {
-        match value {
-            Value::Object(members) => {
-                members.insert("zz_new".into(), Value::Null);
-            }
-            Value::Array(items) => items.push(Value::Null),
-            Value::Null => *value = json!(0),
-            Value::Bool(bool) => *value = json!(!*bool),
-            Value::Number(number) => *value = json!(number.to_string()),
-            Value::String(text) => text.push('!'),
+fn change(value: &mut Value, place: usize) {
+    match at_place(value, place) {
+        None => {}
+        Some(Value::Object(members)) => {
+            members.insert("zz_new".into(), Value::Null);
         }
-        return;
+        Some(Value::Array(items)) => items.push(Value::Null),
+        Some(Value::String(text)) => text.push('!'),
+        Some(scalar) => {
+            *scalar = match &*scalar {
+                Value::Bool(bool) => json!(!*bool),
+                Value::Number(number) => json!(number.to_string()),
+                _ => json!(0),
+            }
+        }
+    }
+}
+
+fn at_place(value: &mut Value, mut place: usize) -> Option<&mut Value> {
+    if place == 0 {
+        return Some(value);
     }
     place -= 1;
     let children: Vec<&mut Value> = match value {
@@ -159,10 +167,11 @@ fn change(value: &mut Value, mut place: usize) {
     for child in children {
         let count = places(child);
         if place < count {
-            return change(child, place);
+            return at_place(child, place);
         }
         place -= count;
     }
+    None
 }
 
 proptest! {

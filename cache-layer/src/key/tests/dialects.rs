@@ -261,26 +261,6 @@ fn make(value: &mut Value, place: usize, change_to: Change) {
     }
 }
 
-fn at_place(value: &mut Value, mut place: usize) -> Option<&mut Value> {
-    if place == 0 {
-        return Some(value);
-    }
-    place -= 1;
-    let children: Vec<&mut Value> = match value {
-        Value::Object(members) => members.values_mut().collect(),
-        Value::Array(items) => items.iter_mut().collect(),
-        _ => Vec::new(),
-    };
-    for child in children {
-        let count = places(child);
-        if place < count {
-            return at_place(child, place);
-        }
-        place -= count;
-    }
-    None
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
