@@ -15,7 +15,7 @@ async fn redis() {
     let Some(server) = Server::start().await else {
         return;
     };
-    keeps_the_contract(server.store()).await;
+    keeps_the_contract(server.patient()).await;
 }
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn memory_before_redis() {
     let Some(server) = Server::start().await else {
         return;
     };
-    keeps_the_contract(Tiered::new(MemoryStore::new(1 << 20), server.store())).await;
+    keeps_the_contract(Tiered::new(MemoryStore::new(1 << 20), server.patient())).await;
 }
 
 #[tokio::test]
@@ -67,9 +67,10 @@ async fn a_large_batch_of_texts_is_kept_and_known_text_by_text_and_an_outage_is_
     let Some(server) = Server::start().await else {
         return;
     };
-    // patient, as other tests run beside this one
-    let store = RedisStore::with(&server.url(), SECRET, "p:", Duration::from_secs(1)).unwrap();
-    let (layer, provider) = (CacheLayer::new().store(store), Provider::default());
+    let (layer, provider) = (
+        CacheLayer::new().store(server.patient()),
+        Provider::default(),
+    );
     let texts: Vec<String> = (0..2048).map(|number| format!("text {number}")).collect();
     asks(&layer, &provider, &of(texts.clone())).await;
     assert_eq!(layer.handle().stats().not_kept, 0);

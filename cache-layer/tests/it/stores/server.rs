@@ -83,6 +83,11 @@ impl Server {
         RedisStore::new(&self.url(), SECRET).unwrap()
     }
 
+    /// For what is to be found whatever else this machine does just now.
+    pub(super) fn patient(&self) -> RedisStore {
+        RedisStore::with(&self.url(), SECRET, "llm-cache:", Duration::from_secs(2)).unwrap()
+    }
+
     pub(super) async fn kill(mut self) -> u16 {
         self.process.kill().await.unwrap();
         self.port
