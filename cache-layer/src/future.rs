@@ -47,7 +47,7 @@ pin_project! {
         St: Store,
     {
         // the caller's body
-        Reading { read: Box<ReadPayload> },
+        Reading { read: ReadPayload },
         // the request is there
         Read { request: Option<Request<Payload>> },
         // the store
@@ -76,9 +76,7 @@ where
                 Ok(request) => State::Read {
                     request: Some(request),
                 },
-                Err(read) => State::Reading {
-                    read: Box::new(read),
-                },
+                Err(read) => State::Reading { read },
             },
             service,
             settings,

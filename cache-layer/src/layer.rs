@@ -159,7 +159,8 @@ impl<St> CacheLayer<St> {
         self
     }
 
-    /// The pause between the events of a stream that is replayed. Default: none, all of it comes at once.
+    /// The pause between the events of a stream that is replayed, or the lines of Ollama's. Default: none, all of
+    /// it comes at once, as Gemini's arrays and Amazon's frames always do.
     #[must_use]
     pub fn pace(mut self, pause: Duration) -> Self {
         self.settings.pace = Some(pause).filter(|pause| !pause.is_zero());

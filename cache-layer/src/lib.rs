@@ -10,6 +10,8 @@ mod entry;
 mod flight;
 mod freshness;
 mod future;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod key;
 mod land;
@@ -25,6 +27,7 @@ mod stats;
 mod store;
 mod sync;
 mod takeoff;
+mod together;
 mod within;
 
 #[cfg(feature = "redis")]
@@ -36,7 +39,7 @@ pub use self::{
     entry::Entry,
     future::CacheFuture,
     handle::CacheHandle,
-    key::{Key, Tag, Tags},
+    key::{InvalidKey, Key, Tag, Tags},
     layer::CacheLayer,
     prompt::{
         PrefixStats, PromptCache, PromptCacheBody, PromptCacheFuture, PromptCacheHandle,
@@ -46,7 +49,7 @@ pub use self::{
     service::Cache,
     stats::CacheStats,
     store::{
-        Found, GetTiered, MemoryStore, NotRemoved, Put, Remove, Removing, Store, StoreSize, Tiered,
-        Wanted,
+        Found, GetAll, GetTiered, MemoryStore, NotRemoved, Put, Remove, Removing, Store, StoreSize,
+        Tiered, Wanted,
     },
 };

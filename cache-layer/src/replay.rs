@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::header;
 use http_body::{Body, Frame, SizeHint};
 use llm_exchange::{
     BoxError, Dialect, Framing,
@@ -49,13 +50,16 @@ impl Replay {
         }
     }
 
-    /// A stream, its events this far apart.
-    pub(crate) fn stream(parts: VecDeque<Bytes>, pace: Option<Duration>) -> Self {
+    /// A stream; with a pace its events, or lines, this far apart.
+    pub(crate) fn stream(parts: VecDeque<Bytes>, pace: Option<(Duration, Framing)>) -> Self {
         let left = parts.iter().map(|part| part.len() as u64).sum();
         let parts = match pace {
             None => Parts::AtOnce(parts),
-            Some(pace) => Parts::Paced(Box::new(Paced {
-                events: events(parts),
+            Some((pace, framing)) => Parts::Paced(Box::new(Paced {
+                events: match framing {
+                    Framing::Lines => parts.into_iter().flat_map(lines).collect(),
+                    _ => events(parts),
+                },
                 pace,
                 pause: None,
             })),
@@ -88,6 +92,14 @@ fn events(parts: VecDeque<Bytes>) -> VecDeque<Bytes> {
     events
 }
 
+/// The lines of a part, each with its end.
+fn lines(mut part: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', &part).map_or(part.len(), |at| at + 1);
+        Some(part.split_to(end)).filter(|line| !line.is_empty())
+    })
+}
+
 /// The parts of a body without these ranges, which are in order.
 pub(crate) fn without(body: &Bytes, ranges: &[Range<u64>]) -> VecDeque<Bytes> {
     let at = |place: u64| usize::try_from(place).map_or(body.len(), |at| at.min(body.len()));
@@ -112,6 +124,21 @@ pub(crate) fn collected(entry: &Entry, dialect: Dialect) -> Option<Bytes> {
         collector.push_data(&last).ok()?;
     }
     collector.finish().ok()
+}
+
+/// What a stream that is stored can be paced by, as its head says: events or lines.
+pub(crate) fn paced_by(entry: &Entry) -> Option<Framing> {
+    let form = entry
+        .headers
+        .iter()
+        .find(|(name, _)| *name == header::CONTENT_TYPE);
+    let (_, form) = form?;
+    let is = |known: &str| form.as_bytes().starts_with(known.as_bytes());
+    if is("text/event-stream") {
+        Some(Framing::Sse)
+    } else {
+        is("application/x-ndjson").then_some(Framing::Lines)
+    }
 }
 
 /// How a call's stream comes whose path does not say that it is one: only such a call has an answer of

@@ -2,7 +2,8 @@
 
 mod model;
 
-use llm_exchange::{Dialect, End, FinishReason, Meter, Verdict};
+use http::{Request, uri::Authority};
+use llm_exchange::{Call, Dialect, End, FinishReason, Meter, Payload, Verdict};
 use memchr::memmem;
 
 pub(crate) use self::model::same_family;
@@ -57,6 +58,8 @@ pub enum NotKept {
     Finish,
     /// It is of another model than the one asked for.
     Model,
+    /// It is of another host than the one asked: a layer further in sent the call elsewhere.
+    Host,
     /// It is a stream where JSON was asked for, or the reverse, or cannot be read.
     Form,
     /// It is larger than the layer's limit on one answer.
@@ -73,10 +76,34 @@ impl NotKept {
             Self::Incomplete => "incomplete",
             Self::Finish => "finish",
             Self::Model => "model",
+            Self::Host => "host",
             Self::Form => "form",
             Self::TooLarge => "too_large",
             Self::Store => "store",
         }
+    }
+}
+
+/// Whose answer it is to be.
+pub(crate) struct Whom {
+    /// `None`: it has a name of the caller's own, as Azure's deployments have.
+    model: Option<Box<str>>,
+    host: Option<Authority>,
+}
+
+impl Whom {
+    pub(crate) fn asked(request: &Request<Payload>, call: &Call) -> Self {
+        let uri = request.uri();
+        let own = uri.path().contains("/openai/deployments/");
+        Self {
+            model: call.model().filter(|_| !own).map(Into::into),
+            host: uri.authority().cloned(),
+        }
+    }
+
+    /// Whether a call that was sent there was sent where it was to go.
+    fn is_at(&self, host: &str) -> bool {
+        self.host.as_ref().is_some_and(|asked| asked == host)
     }
 }
 
@@ -85,7 +112,7 @@ impl NotKept {
 pub(crate) fn may_be_kept(
     meter: &Meter,
     called: Option<&str>,
-    asked: Option<&str>,
+    whom: &Whom,
     wants_stream: bool,
     body: &[u8],
 ) -> Result<(), NotKept> {
@@ -117,7 +144,11 @@ pub(crate) fn may_be_kept(
     if !is_it {
         return Err(NotKept::Model);
     }
-    match (asked, meter.model()) {
+    // the key is of the host that the caller asked
+    if meter.asked_host().is_some_and(|host| !whom.is_at(host)) {
+        return Err(NotKept::Host);
+    }
+    match (whom.model.as_deref(), meter.model()) {
         (Some(asked), Some(answered)) if !same_family(asked, &answered) => Err(NotKept::Model),
         _ => Ok(()),
     }

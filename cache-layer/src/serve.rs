@@ -7,7 +7,7 @@ use llm_exchange::{Call, Framing, FromCache};
 
 use crate::{
     CacheBody, CacheStatus, Cached, Entry, Key,
-    replay::{Replay, collected, expanded, framing, without},
+    replay::{Replay, collected, expanded, framing, paced_by, without},
 };
 
 /// The answer in the form that the call asks for. `None`: it can't be brought into that form.
@@ -26,15 +26,15 @@ pub(crate) fn response<R>(
             } else {
                 &entry.head.usage_events
             };
-            let has_events = entry.headers.iter().any(|(name, value)| {
-                *name == header::CONTENT_TYPE && value.as_bytes().starts_with(b"text/event-stream")
-            });
-            match pace.filter(|_| has_events) {
+            match pace.zip(paced_by(entry)) {
                 None if hidden.is_empty() => Replay::whole(entry.body.clone()),
                 pace => Replay::stream(without(&entry.body, hidden), pace),
             }
         }
-        (false, true) => Replay::stream(expanded(entry, dialect, call.asks_usage())?, pace),
+        (false, true) => {
+            let events = expanded(entry, dialect, call.asks_usage())?;
+            Replay::stream(events, pace.map(|pace| (pace, framing(dialect))))
+        }
     };
     let length = replay.len();
     let mut response = Response::new(CacheBody::known(replay));

@@ -15,7 +15,7 @@ use crate::{
     flight::{FlightSettings, Flights},
     freshness::Freshness,
     key::KeySettings,
-    rules::may_be_kept,
+    rules::{Whom, may_be_kept},
     stats::{Counters, Prices},
 };
 
@@ -103,7 +103,7 @@ pub(crate) struct Keeping<St: Store> {
     pub(crate) wanted: Wanted,
     pub(crate) ticket: St::Ticket,
     pub(crate) call: Arc<Call>,
-    pub(crate) asked_model: Option<Box<str>>,
+    pub(crate) whom: Whom,
     pub(crate) wants_stream: bool,
     /// The answer has its usage because it was asked for.
     pub(crate) asked_usage: bool,
@@ -124,7 +124,7 @@ impl<St: Store> Keeping<St> {
         may_be_kept(
             meter,
             self.call.model(),
-            self.asked_model.as_deref(),
+            &self.whom,
             self.wants_stream,
             &body,
         )?;

@@ -16,6 +16,7 @@ use crate::{
     freshness::Use,
     future::{State, take},
     land::known,
+    rules::Whom,
     settings::{Keeping, Settings},
 };
 
@@ -56,7 +57,9 @@ where
             }
             Some(Joined::Alone) | None => {
                 let request = take(&mut ask.request);
-                (begin(settings, service, &ask, request, Vec::new()), true)
+                let prepared = Prepared::new(service, &ask);
+                let flight = prepared.begin(settings, &ask, request, Vec::new());
+                (flight, true)
             }
         };
         let status = if leads {
@@ -94,67 +97,73 @@ where
     }
     let key = (ask.wanted.key, ask.call.is_stream());
     let mut request = ask.request.take();
-    let joined = settings.flights.join(key, Flight::admits, |registration| {
-        begin(
-            settings,
-            service,
-            ask,
-            take(&mut request),
-            vec![registration],
-        )
-    });
+    let joined = settings.flights.join(
+        key,
+        Flight::admits,
+        || Prepared::new(service, ask),
+        |prepared, registration| {
+            prepared.begin(settings, ask, take(&mut request), vec![registration])
+        },
+    );
     ask.request = request;
     Some(joined)
 }
 
-/// A flight of this call, of which nothing is sent yet.
-fn begin<S, R, St>(
-    settings: &Arc<Settings<St>>,
-    service: &S,
-    ask: &Ask<St>,
-    mut request: Request<Payload>,
-    registrations: Vec<Registration>,
-) -> Arc<Flight<S, R>>
-where
-    S: Service<Request<Payload>, Response = Response<R>> + Clone,
-    R: Body<Data = Bytes> + Unpin,
-    R::Error: Into<BoxError>,
-    St: Store,
-{
-    ask_for_plain_text(request.headers_mut());
-    // a hit is to be complete for who asks for the usage; a request that can't be changed has none
-    let asked = Call::ask_usage(&mut request).unwrap_or(false);
-    let asked_usage = asked || ask.call.asks_usage();
-    let call = Call::of(&request).unwrap_or(&ask.call).clone();
-    let keeping = Keeping {
-        settings: Arc::clone(settings),
-        wanted: ask.wanted,
-        ticket: ask.ticket.clone(),
-        call: Arc::clone(&call),
-        asked_model: model_asked(&request, &ask.call),
-        wants_stream: ask.call.is_stream(),
-        asked_usage,
-        indexing: ask.indexing.clone(),
-        began: Instant::now(),
-    };
-    let on_end = settings.writes.then(|| {
-        Box::new(move |headers: &_, meter: &_, body| keeping.end(headers, meter, body)) as _
-    });
-    Flight::new(
-        service.clone(),
-        Sending::This(request),
-        call,
-        asked_usage,
-        settings.of_flights(),
-        Arc::clone(&settings.flights),
-        registrations,
-        on_end,
-    )
+/// What only the app's code can make of what a flight needs.
+struct Prepared<S, St: Store> {
+    service: S,
+    ticket: St::Ticket,
 }
 
-/// The model that the answer is to be of. `None`: it has a name of the caller's own, as Azure's
-/// deployments have.
-pub(crate) fn model_asked(request: &Request<Payload>, call: &Call) -> Option<Box<str>> {
-    let own = request.uri().path().contains("/openai/deployments/");
-    call.model().filter(|_| !own).map(Into::into)
+impl<S: Clone, St: Store> Prepared<S, St> {
+    fn new(service: &S, ask: &Ask<St>) -> Self {
+        Self {
+            service: service.clone(),
+            ticket: ask.ticket.clone(),
+        }
+    }
+
+    /// A flight of this call, of which nothing is sent yet.
+    fn begin<R>(
+        self,
+        settings: &Arc<Settings<St>>,
+        ask: &Ask<St>,
+        mut request: Request<Payload>,
+        registrations: Vec<Registration>,
+    ) -> Arc<Flight<S, R>>
+    where
+        S: Service<Request<Payload>, Response = Response<R>>,
+        R: Body<Data = Bytes> + Unpin,
+        R::Error: Into<BoxError>,
+    {
+        ask_for_plain_text(request.headers_mut());
+        // a hit is to be complete for who asks for the usage; a request that can't be changed has none
+        let asked = Call::ask_usage(&mut request).unwrap_or(false);
+        let asked_usage = asked || ask.call.asks_usage();
+        let call = Call::of(&request).unwrap_or(&ask.call).clone();
+        let keeping = Keeping {
+            settings: Arc::clone(settings),
+            wanted: ask.wanted,
+            ticket: self.ticket,
+            call: Arc::clone(&call),
+            whom: Whom::asked(&request, &ask.call),
+            wants_stream: ask.call.is_stream(),
+            asked_usage,
+            indexing: ask.indexing.clone(),
+            began: Instant::now(),
+        };
+        let on_end = settings.writes.then(|| {
+            Box::new(move |headers: &_, meter: &_, body| keeping.end(headers, meter, body)) as _
+        });
+        Flight::new(
+            self.service,
+            Sending::This(request),
+            call,
+            asked_usage,
+            settings.of_flights(),
+            Arc::clone(&settings.flights),
+            registrations,
+            on_end,
+        )
+    }
 }

@@ -1,8 +1,11 @@
 //! What a request asks for.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
-use http::{HeaderMap, HeaderName, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, header, uri::PathAndQuery};
 
 use crate::{Attempts, Dialect, Framing, Payload, route::Route, splice};
 
@@ -45,10 +48,35 @@ pub(crate) struct Media {
 pub struct Call {
     dialect: Dialect,
     /// Where the request went when it was read.
-    path: Box<str>,
+    path: PathAndQuery,
+    /// Where a layer has sent it since.
+    host: Option<Arc<str>>,
     facts: Facts,
     unreadable: Option<Unreadable>,
-    attempts: Attempts,
+    attempts: OnDemand,
+}
+
+/// The attempts of a call, made when they are first asked for: a call that is answered without being
+/// sent needs none. Copies of a call share them.
+#[derive(Default)]
+struct OnDemand(OnceLock<Attempts>);
+
+impl OnDemand {
+    fn get(&self) -> &Attempts {
+        self.0.get_or_init(Attempts::default)
+    }
+}
+
+impl From<Option<Attempts>> for OnDemand {
+    fn from(attempts: Option<Attempts>) -> Self {
+        Self(attempts.map_or_else(OnceLock::new, OnceLock::from))
+    }
+}
+
+impl Clone for OnDemand {
+    fn clone(&self) -> Self {
+        Some(self.get().clone()).into()
+    }
 }
 
 /// Why a call's facts could not be read. The request itself is passed on as it is.
@@ -108,9 +136,9 @@ impl fmt::Display for NotRewritten {
 impl std::error::Error for NotRewritten {}
 
 impl Call {
-    /// Reads the body of a request that went to `path`. Of a gRPC call that is its one message, with
+    /// Reads the body of a request that went there. Of a gRPC call that is its one message, with
     /// what stands before it.
-    pub(crate) fn read(route: &Route, path: &str, body: &[u8], attempts: Attempts) -> Self {
+    pub(crate) fn read(route: &Route, uri: &Uri, body: &[u8], attempts: Option<Attempts>) -> Self {
         let wire = route.dialect.wire();
         let facts = if route.dialect.is_grpc() {
             rewrite::only_message(body).and_then(wire.facts)
@@ -119,10 +147,10 @@ impl Call {
         };
         let mut facts = match facts {
             Ok(facts) => facts,
-            Err(why) => return Self::unreadable_because(route, path, why, attempts),
+            Err(why) => return Self::unreadable_because(route, uri, why, attempts),
         };
         if route.model.is_some() {
-            facts.model = route.model_in(path).map(|model| (*model).into());
+            facts.model = route.model_in(uri.path()).map(|model| (*model).into());
         }
         facts.stream = route.stream.unwrap_or(facts.stream);
         if !wire.usage_on_request {
@@ -131,31 +159,32 @@ impl Call {
         Self {
             facts,
             unreadable: None,
-            ..Self::unreadable_because(route, path, Unreadable::Syntax, attempts)
+            ..Self::unreadable_because(route, uri, Unreadable::Syntax, attempts)
         }
     }
 
     pub(crate) fn unreadable_because(
         route: &Route,
-        path: &str,
+        uri: &Uri,
         why: Unreadable,
-        attempts: Attempts,
+        attempts: Option<Attempts>,
     ) -> Self {
         Self {
             dialect: route.dialect,
-            path: path.into(),
+            path: path_of(uri),
+            host: None,
             facts: Facts {
                 stream: route.stream.unwrap_or(false),
                 ..Facts::default()
             },
             unreadable: Some(why),
-            attempts,
+            attempts: attempts.into(),
         }
     }
 
     /// Whether a request that goes there asks for what was read.
     pub(crate) fn is_of(&self, method: &Method, uri: &Uri) -> bool {
-        let (read, now) = (&*self.path, uri.path());
+        let (read, now) = (self.path.path(), uri.path());
         // mostly the very same, and reading a path costs more than comparing it
         method == Method::POST && (read == now || Route::ask_the_same(read, now))
     }
@@ -198,15 +227,27 @@ impl Call {
         self.facts.model.as_deref()
     }
 
-    /// The same call, had it asked for this model.
-    pub(crate) fn asking(&self, model: &Arc<str>) -> Self {
+    /// The same call, had it asked for this model, there.
+    pub(crate) fn asking(&self, model: &Arc<str>, host: Option<&Arc<str>>) -> Self {
         let mut call = self.clone();
         call.facts.model = Some(Arc::clone(model));
+        call.host = host.cloned().or(call.host);
         call
     }
 
     pub(crate) fn shared_model(&self) -> Option<Arc<str>> {
         self.facts.model.clone()
+    }
+
+    /// The host and port that a layer sent the call to, with [`redirect`](Self::redirect). `None`: it
+    /// goes where its caller sent it.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    pub(crate) fn shared_host(&self) -> Option<Arc<str>> {
+        self.host.clone()
     }
 
     /// The end user as the body names it (`safety_identifier` before the older `user`;
@@ -258,8 +299,8 @@ impl Call {
 
     /// The attempts that this call has made and may still make, shared by every layer.
     #[must_use]
-    pub const fn attempts(&self) -> &Attempts {
-        &self.attempts
+    pub fn attempts(&self) -> &Attempts {
+        self.attempts.get()
     }
 
     /// Asks for the provider's token counts in a streamed answer, where the dialect has them only on
@@ -283,6 +324,12 @@ impl Call {
         })?;
         Ok(true)
     }
+}
+
+/// The path, which costs no copy of it.
+fn path_of(uri: &Uri) -> PathAndQuery {
+    let path = uri.path_and_query().cloned();
+    path.unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
 fn sends_usage_unasked(uri: &Uri) -> bool {

@@ -155,23 +155,42 @@ pub fn remove_credentials<B>(request: &mut Request<B>) {
 /// The order is that of the names, and of one name's values as they stand. For a layer that keeps
 /// something apart for each credential: hash them with a key, never keep or show them.
 pub fn credentials<B>(request: &Request<B>) -> Vec<(&str, &[u8])> {
-    let headers = request.headers().iter();
-    let mut found: Vec<_> = headers
-        .filter(|(name, value)| is_credential(name, value))
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .collect();
-    let query = request.uri().query().unwrap_or_default();
-    let keys = query.split('&').filter(|pair| is_key(pair));
-    found.extend(keys.map(|pair| ("?", pair.as_bytes())));
-    if let Some((user, _)) = request
-        .uri()
-        .authority()
-        .and_then(|authority| authority.as_str().rsplit_once('@'))
-    {
-        found.push(("@", user.as_bytes()));
-    }
+    let mut found: Vec<_> = each_credential(request).collect();
     found.sort_by_key(|(name, _)| *name);
     found
+}
+
+/// Hands what [`credentials`] returns to `read`; of a usual request, with a few of them, without an
+/// allocation.
+pub fn with_credentials<'r, B, T>(
+    request: &'r Request<B>,
+    read: impl FnOnce(&[(&'r str, &'r [u8])]) -> T,
+) -> T {
+    let mut few = [("", &b""[..]); 4];
+    let mut count = 0;
+    for found in each_credential(request) {
+        let Some(place) = few.get_mut(count) else {
+            return read(&credentials(request));
+        };
+        *place = found;
+        count += 1;
+    }
+    few[..count].sort_by_key(|(name, _)| *name);
+    read(&few[..count])
+}
+
+fn each_credential<B>(request: &Request<B>) -> impl Iterator<Item = (&str, &[u8])> {
+    let headers = request.headers().iter();
+    let headers = headers
+        .filter(|(name, value)| is_credential(name, value))
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let query = request.uri().query().unwrap_or_default();
+    let keys = query.split('&').filter(|pair| is_key(pair));
+    let authority = request.uri().authority();
+    let user = authority.and_then(|authority| authority.as_str().rsplit_once('@'));
+    headers
+        .chain(keys.map(|pair| ("?", pair.as_bytes())))
+        .chain(user.map(|(user, _)| ("@", user.as_bytes())))
 }
 
 /// What of a credential's value is the same in each call: AWS signs each anew, and of such a value only
@@ -277,6 +296,29 @@ mod tests {
             request.headers_mut().append(name, value);
         }
         request
+    }
+
+    #[test]
+    fn few_credentials_or_many_are_the_same_however_they_are_read() {
+        let uris = [
+            "https://h/v1/messages",
+            "https://u:p@h/v1/messages?key=k&a=b&api_key=l",
+        ];
+        let headers = [
+            ("x-api-key", "x"),
+            ("authorization", "Bearer y"),
+            ("authorization", "Bearer x"),
+            ("accept", "*/*"),
+            ("openai-organization", "o"),
+        ];
+        for uri in uris {
+            for count in 0..=headers.len() {
+                let request = request(uri, &headers[..count]);
+                let all = with_credentials(&request, <[_]>::to_vec);
+                assert_eq!(all, credentials(&request), "{uri} {count}");
+                assert!(all.is_sorted_by_key(|(name, _)| *name));
+            }
+        }
     }
 
     #[test]

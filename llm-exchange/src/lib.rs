@@ -47,7 +47,7 @@ pub use self::{
     clock::WallClock,
     credential::{
         Credential, InvalidCredential, credentials, query_without_credentials, remove_credentials,
-        without_signature,
+        with_credentials, without_signature,
     },
     cut_short::CutShort,
     dialect::{Dialect, Framing},

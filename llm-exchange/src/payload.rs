@@ -88,15 +88,12 @@ impl Payload {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let request = match Self::itself(request) {
+        ReadPayload(match Self::itself(request) {
             // mostly a layer further out read it: neither the body nor the path need be read again
-            Ok(read) if Call::of(&read).is_some() => {
-                return ReadPayload(ReadState::Ready(Some(read)));
-            }
-            Ok(unread) => unread,
-            Err(request) => request.map(Self::new),
-        };
-        ReadPayload(Self::begin(request, max_bytes))
+            Ok(read) if Call::of(&read).is_some() => ReadState::Ready(Some(read)),
+            Ok(unread) => Self::begin(unread, max_bytes),
+            Err(request) => Self::begin(request, max_bytes),
+        })
     }
 
     /// The request that [`read`](Self::read) would return as it is, because a layer further out read it:
@@ -125,16 +122,23 @@ impl Payload {
         }
     }
 
-    fn begin(request: Request<Self>, max_bytes: usize) -> ReadState {
-        match Route::of_request(request.method(), request.uri()) {
-            Some(route) if !is_readable(route.dialect, request.headers()) => {
+    fn begin<B>(request: Request<B>, max_bytes: usize) -> ReadState
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let route = Route::of_request(request.method(), request.uri())
+            .filter(|route| is_readable(route.dialect, request.headers()));
+        match route {
+            Some(route) if route.dialect.goes_both_ways() => {
+                let request = read::both_ways(request.map(Self::new), &route);
                 ReadState::Ready(Some(request))
             }
-            Some(route) if route.dialect.goes_both_ways() => {
-                ReadState::Ready(Some(read::both_ways(request, &route)))
+            Some(route) => {
+                let collecting = Collect::boxed(request, route, max_bytes);
+                ReadState::Collecting(Mutex::new(Some(collecting)))
             }
-            Some(route) => ReadState::Collecting(Box::new(Collect::new(request, route, max_bytes))),
-            None => ReadState::Ready(Some(request)),
+            None => ReadState::Ready(Some(request.map(Self::new))),
         }
     }
 
@@ -185,6 +189,11 @@ impl Payload {
             Content::Broken { .. } | Content::Stream { .. } => None,
         };
         self.content = Content::Whole { bytes, trailers };
+        self.call = Some(Arc::new(call));
+    }
+
+    /// What is known of the call has changed, and not a byte of the body.
+    pub(crate) fn call_is(&mut self, call: Call) {
         self.call = Some(Arc::new(call));
     }
 

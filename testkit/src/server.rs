@@ -2,9 +2,12 @@
 
 use std::{
     env, fmt, fs, io,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread::sleep,
+    time::Duration,
 };
 
 /// A real server in a directory of its own, stopped and removed when it is dropped.
@@ -68,6 +71,49 @@ impl TestServer {
                 dir.display()
             ),
             stop: run(&control, &["-D", &data, "-m", "immediate", "stop"]),
+            dir,
+        })
+    }
+
+    /// Redis, on a free port of this machine. The program is `REDIS_SERVER`, or `redis-server`.
+    ///
+    /// # Panics
+    /// If it is there and does not start, and without it where servers are required.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the server's time is not tokio's"
+    )]
+    pub fn redis() -> Option<Self> {
+        let program = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        if quietly(&[program.clone(), "--version".into()]).is_err() {
+            return skipped("redis-server");
+        }
+        let dir = directory("redis");
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("TestServer: a free port").port();
+        let pid = dir.join("pid").display().to_string();
+        let options = format!("--port {port} --bind 127.0.0.1 --appendonly no --daemonize yes");
+        let command = as_another(&dir).into_iter().chain([program]);
+        let command = command.chain(options.split(' ').map(str::to_owned));
+        let places = [
+            "--save",
+            "",
+            "--pidfile",
+            &pid,
+            "--dir",
+            &dir.display().to_string(),
+        ];
+        start(&command.chain(places.map(str::to_owned)).collect::<Vec<_>>());
+        // it says that it has started before it listens
+        let comes_up = (0..500).any(|_| {
+            sleep(Duration::from_millis(10));
+            TcpStream::connect(("127.0.0.1", port)).is_ok() && Path::new(&pid).is_file()
+        });
+        assert!(comes_up, "TestServer: redis-server does not come up");
+        let process = fs::read_to_string(&pid).expect("TestServer: its pid");
+        Some(Self {
+            url: format!("redis://127.0.0.1:{port}/"),
+            stop: ["kill", "-9", process.trim()].map(str::to_owned).to_vec(),
             dir,
         })
     }

@@ -9,18 +9,18 @@ use serde_json::value::RawValue;
 use crate::within::within;
 
 /// The embeddings of an answer as they are written, in the order of their texts.
-pub(super) struct Embeddings<'a> {
+pub(crate) struct Embeddings<'a> {
     body: &'a [u8],
     /// Where the list of them stands.
     data: Range<usize>,
     usage: Option<Range<usize>>,
-    pub(super) vectors: Vec<Vector<'a>>,
+    pub(crate) vectors: Vec<Vector<'a>>,
     pub(super) tokens: u64,
 }
 
 /// One embedding with what is said of it, and where in that its index stands.
-#[derive(Clone)]
-pub(super) struct Vector<'a> {
+#[derive(Clone, PartialEq)]
+pub(crate) struct Vector<'a> {
     text: &'a str,
     index: Range<usize>,
 }
@@ -48,7 +48,7 @@ struct Usage {
 
 /// What a merged answer says it used.
 #[derive(Clone, Copy)]
-pub(super) enum Used {
+pub(crate) enum Used {
     /// What the answer says that it is made from.
     AsSaid,
     /// So many tokens.
@@ -57,7 +57,7 @@ pub(super) enum Used {
 
 impl<'a> Embeddings<'a> {
     /// `None`: it is no answer to so many texts, each with its index.
-    pub(super) fn read(body: &'a [u8], texts: usize) -> Option<Self> {
+    pub(crate) fn read(body: &'a [u8], texts: usize) -> Option<Self> {
         let answer: Answer<'a> = serde_json::from_slice(body).ok()?;
         let list: Vec<&'a RawValue> = serde_json::from_str(answer.data.get()).ok()?;
         if list.len() != texts {
@@ -88,7 +88,7 @@ impl<'a> Embeddings<'a> {
     }
 
     /// The answer with these embeddings in place of its own.
-    pub(super) fn with(&self, vectors: &[&Vector<'_>], used: Used) -> Bytes {
+    pub(crate) fn with(&self, vectors: &[&Vector<'_>], used: Used) -> Bytes {
         let size: usize = vectors.iter().map(|vector| vector.text.len() + 8).sum();
         let mut data = Vec::with_capacity(size + 2);
         data.push(b'[');

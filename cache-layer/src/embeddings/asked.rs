@@ -9,10 +9,10 @@ use llm_exchange::{BoxError, Call, Payload};
 use tower_service::Service;
 
 use super::{
-    all,
     answer::Embeddings,
+    came::{Came, came, unmerged},
     merge::Text,
-    round::{Came, Round, came, unmerged},
+    round::Round,
     texts::Batch,
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     revalidate,
     settings::Settings,
     takeoff::MOST_FOLLOWED,
+    together::all,
 };
 
 /// A call for embeddings that is answered text by text.
@@ -38,9 +39,6 @@ pub(crate) struct Asked<S, St: Store> {
     /// By the clock of the entries.
     pub(crate) now: u64,
 }
-
-/// The most texts that a store is asked for at a time: on a server they share the bound of one lookup.
-const TOGETHER: usize = 128;
 
 type Answer<S, R> = Result<Response<CacheBody<R>>, <S as Service<Request<Payload>>>::Error>;
 
@@ -103,14 +101,10 @@ where
     /// What the store has of each text.
     async fn look_up(&mut self) -> Vec<Text<St::Ticket>> {
         let wanted: Vec<_> = self.batch.wanted(self.now).collect();
-        let mut found = Vec::with_capacity(wanted.len());
-        for some in wanted.chunks(TOGETHER) {
-            let gets = some.iter().map(|wanted| self.settings.store.get(wanted));
-            found.extend(all(gets.collect(), |_, _| false).await);
-        }
+        let mut found = self.settings.store.get_all(&wanted).await.into_iter();
         let reads = self.settings.reads && !self.control.no_cache;
-        let texts = wanted.into_iter().zip(found).map(|(wanted, found)| {
-            let found = found.unwrap_or_default();
+        let texts = wanted.into_iter().map(|wanted| {
+            let found = found.next().unwrap_or_default();
             let mut text = Text::new(wanted, found.ticket);
             if let Some(entry) = found.entry.filter(|_| reads) {
                 self.judge(&mut text, entry);

@@ -11,7 +11,7 @@ use super::answer::{Embeddings, Used, share};
 use crate::{
     Entry, NotKept, Store, Wanted,
     entry::{Head, kept},
-    rules::may_be_kept,
+    rules::{Whom, may_be_kept},
     settings::Settings,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Keeping<St: Store> {
     pub(super) settings: Arc<Settings<St>>,
     pub(super) texts: Vec<Kept<St::Ticket>>,
     pub(super) call: Arc<Call>,
-    pub(super) asked_model: Option<Box<str>>,
+    pub(super) whom: Whom,
     pub(super) began: Instant,
 }
 
@@ -41,7 +41,7 @@ impl<St: Store> Keeping<St> {
     fn keep(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) -> Result<(), NotKept> {
         let body = body.ok_or(NotKept::TooLarge)?;
         let called = self.call.model();
-        may_be_kept(meter, called, self.asked_model.as_deref(), false, &body)?;
+        may_be_kept(meter, called, &self.whom, false, &body)?;
         let answer = Embeddings::read(&body, self.texts.len()).ok_or(NotKept::Incomplete)?;
         if let [text] = &self.texts[..] {
             let usage = meter.usage();

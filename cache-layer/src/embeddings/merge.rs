@@ -11,7 +11,7 @@ use tower_service::Service;
 use super::{
     answer::{Embeddings, Used},
     asked::Asked,
-    round::Came,
+    came::Came,
 };
 use crate::{
     CacheBody, CacheStatus, Cached, Entry, Key, Store, Wanted, freshness::Use, replay::Replay,

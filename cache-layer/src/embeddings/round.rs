@@ -1,11 +1,11 @@
 //! Who asks for which texts.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode};
+use bytes::Bytes;
+use http::{Request, Response};
 use http_body::Body;
-use llm_exchange::{BoxError, Call, Dialect, ErrorAnswer, Payload, Verdict, ask_for_plain_text};
+use llm_exchange::{BoxError, Call, Payload, ask_for_plain_text};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -18,10 +18,8 @@ use super::{
 };
 use crate::{
     Store,
-    flight::{
-        Each, Failure, Flight, FlightSettings, Outcome, Place, Reader, Registration, Sending,
-    },
-    takeoff::model_asked,
+    flight::{Each, Flight, FlightSettings, Place, Registration, Sending},
+    rules::Whom,
 };
 
 /// The flights that one round of a call takes part in.
@@ -75,61 +73,6 @@ impl<F> Part<F> {
     }
 }
 
-/// The whole answer of one flight.
-pub(super) struct Came {
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-    /// How many texts it answers.
-    pub(super) texts: usize,
-}
-
-/// Reads a flight to its end. With a failure: that of its own call, for who began it.
-pub(super) async fn came<S, R>(
-    flight: Arc<Flight<S, R>>,
-    leads: bool,
-    texts: usize,
-) -> Result<Came, Option<Failure<S::Error, R>>>
-where
-    S: Service<Request<Payload>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    R: Body<Data = Bytes> + Unpin + Send + 'static,
-    R::Error: Into<BoxError>,
-{
-    let seat = flight.join(leads);
-    let (number, leads) = seat.place();
-    let (head, meter) = match poll_fn(|cx| flight.poll_head(number, leads, cx)).await {
-        Outcome::Answer(head, meter) => (head, meter),
-        Outcome::Failed(failure) => return Err(Some(failure)),
-        Outcome::OnesOwn => return Err(None),
-    };
-    let mut reader = Reader::new(seat, meter, head.headers());
-    let mut body = BytesMut::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut reader).poll_frame(cx)).await {
-        match frame.map(|frame| frame.into_data()) {
-            Ok(Ok(data)) if body.len() + data.len() <= LARGEST => body.extend_from_slice(&data),
-            // trailers
-            Ok(Err(_)) => {}
-            _ => return Err(leads.then(unmerged)),
-        }
-    }
-    let headers = head.into_parts().0.headers;
-    Ok(Came {
-        headers,
-        body: body.freeze(),
-        texts,
-    })
-}
-
-/// What was asked for did not come to its end, or is too large to be put together with the rest.
-pub(super) fn unmerged<E, R>() -> Failure<E, R> {
-    let message =
-        "the provider's answer broke off or is too large to be put together with what is known";
-    let answer = ErrorAnswer::new(StatusCode::BAD_GATEWAY, "embeddings_incomplete", message);
-    let answer = answer.into_response(Some(Dialect::OpenAiEmbeddings));
-    Failure::Answer(answer, Verdict::Failed)
-}
-
 impl<S, R, St> Asked<S, St>
 where
     S: Service<Request<Payload>, Response = Response<R>> + Clone + Send + 'static,
@@ -151,7 +94,8 @@ where
         let settings = &self.settings;
         let shares = settings.reads && settings.writes && !self.control.no_cache;
         if !shares || followed_enough {
-            let flight = self.begin(texts, &missing, Vec::new());
+            let kept = self.kept(texts, &missing);
+            let flight = self.begin(self.service.clone(), kept, &missing, Vec::new());
             return Round {
                 own: Some(Part::own(flight, missing)),
                 others: Vec::new(),
@@ -162,6 +106,9 @@ where
             .map(|text| (texts[*text].wanted.key, false))
             .collect();
         let mut known = Vec::new();
+        // the app's code, which is not run with the flights locked
+        let service = self.service.clone();
+        let mut kept: Vec<_> = self.kept(texts, &missing).into_iter().map(Some).collect();
         let (each, own) = settings.flights.join_each(
             &keys,
             Flight::admits,
@@ -175,8 +122,10 @@ where
                 is_known
             },
             |rest, registrations| {
+                let kept = rest.iter().filter_map(|number| kept[*number].take());
+                let kept = kept.collect();
                 let rest: Vec<_> = rest.iter().map(|number| missing[*number]).collect();
-                self.begin(texts, &rest, registrations)
+                self.begin(service, kept, &rest, registrations)
             },
         );
         let (mut rest, mut others) = (Vec::new(), Vec::<Part<Flight<S, R>>>::new());
@@ -209,19 +158,17 @@ where
     /// A flight that asks for these texts; nothing is sent yet.
     fn begin(
         &self,
-        texts: &[Text<St::Ticket>],
+        service: S,
+        kept: Vec<Kept<St::Ticket>>,
         rest: &[usize],
         registrations: Vec<Registration>,
     ) -> Arc<Flight<S, R>> {
         let settings = &self.settings;
         let keeping = Keeping {
             settings: Arc::clone(settings),
-            texts: rest
-                .iter()
-                .map(|text| self.kept(&texts[*text], *text))
-                .collect(),
+            texts: kept,
             call: Arc::clone(&self.call),
-            asked_model: model_asked(&self.request, &self.call),
+            whom: Whom::asked(&self.request, &self.call),
             began: Instant::now(),
         };
         let on_end = settings.writes.then(|| {
@@ -232,7 +179,7 @@ where
             ..settings.of_flights()
         };
         Flight::new(
-            self.service.clone(),
+            service,
             self.sending(rest),
             Arc::clone(&self.call),
             false,
@@ -258,12 +205,13 @@ where
         )
     }
 
-    fn kept(&self, text: &Text<St::Ticket>, number: usize) -> Kept<St::Ticket> {
-        Kept {
-            wanted: text.wanted,
-            ticket: text.ticket.clone(),
-            weight: self.batch.texts[number].at.len() as u64,
-        }
+    fn kept(&self, texts: &[Text<St::Ticket>], some: &[usize]) -> Vec<Kept<St::Ticket>> {
+        let kept = some.iter().map(|number| Kept {
+            wanted: texts[*number].wanted,
+            ticket: texts[*number].ticket.clone(),
+            weight: self.batch.texts[*number].at.len() as u64,
+        });
+        kept.collect()
     }
 
     fn sending(&self, rest: &[usize]) -> Sending {

@@ -1,5 +1,7 @@
 //! An entry as bytes.
 
+use std::str::from_utf8;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ impl Entry {
         let headers = self
             .headers
             .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+            .filter_map(|(name, value)| Some((name.as_str(), from_utf8(value.as_bytes()).ok()?)));
         let headers = headers.collect();
         let head = serde_json::to_vec(&WireHead {
             head: &self.head,
@@ -103,6 +105,15 @@ mod tests {
         fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = Entry::from_bytes(&Bytes::from(bytes));
         }
+    }
+
+    #[test]
+    fn a_header_of_other_letters_is_there_again() {
+        let mut entry = entry("x");
+        let value = HeaderValue::from_bytes("req-é".as_bytes()).unwrap();
+        entry.headers = vec![(KEPT[4].clone(), value)];
+        let read = Entry::from_bytes(&entry.to_bytes().into()).unwrap();
+        assert_eq!(read.headers, entry.headers);
     }
 
     #[test]

@@ -111,6 +111,7 @@ where
             told: Mutex::new(Told {
                 head: Head::Awaited,
                 tape: Tape::default(),
+                whole: None,
                 leader_left: false,
                 on_end,
             }),
@@ -259,7 +260,8 @@ where
                 Head::Known(known) => Some((known.headers.clone(), known.meter.clone())),
                 Head::Awaited | Head::Failed(_) => None,
             };
-            (told.on_end.take(), head, told.tape.copied())
+            told.whole = told.tape.copied();
+            (told.on_end.take(), head, told.whole.clone())
         };
         // it is in the store before anybody can ask again, and before no flight is found
         if let (TapeEnd::Ended(None), Some(on_end), Some((headers, meter))) = (&end, on_end, head) {
@@ -268,6 +270,12 @@ where
         self.told().tape.end(end);
         self.unregister();
         self.let_go();
+    }
+
+    /// All of the body in one piece, which its readers share, after its end. `None`: it was too large to be
+    /// held.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        self.told().whole.clone()
     }
 
     fn told(&self) -> MutexGuard<'_, Told<S::Error, R>> {

@@ -29,6 +29,8 @@ pub(crate) struct Flights {
     most_held: usize,
 }
 
+type Locked<'f> = MutexGuard<'f, HashMap<FlightKey, Entry, BuildAsItIs>>;
+
 struct Entry {
     id: u64,
     flight: Weak<dyn Any + Send + Sync>,
@@ -82,34 +84,60 @@ impl Default for Flights {
 impl Flights {
     /// Joins the flight of this key that `admits` a further reader, or begins one, which keeps its
     /// registration.
-    pub(crate) fn join<F: Any + Send + Sync>(
+    ///
+    /// Whatever of the app's is needed to begin, such as a clone of its service, is made by `prepare`,
+    /// before the lock: if it panics, nothing here is the worse for it.
+    pub(crate) fn join<F: Any + Send + Sync, P>(
         self: &Arc<Self>,
         key: FlightKey,
         admits: impl FnOnce(&F) -> bool,
-        begin: impl FnOnce(Registration) -> Arc<F>,
+        prepare: impl FnOnce() -> P,
+        begin: impl FnOnce(P, Registration) -> Arc<F>,
     ) -> Joined<F> {
-        let mut flights = self.lock();
+        let joined = match self.under_way(key, self.lock()) {
+            Err(there) => there,
+            Ok(flights) => {
+                drop(flights);
+                let prepared = prepare();
+                match self.under_way(key, self.lock()) {
+                    // another one was quicker
+                    Err(there) => there,
+                    Ok(mut flights) => {
+                        let place = Place { at: 0, of: 1 };
+                        let id = self.next.fetch_add(1, Relaxed);
+                        let flight = begin(prepared, self.registration(key, id));
+                        flights.insert(key, Entry::new(id, &flight, place));
+                        return Joined::Begun(flight);
+                    }
+                }
+            }
+        };
+        match joined.map(|there| there.downcast::<F>()) {
+            Some(Ok(flight)) if admits(&flight) => Joined::There(flight),
+            _ => Joined::Alone,
+        }
+    }
+
+    /// The lock, if a flight of this key may begin; else the one that is under way, if there is one.
+    fn under_way<'f>(
+        &self,
+        key: FlightKey,
+        flights: Locked<'f>,
+    ) -> Result<Locked<'f>, Option<Arc<dyn Any + Send + Sync>>> {
         if let Some(there) = flights.get(&key).and_then(|entry| entry.flight.upgrade()) {
             // the last one to hold it must not drop it with the lock held
             drop(flights);
-            return match there.downcast::<F>() {
-                Ok(flight) if admits(&flight) => Joined::There(flight),
-                _ => Joined::Alone,
-            };
+            return Err(Some(there));
         }
         if flights.len() >= self.most {
-            return Joined::Alone;
+            return Err(None);
         }
-        let place = Place { at: 0, of: 1 };
-        let id = self.next.fetch_add(1, Relaxed);
-        let flight = begin(self.registration(key, id));
-        flights.insert(key, Entry::new(id, &flight, place));
-        Joined::Begun(flight)
+        Ok(flights)
     }
 
     /// Of several keys, joins the flights that there are, and begins one for all the others, but for
     /// those that `is_known` by now: with their numbers, in the order of their places. A flight that
-    /// does not admit a further reader is passed by.
+    /// does not admit a further reader is passed by. `is_known` and `begin` run with the lock held.
     pub(crate) fn join_each<F: Any + Send + Sync>(
         self: &Arc<Self>,
         keys: &[FlightKey],
@@ -200,7 +228,7 @@ impl Flights {
         self.held.fetch_sub(bytes, Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<FlightKey, Entry, BuildAsItIs>> {
+    fn lock(&self) -> Locked<'_> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,8 @@ use super::{Failure, tape::Tape};
 pub(super) struct Told<E, R> {
     pub(super) head: Head<E, R>,
     pub(super) tape: Tape,
+    /// All of the body, after its end.
+    pub(super) whole: Option<Bytes>,
     /// Who began it has left.
     pub(super) leader_left: bool,
     pub(super) on_end: Option<OnEnd>,

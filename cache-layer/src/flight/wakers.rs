@@ -53,11 +53,14 @@ impl Wakers {
 
     /// This one waits.
     pub(super) fn wait(&self, seat: usize, waker: &Waker) {
-        let place = &mut self.seats()[seat].waker;
-        match place {
-            Some(there) => there.clone_from(waker),
-            None => *place = Some(waker.clone()),
-        }
+        let there = self.seats()[seat].waker.take();
+        // the clone of a waker and its drop are the caller's code, which may come here again
+        let waker = match there {
+            Some(there) if there.will_wake(waker) => there,
+            _ => waker.clone(),
+        };
+        let before = self.seats()[seat].waker.replace(waker);
+        drop(before);
     }
 
     /// This one does not wait any more.

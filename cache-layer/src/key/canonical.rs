@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use llm_exchange::Dialect;
 use memchr::memchr2;
+use smallvec::SmallVec;
 
 use super::place::{Place, is_look_up, is_providers_tool, is_reference, is_stateful};
 
@@ -39,7 +40,7 @@ pub(crate) fn canonical(
         depth: 0,
         dialect,
         without,
-        members: Vec::with_capacity(16),
+        members: SmallVec::new(),
         written,
         seen: Seen::default(),
     };
@@ -60,7 +61,7 @@ struct Walk<'b> {
     without: Option<&'b [u8]>,
     /// Of the objects that are open, the outermost first: each member's name in `text`, and where it
     /// stands in `written`.
-    members: Vec<(Range<usize>, Range<usize>)>,
+    members: SmallVec<[(Range<usize>, Range<usize>); 16]>,
     written: &'b mut Vec<u8>,
     seen: Seen,
 }

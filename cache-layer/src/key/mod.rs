@@ -1,36 +1,25 @@
 //! The key of an answer: what it depends on, hashed.
 
 mod canonical;
+mod hash;
 mod place;
 mod secret;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt,
-    hash::{BuildHasherDefault, Hash, Hasher},
-    ops::Range,
-};
+use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, Request};
-use llm_exchange::{Call, Payload, User, credentials, query_without_credentials};
+use llm_exchange::{Call, Payload, User, query_without_credentials, with_credentials};
+use smallvec::SmallVec;
 
-pub(crate) use self::{canonical::Seen, secret::Secret};
-use self::{
-    canonical::canonical,
-    secret::{Kind, Parts},
+pub(crate) use self::hash::BuildAsItIs;
+pub use self::hash::{InvalidKey, Key};
+use self::secret::{Kind, Parts};
+pub(crate) use self::{
+    canonical::{Seen, canonical},
+    secret::Secret,
 };
-
-/// The key of an answer: a hash, with a secret, of everything that the answer depends on.
-///
-/// It is made of the address without keys, the dialect, the model, the headers that shape answers
-/// (`anthropic-*`, `openai-*`, `x-goog-*` and those that the layer is told), the request's JSON in a
-/// canonical form, and whose answer it is: the credential and the [`User`]. Each part is hashed with
-/// its length, so that none can be written into another.
-///
-/// An answer that passed the layer's lookup carries it in its extensions (`Cached`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key(pub(crate) [u8; 32]);
 
 /// What several entries have in common, hashed like a key: a model, a credential, a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,8 +131,22 @@ impl KeySettings {
         if call.unreadable().is_some() || is_signed_anew(request.headers()) {
             return None;
         }
+        with_credentials(request, |credentials| {
+            self.read_of(credentials, kind, request, call, body, without)
+        })
+    }
+
+    /// The same, with whatever says who pays.
+    fn read_of(
+        &self,
+        credentials: &[(&str, &[u8])],
+        kind: Kind,
+        request: &Request<Payload>,
+        call: &Call,
+        body: &[u8],
+        without: Option<&[u8]>,
+    ) -> Option<Keyed> {
         let user = User::of(request);
-        let credentials = credentials(request);
         let shared = self.sharing == Sharing::Everybody;
         if !shared && credentials.is_empty() && user.is_none() {
             return None;
@@ -154,14 +157,14 @@ impl KeySettings {
             model: call
                 .model()
                 .map(|model| self.secret.model_by(model, &mut parts)),
-            credential: self.secret.credential_by(&credentials, &mut parts),
+            credential: self.secret.credential_by(credentials, &mut parts),
             user: user.map(|user| self.secret.user_by(user, &mut parts)),
         };
         parts.begin(kind);
         // in full length, as nobody's answer may ever be another's
         parts.number(u64::from(shared));
         if !shared {
-            parts.fields(&credentials);
+            parts.fields(credentials);
             parts.number(u64::from(user.is_some()));
             parts.part(user.map_or("", User::as_str).as_bytes());
         }
@@ -195,7 +198,7 @@ impl KeySettings {
     }
 
     fn headers(&self, headers: &HeaderMap, parts: &mut Parts) {
-        let mut shaping: Vec<_> = headers
+        let mut shaping: SmallVec<[_; 8]> = headers
             .iter()
             .filter(|(name, _)| self.shapes_answers(name))
             .map(|(name, value)| (name.as_str(), value.as_bytes()))
@@ -215,60 +218,4 @@ fn is_signed_anew(headers: &HeaderMap) -> bool {
     let authorization = headers.get(http::header::AUTHORIZATION);
     headers.contains_key("x-amz-date")
         || authorization.is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"))
-}
-
-impl Key {
-    /// The hash, for an index or a store of the app's.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; 32] {
-        self.0
-    }
-
-    /// The key of what [`to_bytes`](Self::to_bytes) gave.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// A hash is as good as any other hash of it.
-    fn first(&self) -> u64 {
-        let mut first = [0; 8];
-        first.copy_from_slice(&self.0[..8]);
-        u64::from_le_bytes(first)
-    }
-}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.first());
-    }
-}
-
-/// Beginnings of the hash, for a log.
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({:08x}..)", self.first() >> 32)
-    }
-}
-
-/// Hashes what is a hash already.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AsItIs(u64);
-
-pub(crate) type BuildAsItIs = BuildHasherDefault<AsItIs>;
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = self.0.rotate_left(5) ^ number;
-    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::Request;
-use llm_exchange::{User, credentials};
+use llm_exchange::{User, with_credentials};
 
 use super::{Key, Tag};
 
@@ -76,7 +76,9 @@ impl Secret {
 
     /// The credential of a request. `None`: it has none.
     pub(crate) fn credential<B>(&self, request: &Request<B>) -> Option<Tag> {
-        self.credential_by(&credentials(request), &mut Parts::with_capacity(256))
+        with_credentials(request, |credentials| {
+            self.credential_by(credentials, &mut Parts::with_capacity(256))
+        })
     }
 
     pub(super) fn credential_by(
@@ -93,8 +95,10 @@ impl Secret {
         let mut parts = Parts::with_capacity(256);
         parts
             .begin(Kind::Prefix)
-            .lower_case(request.uri().host().unwrap_or_default().as_bytes())
-            .fields(&credentials(request));
+            .lower_case(request.uri().host().unwrap_or_default().as_bytes());
+        with_credentials(request, |credentials| {
+            parts.fields(credentials);
+        });
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         hasher.update(&parts.0);
         hasher
@@ -158,8 +162,15 @@ impl Parts {
         self
     }
 
+    /// In as few bytes as it has, seven bits in each, so that where it ends is in itself: what is hashed
+    /// costs by its bytes.
     pub(super) fn number(&mut self, number: u64) -> &mut Self {
-        self.0.extend_from_slice(&number.to_le_bytes());
+        let mut rest = number;
+        while rest > 127 {
+            self.0.push((rest & 127) as u8 | 128);
+            rest >>= 7;
+        }
+        self.0.push(rest as u8);
         self
     }
 

@@ -1,5 +1,7 @@
 //! The key, by properties: what changes it and what does not.
 
+mod dialects;
+
 use http::Request;
 use llm_exchange::{Call, Payload, User};
 use proptest::{collection::vec, prelude::*, sample::Index};
@@ -134,19 +136,27 @@ fn places(value: &Value) -> usize {
 }
 
 /// Changes one place: a scalar to another, a list or an object by something more.
-fn change(value: &mut Value, mut place: usize) {
-    if place == 0 {
-        match value {
-            Value::Object(members) => {
-                members.insert("zz_new".into(), Value::Null);
-            }
-            Value::Array(items) => items.push(Value::Null),
-            Value::Null => *value = json!(0),
-            Value::Bool(bool) => *value = json!(!*bool),
-            Value::Number(number) => *value = json!(number.to_string()),
-            Value::String(text) => text.push('!'),
+fn change(value: &mut Value, place: usize) {
+    match at_place(value, place) {
+        None => {}
+        Some(Value::Object(members)) => {
+            members.insert("zz_new".into(), Value::Null);
         }
-        return;
+        Some(Value::Array(items)) => items.push(Value::Null),
+        Some(Value::String(text)) => text.push('!'),
+        Some(scalar) => {
+            *scalar = match &*scalar {
+                Value::Bool(bool) => json!(!*bool),
+                Value::Number(number) => json!(number.to_string()),
+                _ => json!(0),
+            }
+        }
+    }
+}
+
+fn at_place(value: &mut Value, mut place: usize) -> Option<&mut Value> {
+    if place == 0 {
+        return Some(value);
     }
     place -= 1;
     let children: Vec<&mut Value> = match value {
@@ -157,10 +167,11 @@ fn change(value: &mut Value, mut place: usize) {
     for child in children {
         let count = places(child);
         if place < count {
-            return change(child, place);
+            return at_place(child, place);
         }
         place -= count;
     }
+    None
 }
 
 proptest! {
@@ -221,6 +232,25 @@ proptest! {
         let dialect = llm_exchange::Dialect::OpenAiChat;
         canonical(&bytes, dialect, None, &mut Vec::new());
         canonical(text.as_bytes(), dialect, None, &mut Vec::new());
+    }
+}
+
+#[test]
+fn a_key_is_written_and_read() {
+    let key = key_of(r#"{"model":"m","messages":[]}"#);
+    let text = key.to_string();
+    assert_eq!(text.len(), 64);
+    assert_eq!(text.parse(), Ok(key));
+    assert_eq!(text.to_uppercase().parse(), Ok(key));
+    for none in [
+        "",
+        "00",
+        &text[1..],
+        &format!("{text}0"),
+        &text.replace('0', "g"),
+        &"é".repeat(32),
+    ] {
+        assert!(none.parse::<Key>().is_err() || none == text, "{none}");
     }
 }
 

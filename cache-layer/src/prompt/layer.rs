@@ -6,13 +6,17 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 
 use super::{
-    PrefixStats, PromptCache, PromptCacheStats, learned::Learned, marks, models, openai,
-    points::points, report::Report,
+    PrefixStats, PromptCache, PromptCacheStats,
+    learned::Learned,
+    marks::{self, Keep},
+    models, openai,
+    points::points,
+    report::Report,
 };
 use crate::{key::Secret, stats::Prices};
 
-/// Has the provider keep what prompts have in common: places Anthropic's `cache_control` marks, and
-/// OpenAI's `prompt_cache_key`; and tells what that really saved.
+/// Has the provider keep what prompts have in common: places Anthropic's `cache_control` marks, the
+/// `cachePoint`s of Bedrock's Converse, and OpenAI's `prompt_cache_key`; and tells what that really saved.
 ///
 /// It learns by hashes, with a secret, which prefixes come again (64 Ki at most), and marks only those
 /// that were seen before within the hour. A request that has marks or a key of the caller's is left as it
@@ -114,19 +118,24 @@ impl Shared {
         let mut hasher = self.secret.prefixes(request);
         hasher.update(model.as_bytes()).update(b"\0");
         let now = Instant::now();
-        if let Some(least) = models::least_for_marks(call.dialect(), model) {
-            if marks::has_marks(&body) {
+        let least = models::least_for_marks(call.dialect(), model);
+        if let Some((least, form)) = least.zip(models::form_of(call.dialect())) {
+            if marks::has_marks(form, &body) {
                 return None;
             }
-            let mut points = points(&body, hasher);
+            let mut points = points(form, &body, hasher);
             points.retain(|point| point.tokens >= least);
             let (chosen, keep) = self.learned.choose(&points, now);
+            // what comes again later than it is kept would be written each time, and never read
+            if keep == Keep::OneHour && !models::keeps_an_hour(form, model) {
+                return None;
+            }
             let chosen: Vec<_> = chosen
                 .into_iter()
                 .map(|number| points[number].clone())
                 .collect();
             let first = chosen.first()?.hash;
-            marks::mark(request, &body, &chosen, keep).ok()?;
+            marks::mark(request, &body, form, &chosen, keep).ok()?;
             return Some(first);
         }
         if models::takes_key(call.dialect(), request.uri(), &self.hosts) {

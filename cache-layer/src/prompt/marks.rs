@@ -1,13 +1,14 @@
 //! Marks in a prompt, and not another byte.
 
-use std::ops::Range;
+use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 use bytes::Bytes;
 use http::Request;
 use llm_exchange::{Call, NotRewritten, Payload};
 use memchr::memmem;
+use serde_json::value::RawValue;
 
-use super::points::{Member, Point};
+use super::points::{Form, Member, Point};
 
 /// For how long the provider is to keep a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,17 +18,25 @@ pub(super) enum Keep {
 }
 
 impl Keep {
-    const fn json(self) -> &'static str {
-        match self {
-            Self::FiveMinutes => r#""cache_control":{"type":"ephemeral"}"#,
-            Self::OneHour => r#""cache_control":{"type":"ephemeral","ttl":"1h"}"#,
+    const fn json(self, form: Form) -> &'static str {
+        match (form, self) {
+            (Form::Anthropic, Self::FiveMinutes) => r#""cache_control":{"type":"ephemeral"}"#,
+            (Form::Anthropic, Self::OneHour) => {
+                r#""cache_control":{"type":"ephemeral","ttl":"1h"}"#
+            }
+            (Form::Converse, Self::FiveMinutes) => r#"{"cachePoint":{"type":"default"}}"#,
+            (Form::Converse, Self::OneHour) => r#"{"cachePoint":{"type":"default","ttl":"1h"}}"#,
         }
     }
 }
 
 /// Whether the caller placed marks of its own, which win.
-pub(super) fn has_marks(body: &[u8]) -> bool {
-    memmem::find(body, b"\"cache_control\"").is_some()
+pub(super) fn has_marks(form: Form, body: &[u8]) -> bool {
+    let name: &[u8] = match form {
+        Form::Anthropic => b"\"cache_control\"",
+        Form::Converse => b"\"cachePoint\"",
+    };
+    memmem::find(body, name).is_some()
 }
 
 /// Marks these points, which are of the body of this request, in their order.
@@ -38,6 +47,7 @@ pub(super) fn has_marks(body: &[u8]) -> bool {
 pub(super) fn mark(
     request: &mut Request<Payload>,
     body: &Bytes,
+    form: Form,
     points: &[Point<'_>],
     keep: Keep,
 ) -> Result<(), NotRewritten> {
@@ -47,7 +57,10 @@ pub(super) fn mark(
             .iter()
             .filter(|point| point.member == member)
             .collect();
-        let Some(value) = of_it.first().and_then(|_| member_of(body, member)) else {
+        let Some(value) = of_it
+            .first()
+            .and_then(|_| member_of(body, member.name(form)))
+        else {
             continue;
         };
         let mut text = String::with_capacity(value.len() + of_it.len() * 64);
@@ -57,18 +70,21 @@ pub(super) fn mark(
                 continue;
             };
             text.push_str(&value[done..at.start]);
-            text.push_str(&marked(point.block, keep));
+            text.push_str(&marked(form, point.block, keep));
             done = at.end;
         }
         text.push_str(&value[done..]);
-        Call::set_parameter(request, member.name(), &text)?;
+        Call::set_parameter(request, member.name(form), &text)?;
     }
     Ok(())
 }
 
 /// A block with its mark. A text becomes a list of one block.
-fn marked(block: &str, keep: Keep) -> String {
-    let mark = keep.json();
+fn marked(form: Form, block: &str, keep: Keep) -> String {
+    let mark = keep.json(form);
+    if form == Form::Converse {
+        return format!("{block},{mark}");
+    }
     if block.starts_with('"') {
         return format!(r#"[{{"type":"text","text":{block},{mark}}}]"#);
     }
@@ -82,23 +98,9 @@ fn marked(block: &str, keep: Keep) -> String {
 }
 
 /// The value of a member of the outermost object.
-fn member_of(body: &[u8], member: Member) -> Option<&str> {
-    #[derive(serde::Deserialize)]
-    struct Members<'a> {
-        #[serde(borrow)]
-        tools: Option<&'a serde_json::value::RawValue>,
-        #[serde(borrow)]
-        system: Option<&'a serde_json::value::RawValue>,
-        #[serde(borrow)]
-        messages: Option<&'a serde_json::value::RawValue>,
-    }
-    let members: Members<'_> = serde_json::from_slice(body).ok()?;
-    let value = match member {
-        Member::Tools => members.tools,
-        Member::System => members.system,
-        Member::Messages => members.messages,
-    };
-    value.map(serde_json::value::RawValue::get)
+fn member_of<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
+    let mut members: HashMap<Cow<'a, str>, &'a RawValue> = serde_json::from_slice(body).ok()?;
+    members.remove(name).map(RawValue::get)
 }
 
 /// Where a part stands in the text that it was borrowed from.

@@ -3,6 +3,8 @@
 use http::Uri;
 use llm_exchange::Dialect;
 
+use super::points::Form;
+
 /// The fewest tokens of a prefix that a model keeps, by the beginning of its name. The first that fits
 /// counts.
 const CLAUDE: [(&str, u64); 10] = [
@@ -28,9 +30,7 @@ pub(super) const OPENAI: u64 = 1024;
 /// The fewest tokens of a prefix that may be marked. `None`: the model takes no marks.
 pub(super) fn least_for_marks(dialect: Dialect, model: &str) -> Option<u64> {
     let name = &model[model.find("claude")?..];
-    if dialect != Dialect::AnthropicMessages {
-        return None;
-    }
+    form_of(dialect)?;
     let known = CLAUDE.iter().find(|(start, _)| name.starts_with(start));
     let fifth = [
         "claude-opus-5",
@@ -43,6 +43,21 @@ pub(super) fn least_for_marks(dialect: Dialect, model: &str) -> Option<u64> {
         None if fifth.iter().any(|start| name.starts_with(start)) => CLAUDE_5,
         None => CLAUDE_OTHER,
     })
+}
+
+/// How marks are written. `None`: the dialect has none.
+pub(super) const fn form_of(dialect: Dialect) -> Option<Form> {
+    match dialect {
+        Dialect::AnthropicMessages => Some(Form::Anthropic),
+        Dialect::BedrockConverse => Some(Form::Converse),
+        _ => None,
+    }
+}
+
+/// Whether a prefix can be kept for an hour. Converse takes it only for the models of this generation.
+pub(super) fn keeps_an_hour(form: Form, model: &str) -> bool {
+    let known = ["claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"];
+    form == Form::Anthropic || known.iter().any(|known| model.contains(known))
 }
 
 /// Whether the server takes `prompt_cache_key`. Others of the same dialect refuse fields that they don't

@@ -1,4 +1,4 @@
-//! The prefixes of an Anthropic prompt that can be marked.
+//! The prefixes of a prompt that can be marked, Anthropic's or of Bedrock's Converse.
 
 use std::borrow::Cow;
 
@@ -23,6 +23,29 @@ struct Request<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Converse<'a> {
+    #[serde(borrow)]
+    tool_config: Option<ToolConfig<'a>>,
+    #[serde(borrow)]
+    system: Option<&'a RawValue>,
+    #[serde(borrow)]
+    messages: Vec<Message<'a>>,
+    /// Thinking among them.
+    #[serde(borrow)]
+    additional_model_request_fields: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolConfig<'a> {
+    #[serde(borrow)]
+    tools: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    tool_choice: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow)]
     role: Cow<'a, str>,
@@ -36,6 +59,15 @@ struct Kind<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     text: Option<&'a RawValue>,
+}
+
+/// How prompts, and marks in them, are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A mark is a member of a block.
+    Anthropic,
+    /// A mark is a block behind another.
+    Converse,
 }
 
 /// A prefix of a prompt that ends at a block, which can be marked.
@@ -59,19 +91,26 @@ pub(super) enum Member {
 }
 
 impl Member {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Tools => "tools",
-            Self::System => "system",
-            Self::Messages => "messages",
+    pub(super) const fn name(self, form: Form) -> &'static str {
+        match (self, form) {
+            (Self::Tools, Form::Anthropic) => "tools",
+            (Self::Tools, Form::Converse) => "toolConfig",
+            (Self::System, _) => "system",
+            (Self::Messages, _) => "messages",
         }
     }
 }
 
 /// The points of a prompt in their order; its hashes begin with what `hasher` has taken in. Empty: it
 /// can't be read.
-pub(super) fn points(body: &[u8], mut hasher: blake3::Hasher) -> Vec<Point<'_>> {
-    let Ok(request) = serde_json::from_slice::<Request<'_>>(body) else {
+pub(super) fn points(form: Form, body: &[u8], mut hasher: blake3::Hasher) -> Vec<Point<'_>> {
+    let request = match form {
+        Form::Anthropic => serde_json::from_slice(body).ok(),
+        Form::Converse => serde_json::from_slice::<Converse<'_>>(body)
+            .ok()
+            .map(Request::from),
+    };
+    let Some(request) = request else {
         return Vec::new();
     };
     // what a provider's cache depends on beside the prompt
@@ -81,6 +120,7 @@ pub(super) fn points(body: &[u8], mut hasher: blake3::Hasher) -> Vec<Point<'_>> 
             .update(b"\0");
     }
     let mut walk = Walk {
+        form,
         hasher,
         bytes: 0,
         points: Vec::new(),
@@ -102,7 +142,21 @@ pub(super) fn points(body: &[u8], mut hasher: blake3::Hasher) -> Vec<Point<'_>> 
     walk.points
 }
 
+impl<'a> From<Converse<'a>> for Request<'a> {
+    fn from(request: Converse<'a>) -> Self {
+        let ToolConfig { tools, tool_choice } = request.tool_config.unwrap_or_default();
+        Self {
+            tools,
+            system: request.system,
+            messages: request.messages,
+            tool_choice,
+            thinking: request.additional_model_request_fields,
+        }
+    }
+}
+
 struct Walk<'a> {
+    form: Form,
     hasher: blake3::Hasher,
     bytes: u64,
     points: Vec<Point<'a>>,
@@ -114,10 +168,16 @@ impl<'a> Walk<'a> {
         let raw = content.get();
         match serde_json::from_str::<Vec<&'a RawValue>>(raw) {
             Ok(blocks) => blocks.iter().for_each(|block| {
-                let can = can_be_marked(block.get());
+                let can = match self.form {
+                    Form::Anthropic => can_be_marked(block.get()),
+                    Form::Converse => can_stand_before_a_mark(block.get()),
+                };
                 self.block(member, block.get(), can);
             }),
-            Err(_) => self.block(member, raw, raw.starts_with('"') && raw != "\"\""),
+            Err(_) => {
+                let is_text = self.form == Form::Anthropic && raw.starts_with('"');
+                self.block(member, raw, is_text && raw != "\"\"");
+            }
         }
     }
 
@@ -154,4 +214,32 @@ fn can_be_marked(block: &str) -> bool {
         Some("image" | "document" | "search_result" | "tool_use" | "tool_result") => true,
         _ => false,
     }
+}
+
+/// The same of Converse's blocks, which are named by their only member.
+fn can_stand_before_a_mark(block: &str) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Block<'a> {
+        #[serde(borrow)]
+        text: Option<&'a RawValue>,
+        #[serde(borrow)]
+        image: Option<&'a RawValue>,
+        #[serde(borrow)]
+        document: Option<&'a RawValue>,
+        #[serde(borrow)]
+        tool_use: Option<&'a RawValue>,
+        #[serde(borrow)]
+        tool_result: Option<&'a RawValue>,
+    }
+    let Ok(block) = serde_json::from_str::<Block<'_>>(block) else {
+        return false;
+    };
+    let others = [
+        block.image,
+        block.document,
+        block.tool_use,
+        block.tool_result,
+    ];
+    block.text.is_some_and(|text| text.get() != "\"\"") || others.iter().any(Option::is_some)
 }

@@ -7,26 +7,38 @@ mod tiered;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
+#[cfg(all(feature = "redis", fuzzing))]
+pub(crate) use self::redis::fuzz;
 #[cfg(feature = "redis")]
 pub use self::redis::{Generations, InvalidRedis, RedisStore};
 pub use self::{
     memory::MemoryStore,
     tiered::{GetTiered, Tiered},
 };
-use crate::{Entry, Key, Tag, Tags};
+use crate::{Entry, Key, Tag, Tags, together::all};
 
 /// Where entries are kept: in this process, on a server, or in one before the other.
 ///
 /// A store never fails: what it can't find, reach or read is not there.
 pub trait Store: Clone + Send + Sync + 'static {
     /// The future of [`get`](Self::get): ready at once in memory, boxed where it waits.
-    type Get: Future<Output = Found<Self::Ticket>> + Send + Unpin;
+    type Get: Future<Output = Found<Self::Ticket>> + Send + Unpin + 'static;
 
     /// What a lookup knows of the removals until then.
     type Ticket: Clone + Default + Send + Sync + Unpin + 'static;
 
     /// Looks for an entry. It is to come to an end within a bound of its own, whatever happens.
     fn get(&self, wanted: &Wanted) -> Self::Get;
+
+    /// Looks for the entries of several texts of one call, in their order. A store on a server asks for
+    /// them in one round trip; unless it does, they are looked for one beside the other.
+    fn get_all(&self, wanted: &[Wanted]) -> GetAll<Self::Ticket> {
+        let gets = wanted.iter().map(|wanted| self.get(wanted)).collect();
+        Box::pin(async {
+            let found = all(gets, |_, _| false).await;
+            found.into_iter().map(Option::unwrap_or_default).collect()
+        })
+    }
 
     /// Looks for an entry where that needs no waiting. `None` also where it would.
     fn get_now(&self, wanted: &Wanted) -> Option<Arc<Entry>> {
@@ -51,6 +63,9 @@ pub trait Store: Clone + Send + Sync + 'static {
         None
     }
 }
+
+/// The future of [`Store::get_all`].
+pub type GetAll<T> = Pin<Box<dyn Future<Output = Vec<Found<T>>> + Send>>;
 
 /// What is looked for: a key, and what an entry of it would belong to.
 #[non_exhaustive]

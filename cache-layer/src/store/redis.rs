@@ -21,8 +21,10 @@ use redis::{
 use tokio::time::{Instant, timeout};
 
 pub use self::wire::Generations;
+#[cfg(fuzzing)]
+pub(crate) use self::wire::fuzz;
 use self::writer::Writer;
-use super::{Found, NotRemoved, Put, Remove, Removing, Store, StoreSize, Wanted};
+use super::{Found, GetAll, NotRemoved, Put, Remove, Removing, Store, StoreSize, Wanted};
 use crate::{Entry, Key, Tag, key::Secret};
 
 /// Entries on a Redis server.
@@ -31,8 +33,8 @@ use crate::{Entry, Key, Tag, key::Secret};
 /// their content is compressed (LZ4) and sealed with the secret, so that what was changed or is another
 /// key's is not there. It is not encrypted: who reads the server's memory reads answers.
 ///
-/// A lookup that takes longer than its timeout ([`with`](Self::with)) is a miss, and after a failed one nothing
-/// is asked for a second. Writes go through a queue (4,096 entries and 64 MiB at most; what doesn't fit
+/// A lookup is one round trip, of a batch of texts too. One that takes longer than its timeout
+/// ([`with`](Self::with), for each 128 texts) is a miss, and after a failed one nothing is asked for a second. Writes go through a queue (4,096 entries and 64 MiB at most; what doesn't fit
 /// is not stored) to **one spawned task**, which ends with the last clone of the store.
 ///
 /// Removals by model, credential or user, and of all, are one write each, whatever the number of
@@ -67,6 +69,8 @@ impl fmt::Display for InvalidRedis {
 
 impl std::error::Error for InvalidRedis {}
 
+/// How many entries a lookup takes its timeout for; twice as many may take twice as long.
+const WITHIN_ONE_TIMEOUT: usize = 128;
 /// How long nothing is asked of a server that did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a removal is remembered: longer than any entry should live.
@@ -147,31 +151,43 @@ impl Remote {
         tracing::warn!("the cache's Redis server does not answer; nothing is asked of it for 1 s");
     }
 
-    async fn get(&self, wanted: &Wanted) -> Found<Option<Generations>> {
+    /// Entries, which belong to the same, and the removals of those: in one round trip.
+    async fn get(&self, wanted: &[Wanted]) -> Vec<Found<Option<Generations>>> {
+        let Some(first) = wanted.first() else {
+            return Vec::new();
+        };
         let mut ask = redis::cmd("MGET");
-        ask.arg(entry_name(&self.prefix, &wanted.key));
         ask.arg(all_name(&self.prefix));
-        for tag in [wanted.tags.model, wanted.tags.credential, wanted.tags.user] {
+        for tag in [first.tags.model, first.tags.credential, first.tags.user] {
             ask.arg(tag_name(&self.prefix, tag.unwrap_or(Tag(0))));
         }
+        for wanted in wanted {
+            ask.arg(entry_name(&self.prefix, &wanted.key));
+        }
+        let bound = self.timeout.saturating_mul(
+            u32::try_from(wanted.len().div_ceil(WITHIN_ONE_TIMEOUT)).unwrap_or(u32::MAX),
+        );
         let mut connection = self.connection.clone();
-        let asked = timeout(self.timeout, ask.query_async(&mut connection)).await;
+        let asked = timeout(bound, ask.query_async(&mut connection)).await;
         let answer: Vec<Option<Vec<u8>>> = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => {
                 self.went_down();
-                return Found::default();
+                return Vec::new();
             }
         };
         let mut answer = answer.into_iter();
-        let packed = answer.next().flatten();
-        let ticket = Generations::read(answer);
-        let entry =
-            packed.and_then(|packed| wire::unpack(&self.secret, &wanted.key, &packed, ticket));
-        Found {
-            entry: entry.map(Arc::new),
-            ticket: Some(ticket),
-        }
+        let ticket = Generations::read(&mut answer);
+        let found = wanted.iter().map(|wanted| {
+            let packed = answer.next().flatten();
+            let entry =
+                packed.and_then(|packed| wire::unpack(&self.secret, &wanted.key, &packed, ticket));
+            Found {
+                entry: entry.map(Arc::new),
+                ticket: Some(ticket),
+            }
+        });
+        found.collect()
     }
 
     async fn remove(&self, what: Remove) -> Result<(), NotRemoved> {
@@ -199,14 +215,7 @@ impl Remote {
 }
 
 fn entry_name(prefix: &str, key: &Key) -> String {
-    let mut name = String::with_capacity(prefix.len() + 65);
-    name.push_str(prefix);
-    for byte in key.0 {
-        for digit in [byte >> 4, byte & 15] {
-            name.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-        }
-    }
-    name
+    format!("{prefix}{key}")
 }
 
 fn all_name(prefix: &str) -> String {
@@ -226,6 +235,14 @@ impl Store for RedisStore {
             return Box::pin(std::future::ready(Found::default()));
         }
         let (remote, wanted) = (Arc::clone(&self.0), *wanted);
+        Box::pin(async move { remote.get(&[wanted]).await.pop().unwrap_or_default() })
+    }
+
+    fn get_all(&self, wanted: &[Wanted]) -> GetAll<Self::Ticket> {
+        if self.0.is_down() {
+            return Box::pin(std::future::ready(Vec::new()));
+        }
+        let (remote, wanted) = (Arc::clone(&self.0), wanted.to_vec());
         Box::pin(async move { remote.get(&wanted).await })
     }
 

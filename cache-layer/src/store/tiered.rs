@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Found, Put, Remove, Removing, Store, StoreSize, Wanted};
+use super::{Found, GetAll, Put, Remove, Removing, Store, StoreSize, Wanted};
 use crate::Entry;
 
 /// Two stores, the nearer one before the farther: what is found in the farther is kept in the nearer
@@ -49,32 +49,45 @@ impl<N: Store, F: Store> Future for GetTiered<N, F> {
             match &mut this.state {
                 State::Near(near) => {
                     let found = ready!(Pin::new(near).poll(cx));
-                    let now = this.wanted.now;
-                    if let Some(entry) = &found.entry
-                        && entry.age(now) < entry.ttl()
-                    {
-                        let ticket = (found.ticket, F::Ticket::default());
-                        return Poll::Ready(Found {
-                            entry: found.entry,
-                            ticket,
-                        });
+                    if found.is_fresh(this.wanted.now) {
+                        return Poll::Ready(found.before(None));
                     }
                     // another process may have a newer one
                     this.state = State::Far(this.stores.far.get(&this.wanted), found);
                 }
                 State::Far(far, near) => {
-                    let found = ready!(Pin::new(far).poll(cx));
-                    let ticket = near.ticket.clone();
-                    if let Some(entry) = &found.entry {
-                        let entry = Arc::clone(entry);
-                        this.stores.near.put(&this.wanted, entry, ticket.clone());
-                    }
-                    return Poll::Ready(Found {
-                        entry: found.entry.or(near.entry.take()),
-                        ticket: (ticket, found.ticket),
-                    });
+                    let far = ready!(Pin::new(far).poll(cx));
+                    this.stores.keep_near(&this.wanted, &far, &near.ticket);
+                    return Poll::Ready(std::mem::take(near).before(Some(far)));
                 }
             }
+        }
+    }
+}
+
+impl<T> Found<T> {
+    fn is_fresh(&self, now: u64) -> bool {
+        let entry = self.entry.as_ref();
+        entry.is_some_and(|entry| entry.age(now) < entry.ttl())
+    }
+
+    /// What the nearer store found, with what the farther one did, if it was asked.
+    fn before<F: Default>(self, far: Option<Found<F>>) -> Found<(T, F)> {
+        let far = far.unwrap_or_else(|| Found {
+            entry: None,
+            ticket: F::default(),
+        });
+        Found {
+            entry: far.entry.or(self.entry),
+            ticket: (self.ticket, far.ticket),
+        }
+    }
+}
+
+impl<N: Store, F: Store> Tiered<N, F> {
+    fn keep_near(&self, wanted: &Wanted, far: &Found<F::Ticket>, ticket: &N::Ticket) {
+        if let Some(entry) = &far.entry {
+            self.near.put(wanted, Arc::clone(entry), ticket.clone());
         }
     }
 }
@@ -97,6 +110,27 @@ impl<N: Store, F: Store> Store for Tiered<N, F> {
             stores: self.clone(),
             state: State::Near(self.near.get(wanted)),
         }
+    }
+
+    fn get_all(&self, wanted: &[Wanted]) -> GetAll<Self::Ticket> {
+        let (stores, wanted) = (self.clone(), wanted.to_vec());
+        Box::pin(async move {
+            let mut near = stores.near.get_all(&wanted).await;
+            near.resize_with(wanted.len(), Found::default);
+            let is_old = |place: &usize| !near[*place].is_fresh(wanted[*place].now);
+            let old: Vec<_> = (0..wanted.len()).filter(is_old).collect();
+            let mut far: Vec<_> = wanted.iter().map(|_| None).collect();
+            if !old.is_empty() {
+                let rest: Vec<_> = old.iter().map(|place| wanted[*place]).collect();
+                let found = stores.far.get_all(&rest).await;
+                for (place, found) in old.into_iter().zip(found) {
+                    stores.keep_near(&wanted[place], &found, &near[place].ticket);
+                    far[place] = Some(found);
+                }
+            }
+            let both = near.into_iter().zip(far);
+            both.map(|(near, far)| near.before(far)).collect()
+        })
     }
 
     fn get_now(&self, wanted: &Wanted) -> Option<Arc<Entry>> {

@@ -250,21 +250,44 @@ async fn in_an_outage_nobody_waits_for_a_long_row_of_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_breaks_half_way_is_an_error_to_all_who_were_given_of_it() {
-    let script = Script::new().then(Answer::stream(
-        ScriptedBody::new()
-            .data(ROLE)
-            .data(HEL)
-            .wait(SECOND)
-            .error("connection reset"),
-    ));
+async fn a_stream_that_breaks_half_way_is_an_error_to_all_hundred_who_were_given_of_it() {
+    let script = Script::new()
+        .then(Answer::stream(
+            ScriptedBody::new()
+                .data(ROLE)
+                .data(HEL)
+                .wait(SECOND)
+                .error("connection reset"),
+        ))
+        .then(slow_stream());
     let layer = layer();
     let stack = layer.layer(script.clone());
-    let calls: Vec<_> = (0..3)
-        .map(|_| tokio::spawn(call(stack.clone(), STREAMED)))
+    let polls = Polls::default();
+    let readers: Vec<_> = (0..100_u32)
+        .map(|number| {
+            let (stack, polls) = (stack.clone(), polls.clone());
+            tokio::spawn(async move {
+                // with the head, and all through the second until it breaks
+                tokio::time::sleep(SECOND * number / 101).await;
+                polls
+                    .count(async {
+                        let mut body = begin(stack, STREAMED).await.unwrap().into_body();
+                        let mut came = Vec::new();
+                        loop {
+                            let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+                            match frame.expect("it has no clean end") {
+                                Ok(frame) => came.extend_from_slice(frame.data_ref().unwrap()),
+                                Err(error) => return (came, error),
+                            }
+                        }
+                    })
+                    .await
+            })
+        })
         .collect();
-    for call in calls {
-        let error = call.await.unwrap().unwrap_err();
+    for reader in readers {
+        let (came, error) = reader.await.unwrap();
+        assert_eq!(String::from_utf8(came).unwrap(), [ROLE, HEL].concat());
         let mut causes = vec![error.to_string()];
         causes.extend(error.source().map(ToString::to_string));
         assert!(
@@ -272,12 +295,20 @@ async fn a_stream_that_breaks_half_way_is_an_error_to_all_who_were_given_of_it()
             "{causes:?}"
         );
     }
+    assert_eq!(script.calls(), 1);
+    let polls = polls.0.load(SeqCst);
+    assert!(polls < 100 * 6, "{polls} polls");
     assert_eq!(layer.handle().size().entries, 0);
+    assert_eq!(layer.handle().under_way(), 0);
+    // and the next one is a call of its own
+    let next = call(stack, STREAMED).await.unwrap();
+    assert_eq!((next.cache(), &*next.text), ("miss", &*without_usage()));
     // a single reader has the error itself
     let script = Script::new().then(Answer::stream(
         ScriptedBody::new().data(HEL).error("connection reset"),
     ));
-    let error = call(layer.layer(script), STREAMED).await.unwrap_err();
+    let stack = crate::common::layer().layer(script);
+    let error = call(stack, STREAMED).await.unwrap_err();
     assert_eq!(
         (error.to_string(), error.source().is_none()),
         ("connection reset".into(), true)

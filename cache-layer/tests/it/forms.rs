@@ -164,3 +164,44 @@ async fn where_a_stream_cannot_be_put_together_a_call_is_made_and_no_form_is_mix
         assert_eq!((got.cache(), &got.text), ("hit", &text), "{verb}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_is_paced_by_the_events_or_lines_of_its_dialect_in_whatever_form_it_is_stored() {
+    let lines = [
+        r#"{"model":"llama3.2","created_at":"2026-11-25T00:00:00Z","message":{"role":"assistant","content":"Hel"},"done":false}"#,
+        r#"{"model":"llama3.2","created_at":"2026-11-25T00:00:00Z","message":{"role":"assistant","content":"lo"},"done":false}"#,
+        r#"{"model":"llama3.2","created_at":"2026-11-25T00:00:00Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","prompt_eval_count":1,"eval_count":2}"#,
+    ]
+    .map(|line| format!("{line}\n"));
+    let ollama = |streams: bool| {
+        let body = format!(
+            r#"{{"model":"llama3.2","messages":[],"options":{{"temperature":0}},"stream":{streams}}}"#
+        );
+        let mut request = post(&body);
+        *request.uri_mut() = "http://localhost:11434/api/chat".parse().unwrap();
+        request
+    };
+    let chat = |streams: bool| post(if streams { STREAMED } else { CHAT });
+    let of_lines = || {
+        let body = ScriptedBody::chunks(lines.clone());
+        let answer = Answer::status(200).header("content-type", "application/x-ndjson");
+        answer.body(body)
+    };
+    let whole = lines[2].replace("\"content\":\"\"", "\"content\":\"Hello\"");
+    type Call<'a> = &'a dyn Fn(bool) -> http::Request<http_body_util::Full<bytes::Bytes>>;
+    for (call, stored, streams, pauses) in [
+        (&ollama as Call<'_>, of_lines(), true, 2..3),
+        (&ollama, Answer::json(200, whole), false, 1..9),
+        (&chat, streamed(), true, 4..5),
+        (&chat, answered(), false, 2..9),
+    ] {
+        let layer = layer().pace(SECOND);
+        let script = Script::new().then(stored);
+        ask(&layer, &script, call(streams)).await;
+        let start = tokio::time::Instant::now();
+        let hit = ask(&layer, &script, call(true)).await;
+        assert_eq!(hit.cache(), "hit");
+        let paused = start.elapsed().as_secs();
+        assert!(pauses.contains(&paused), "{paused} s: {}", hit.text);
+    }
+}

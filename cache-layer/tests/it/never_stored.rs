@@ -1,6 +1,6 @@
 //! What is never stored, whatever the mode.
 
-use llm_exchange::{Call, Meter, Payload};
+use llm_exchange::{AskedModel, Call, Host, Meter, Payload};
 
 use crate::common::*;
 
@@ -171,6 +171,77 @@ async fn a_fallbacks_answer_that_names_no_model() {
     for (streams, goes_on) in [(false, false), (true, false), (true, true)] {
         assert_eq!(kept_unnamed("gpt-6-sol", streams, goes_on).await, 1);
         assert_eq!(kept_unnamed("gpt-6-luna", streams, goes_on).await, 0);
+    }
+}
+
+/// How a layer further in tells that it sent the call elsewhere.
+#[derive(Clone, Copy, Debug)]
+enum Tells {
+    /// By a meter of the answer.
+    Meter,
+    /// By the meter of a stream that began where it was asked and went on there.
+    GoesOn,
+    /// By what it says of an answer that it made another of.
+    Asked,
+}
+
+/// What is kept of the answer of a layer that sends the call to this host, where the model of that name
+/// answers.
+async fn kept_from(host: &'static str, tells: Tells, body: &'static str) -> (u64, u64) {
+    let inner = tower::service_fn(move |mut request: http::Request<Payload>| async move {
+        use tower::ServiceExt;
+        let asked = Call::of(&request).unwrap().clone();
+        let host: Host = host.parse().unwrap();
+        Call::redirect(&mut request, &host).unwrap();
+        let sent = Call::of(&request).unwrap().clone();
+        let answer = if asked.is_stream() {
+            streamed()
+        } else {
+            answered()
+        };
+        let there = Script::new().then(answer).oneshot(post(CHAT)).await?;
+        let (meter, mut response) = match tells {
+            Tells::Meter => Meter::anew(there, &sent),
+            Tells::GoesOn | Tells::Asked => Meter::anew(there, &asked),
+        };
+        match tells {
+            Tells::Meter => {}
+            Tells::GoesOn => {
+                meter.goes_on(None);
+                meter.goes_on(Some(&sent));
+            }
+            Tells::Asked => {
+                response.extensions_mut().remove::<Meter>();
+                let asked = AskedModel::of(&sent).unwrap();
+                response.extensions_mut().insert(asked);
+            }
+        }
+        Ok::<_, BoxError>(response)
+    });
+    use http_body_util::BodyExt;
+    use tower::{Layer, ServiceExt};
+    let layer = layer();
+    let response = layer.layer(inner).oneshot(post(body)).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    kept(&layer.handle())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallbacks_answer_from_another_host_although_its_model_has_the_same_name() {
+    for (tells, body) in [
+        (Tells::Meter, CHAT),
+        (Tells::Meter, STREAMED),
+        (Tells::GoesOn, STREAMED),
+        (Tells::Asked, CHAT),
+        (Tells::Asked, STREAMED),
+    ] {
+        // the host that is asked
+        let there = kept_from("https://API.example/v1", tells, body).await;
+        assert_eq!(there, (1, 0), "{tells:?} {body}");
+        for host in ["https://api.other", "https://api.example:8443"] {
+            let elsewhere = kept_from(host, tells, body).await;
+            assert_eq!(elsewhere, (0, 1), "{host} {tells:?} {body}");
+        }
     }
 }
 

@@ -3,5 +3,9 @@
 mod contract;
 mod late;
 #[cfg(feature = "redis")]
+mod outage;
+#[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod server;
 mod tiers;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use cache_layer::{InvalidRedis, PromptCacheLayer, RedisStore};
+use cache_layer::{InvalidRedis, MemoryStore, PromptCacheLayer, RedisStore, Tiered};
 use cost_layer::{CostLayer, LedgerError, PostgresLedger, SqliteLedger};
 
 use crate::{
     board::Board,
-    config::{CacheConfig, CostConfig, LedgerConfig, StoreConfig},
+    config::{CacheConfig, CostConfig, LedgerConfig, Server, StoreConfig},
     stack::Answers,
 };
 
@@ -54,13 +54,18 @@ pub(crate) fn caches(
     }
     let answers = match store {
         StoreConfig::Memory => Answers::InMemory(layer),
-        StoreConfig::Redis { url, secret } => {
-            let store = RedisStore::new(&url, secret.as_bytes())?;
-            Answers::InRedis(layer.store(store))
+        StoreConfig::Redis(server) => Answers::InRedis(layer.store(redis(&server)?)),
+        StoreConfig::Tiered(bytes, server) => {
+            let near = MemoryStore::new(bytes);
+            Answers::Tiered(layer.store(Tiered::new(near, redis(&server)?)))
         }
     };
     Ok(Opened {
         answers: Some(answers),
         prompts,
     })
+}
+
+fn redis(server: &Server) -> Result<RedisStore, InvalidRedis> {
+    RedisStore::new(&server.url, server.secret.as_bytes())
 }

@@ -7,6 +7,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use cache_layer::Cached;
 use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use llm_exchange::{AnswerBody, Call, Dialect, Payload, Unreadable, Watch};
 use tower::ServiceExt;
@@ -24,6 +25,9 @@ use crate::{
 
 /// On an answer of ours after retries: OpenAI's and Anthropic's SDKs do not retry in their turn.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// On an answer that is or may be cached: by what operators remove it.
+const CACHE_KEY: HeaderName = HeaderName::from_static("x-llm-cache-key");
 
 /// What every call needs.
 #[derive(Debug)]
@@ -136,6 +140,10 @@ impl Now {
         match self.stack.clone().oneshot(request).await {
             Ok(response) => {
                 let mut response = priced::with_cost(response).await;
+                let cached = Cached::of(&response).and_then(|cached| cached.key);
+                if let Some(key) = cached.and_then(|key| key.to_string().parse().ok()) {
+                    response.headers_mut().insert(CACHE_KEY, key);
+                }
                 headers::clean_answer(response.headers_mut());
                 *response.version_mut() = Version::HTTP_11;
                 response

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use breaker_layer::BreakerLayer;
 use bytes::Bytes;
-use cache_layer::{CacheLayer, PromptCacheLayer, RedisStore};
+use cache_layer::{CacheLayer, MemoryStore, PromptCacheLayer, RedisStore, Tiered};
 use cost_layer::CostLayer;
 use http::{Request, Response};
 use llm_exchange::{BoxError, Payload};
@@ -26,6 +26,7 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Payload>, Response<Body>, Bo
 pub(crate) enum Answers {
     InMemory(CacheLayer),
     InRedis(CacheLayer<RedisStore>),
+    Tiered(CacheLayer<Tiered<MemoryStore, RedisStore>>),
 }
 
 /// The layers that keep something over calls: they stay while the gateway runs.
@@ -63,6 +64,7 @@ impl Layers {
             None => stack,
             Some(Answers::InMemory(layer)) => with(Some(layer), stack),
             Some(Answers::InRedis(layer)) => with(Some(layer), stack),
+            Some(Answers::Tiered(layer)) => with(Some(layer), stack),
         };
         stack = with(self.cost.as_ref(), stack);
         with(self.sse.as_ref().map(|sse| &sse.outermost), stack)

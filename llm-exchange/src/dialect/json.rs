@@ -1,8 +1,8 @@
 //! Small tools over JSON text, shared by the dialects.
 
-use std::{borrow::Cow, fmt, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range, sync::LazyLock};
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, DeserializeSeed},
@@ -227,11 +227,13 @@ fn texts_within(raw: &str, reading: &mut Reading) {
 pub(super) fn media(prompt: &[Option<&RawValue>]) -> Media {
     /// A shorter string may as well be text.
     const SHORTEST: usize = 256;
+    static URL: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b";base64,"));
+    static MEMBER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"data\""));
     let mut media = Media::default();
     for raw in prompt.iter().flatten() {
         let text = raw.get().as_bytes();
-        let urls = memmem::find_iter(text, b";base64,").map(|at| &text[at + 8..]);
-        let members = memmem::find_iter(text, b"\"data\"").filter_map(|at| {
+        let urls = URL.find_iter(text).map(|at| &text[at + 8..]);
+        let members = MEMBER.find_iter(text).filter_map(|at| {
             let value = text[at + 6..].trim_ascii_start().strip_prefix(b":")?;
             value.trim_ascii_start().strip_prefix(b"\"")
         });

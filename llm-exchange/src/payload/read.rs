@@ -4,15 +4,16 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, request};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
 
-use super::{Content, Payload, boxed, is_encoded};
+use super::{Content, Payload, is_encoded};
 use crate::{Attempts, BoxError, Call, Unreadable, route::Route};
 
 /// The future of [`Payload::read`].
@@ -25,157 +26,215 @@ pub struct ReadPayload(pub(super) ReadState);
 )]
 pub(super) enum ReadState {
     Ready(Option<Request<Payload>>),
-    /// Boxed: a call is read once, and moved by every layer.
-    Collecting(Box<Collect>),
+    /// Boxed, with the body in it: a call is read once, and moved by every layer. The mutex makes the
+    /// future `Sync` and is entered by exclusive reference.
+    Collecting(Mutex<Option<Pin<Box<dyn Collecting>>>>),
 }
 
-pub(super) struct Collect {
-    /// Taken when the request is whole.
-    parts: Option<request::Parts>,
-    body: Payload,
-    route: Route,
-    encoded: bool,
-    max_bytes: usize,
-    /// The first frame stays as it came: most bodies have only that one.
-    first: Bytes,
-    more: BytesMut,
-    trailers: Option<Box<HeaderMap>>,
+/// A request's body that is being read, whatever its type. As a body it is what was not read.
+pub(super) trait Collecting: Body<Data = Bytes, Error = BoxError> + Send {
+    fn poll_collect(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Collected>;
+}
+
+/// What came of reading a body.
+pub(super) struct Collected {
+    parts: request::Parts,
+    call: Call,
+    bytes: Bytes,
+    left: Left,
+}
+
+/// What comes behind the bytes that were read.
+enum Left {
+    Trailers(Option<Box<HeaderMap>>),
+    Error(BoxError),
+    /// The rest of a body that is too large.
+    Rest,
+}
+
+pin_project! {
+    pub(super) struct Collect<B> {
+        // taken when the request is whole
+        parts: Option<request::Parts>,
+        #[pin]
+        body: B,
+        route: Route,
+        max_bytes: usize,
+        // the first frame stays as it came: most bodies have only that one
+        first: Bytes,
+        more: BytesMut,
+        trailers: Option<Box<HeaderMap>>,
+    }
 }
 
 /// The most that is reserved for a body because its length says so; it grows beyond as it comes.
 const MOST_RESERVED: usize = 1 << 20;
 
-impl Collect {
-    pub(super) fn new(request: Request<Payload>, route: Route, max_bytes: usize) -> Self {
-        let encoded = is_encoded(request.headers());
+impl<B> Collect<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn boxed(
+        request: Request<B>,
+        route: Route,
+        max_bytes: usize,
+    ) -> Pin<Box<dyn Collecting>> {
         let (parts, body) = request.into_parts();
-        Self {
+        Box::pin(Self {
             parts: Some(parts),
             body,
             route,
-            encoded,
             max_bytes,
             first: Bytes::new(),
             more: BytesMut::new(),
             trailers: None,
-        }
+        })
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Request<Payload>> {
-        // the length is known to be too large: nothing is read
-        if self.body.size_hint().lower() > self.max_bytes as u64 {
-            return Poll::Ready(self.finish(Err(Unreadable::TooLarge), None));
+    fn push(self: Pin<&mut Self>, data: Bytes) {
+        let this = self.project();
+        let (first, more) = (this.first, this.more);
+        if first.is_empty() && more.is_empty() {
+            *first = data;
+            return;
         }
-        loop {
-            let (bytes, why, error) = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    match frame.into_data() {
-                        Ok(data) if data.len() > self.max_bytes.saturating_sub(self.len()) => {
-                            self.push(data);
-                            return Poll::Ready(self.finish(Err(Unreadable::TooLarge), None));
-                        }
-                        Ok(data) => self.push(data),
-                        Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
-                    }
-                    continue;
-                }
-                Some(Err(error)) => (self.take(), Err(Unreadable::Broken), Some(error)),
-                None => (self.take(), Ok(()), None),
-            };
-            self.first = bytes;
-            return Poll::Ready(self.finish(why, error));
+        if more.is_empty() {
+            // what is announced is reserved at once, up to a bound: the caller wrote it
+            let announced = usize::try_from(this.body.size_hint().lower()).unwrap_or(usize::MAX);
+            let capacity = announced.saturating_add(first.len() + data.len());
+            more.reserve(capacity.min(*this.max_bytes).min(MOST_RESERVED));
+            more.extend_from_slice(&std::mem::take(first));
         }
+        more.extend_from_slice(&data);
     }
 
-    fn len(&self) -> usize {
-        self.first.len() + self.more.len()
-    }
-
-    fn push(&mut self, data: Bytes) {
-        if self.len() == 0 {
-            self.first = data;
+    fn finish(self: Pin<&mut Self>, read: Result<(), Unreadable>, left: Left) -> Collected {
+        let this = self.project();
+        let bytes = if this.more.is_empty() {
+            std::mem::take(this.first)
         } else {
-            if self.more.is_empty() {
-                // what is announced is reserved at once, up to a bound: the caller wrote it
-                let announced =
-                    usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
-                let capacity = announced.saturating_add(self.first.len() + data.len());
-                self.more
-                    .reserve(capacity.min(self.max_bytes).min(MOST_RESERVED));
-                self.more
-                    .extend_from_slice(&std::mem::take(&mut self.first));
-            }
-            self.more.extend_from_slice(&data);
-        }
-    }
-
-    fn take(&mut self) -> Bytes {
-        if self.more.is_empty() {
-            std::mem::take(&mut self.first)
-        } else {
-            std::mem::take(&mut self.more).freeze()
-        }
-    }
-
-    fn finish(
-        &mut self,
-        read: Result<(), Unreadable>,
-        error: Option<BoxError>,
-    ) -> Request<Payload> {
-        let bytes = self.take();
-        let parts = self
+            std::mem::take(this.more).freeze()
+        };
+        let parts = this
             .parts
             .take()
             .unwrap_or_else(|| Request::new(()).into_parts().0);
-        let attempts = parts
-            .extensions
-            .get::<Attempts>()
-            .cloned()
-            .unwrap_or_default();
-        let read = if self.encoded {
+        let attempts = parts.extensions.get::<Attempts>().cloned();
+        let read = if is_encoded(&parts.headers) {
             read.and(Err(Unreadable::Encoded))
         } else {
             read
         };
         let call = match read {
-            Ok(()) => Call::read(&self.route, parts.uri.path(), &bytes, attempts),
-            Err(why) => Call::unreadable_because(&self.route, parts.uri.path(), why, attempts),
+            Ok(()) => Call::read(this.route, &parts.uri, &bytes, attempts),
+            Err(why) => Call::unreadable_because(this.route, &parts.uri, why, attempts),
         };
-        let content = match (read, error) {
-            (Err(Unreadable::TooLarge), _) => {
-                let rest = std::mem::replace(&mut self.body, Payload::whole_of(Bytes::new()));
-                if bytes.is_empty() {
-                    rest.content
-                } else {
-                    Content::Stream {
-                        front: bytes,
-                        rest: Mutex::new(boxed(rest)),
+        Collected {
+            parts,
+            call,
+            bytes,
+            left,
+        }
+    }
+}
+
+impl<B> Collecting for Collect<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn poll_collect(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Collected> {
+        // the length is known to be too large: nothing is read
+        if self.body.size_hint().lower() > self.max_bytes as u64 {
+            return Poll::Ready(self.finish(Err(Unreadable::TooLarge), Left::Rest));
+        }
+        loop {
+            let this = self.as_mut().project();
+            if this.body.is_end_stream() {
+                let trailers = this.trailers.take();
+                return Poll::Ready(self.finish(Ok(()), Left::Trailers(trailers)));
+            }
+            let room = this
+                .max_bytes
+                .saturating_sub(this.first.len() + this.more.len());
+            match ready!(this.body.poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        let fits = data.len() <= room;
+                        self.as_mut().push(data);
+                        if !fits {
+                            return Poll::Ready(self.finish(Err(Unreadable::TooLarge), Left::Rest));
+                        }
                     }
+                    Err(frame) => *this.trailers = frame.into_trailers().ok().map(Box::new),
+                },
+                Some(Err(error)) => {
+                    let error = Left::Error(error.into());
+                    return Poll::Ready(self.finish(Err(Unreadable::Broken), error));
+                }
+                None => {
+                    let trailers = this.trailers.take();
+                    return Poll::Ready(self.finish(Ok(()), Left::Trailers(trailers)));
                 }
             }
-            (_, Some(error)) => Content::Broken {
-                read: bytes,
+        }
+    }
+}
+
+impl<B> Body for Collect<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.project().body.poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Collected {
+    /// The request with what was read of its body, and the rest of it.
+    fn request(self, rest: Pin<Box<dyn Collecting>>) -> Request<Payload> {
+        let content = match self.left {
+            Left::Trailers(trailers) => Content::Whole {
+                bytes: self.bytes,
+                trailers,
+            },
+            Left::Error(error) => Content::Broken {
+                read: self.bytes,
                 error: Some(error),
             },
-            _ => Content::Whole {
-                bytes,
-                trailers: self.trailers.take(),
+            Left::Rest => Content::Stream {
+                front: self.bytes,
+                rest: Mutex::new(rest),
             },
         };
         let payload = Payload {
             content,
-            call: Some(Arc::new(call)),
+            call: Some(Arc::new(self.call)),
         };
-        Request::from_parts(parts, payload)
+        Request::from_parts(self.parts, payload)
     }
 }
 
 /// A call whose requests go on while it is answered: known, and not read.
 pub(super) fn both_ways(mut request: Request<Payload>, route: &Route) -> Request<Payload> {
     let attempts = request.extensions().get::<Attempts>().cloned();
-    let attempts = attempts.unwrap_or_default();
-    let path = request.uri().path();
-    let call = Call::unreadable_because(route, path, Unreadable::BothWays, attempts);
+    let call = Call::unreadable_because(route, request.uri(), Unreadable::BothWays, attempts);
     request.body_mut().call = Some(Arc::new(call));
     request
 }
@@ -203,14 +262,16 @@ impl Future for ReadPayload {
     ///
     /// If polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            ReadState::Ready(request) => Poll::Ready(
-                request
-                    .take()
-                    .expect("a future is not polled after it was ready"),
-            ),
-            ReadState::Collecting(collect) => collect.poll(cx),
-        }
+        const OVER: &str = "a future is not polled after it was ready";
+        Poll::Ready(match &mut self.0 {
+            ReadState::Ready(request) => request.take().expect(OVER),
+            ReadState::Collecting(collecting) => {
+                let collecting = collecting.get_mut().unwrap_or_else(PoisonError::into_inner);
+                let collect = collecting.as_mut().expect(OVER);
+                let collected = ready!(collect.as_mut().poll_collect(cx));
+                collected.request(collecting.take().expect(OVER))
+            }
+        })
     }
 }
 

@@ -17,7 +17,7 @@ const GENERATIONS: usize = 32;
 
 impl Generations {
     /// From the server's answer, one value for each.
-    pub(super) fn read(mut values: impl Iterator<Item = Option<Vec<u8>>>) -> Self {
+    pub(super) fn read(values: &mut impl Iterator<Item = Option<Vec<u8>>>) -> Self {
         Self([(); 4].map(|()| {
             let value = values.next().flatten();
             let bytes = value.and_then(|value| value.try_into().ok());
@@ -65,6 +65,25 @@ pub(super) fn unpack(
         return None;
     }
     Entry::from_bytes(&content.slice(SEAL + GENERATIONS..))
+}
+
+/// See [`fuzzing::packed`](crate::fuzzing::packed).
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let (secret, key) = (Secret::of(b"fuzzed"), Key([1; 32]));
+    let none = Generations::default();
+    assert!(
+        unpack(&secret, &key, bytes, none).is_none(),
+        "nobody sealed it"
+    );
+    let mut content = vec![0; SEAL];
+    content.extend_from_slice(bytes);
+    let seal = secret.seal(&key, &content[SEAL..]);
+    content[..SEAL].copy_from_slice(&seal);
+    let read = unpack(&secret, &key, &compress_prepend_size(&content), none);
+    let entry = bytes.strip_prefix(&none.bytes());
+    let entry = entry.and_then(|entry| Entry::from_bytes(&Bytes::copy_from_slice(entry)));
+    assert_eq!(read.map(|read| read.body), entry.map(|entry| entry.body));
 }
 
 #[cfg(test)]

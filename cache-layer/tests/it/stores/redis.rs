@@ -1,109 +1,21 @@
-//! Against a real server. Its program is `REDIS_SERVER`, or `redis-server` on the path; without one these
-//! tests say so and pass.
+//! Against a real server.
 
-use std::{
-    net::TcpListener,
-    path::PathBuf,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use cache_layer::{CacheLayer, MemoryStore, RedisStore, Tiered};
-use tokio::process::{Child, Command};
 
-use super::contract::keeps_the_contract;
+use super::{
+    contract::keeps_the_contract,
+    server::{SECRET, Server, now},
+};
 use crate::{common::*, embedder::*};
-
-const SECRET: &[u8] = b"sixteen bytes or more";
-
-struct Server {
-    process: Child,
-    port: u16,
-    folder: PathBuf,
-}
-
-impl Server {
-    /// A server of its own on a free port. `None`: there is no program.
-    async fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        Self::start_at(port).await
-    }
-
-    async fn start_at(port: u16) -> Option<Self> {
-        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
-        let folder = std::env::temp_dir().join(format!("cache-layer-redis-{port}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let started = Command::new(program)
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
-            .args(["--appendonly", "no", "--dir"])
-            .arg(&folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn();
-        let Ok(process) = started else {
-            let required = std::env::var("TEST_SERVERS").is_ok_and(|value| value == "required");
-            assert!(
-                !required,
-                "redis-server is not installed, and TEST_SERVERS=required"
-            );
-            eprintln!("SKIPPED: there is no redis-server (set REDIS_SERVER, or install it)");
-            return None;
-        };
-        let server = Self {
-            process,
-            port,
-            folder,
-        };
-        for _ in 0..500 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .is_ok()
-            {
-                return Some(server);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("redis-server does not come up");
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
-    }
-
-    fn store(&self) -> RedisStore {
-        RedisStore::new(&self.url(), SECRET).unwrap()
-    }
-
-    async fn kill(mut self) -> u16 {
-        self.process.kill().await.unwrap();
-        self.port
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
 
 #[tokio::test]
 async fn redis() {
     let Some(server) = Server::start().await else {
         return;
     };
-    keeps_the_contract(server.store()).await;
+    keeps_the_contract(server.patient()).await;
 }
 
 #[tokio::test]
@@ -111,7 +23,7 @@ async fn memory_before_redis() {
     let Some(server) = Server::start().await else {
         return;
     };
-    keeps_the_contract(Tiered::new(MemoryStore::new(1 << 20), server.store())).await;
+    keeps_the_contract(Tiered::new(MemoryStore::new(1 << 20), server.patient())).await;
 }
 
 #[tokio::test]
@@ -155,9 +67,10 @@ async fn a_large_batch_of_texts_is_kept_and_known_text_by_text_and_an_outage_is_
     let Some(server) = Server::start().await else {
         return;
     };
-    // patient, as other tests run beside this one
-    let store = RedisStore::with(&server.url(), SECRET, "p:", Duration::from_secs(1)).unwrap();
-    let (layer, provider) = (CacheLayer::new().store(store), Provider::default());
+    let (layer, provider) = (
+        CacheLayer::new().store(server.patient()),
+        Provider::default(),
+    );
     let texts: Vec<String> = (0..2048).map(|number| format!("text {number}")).collect();
     asks(&layer, &provider, &of(texts.clone())).await;
     assert_eq!(layer.handle().stats().not_kept, 0);
@@ -172,10 +85,13 @@ async fn a_large_batch_of_texts_is_kept_and_known_text_by_text_and_an_outage_is_
     provider.asked();
     let mut more = texts[..300].to_vec();
     more.push("another".to_owned());
+    let lookups = server.commands("mget").await;
     let got = asks(&layer, &provider, &of(more.clone())).await;
     assert_eq!(parts(&got).0, expected(&of(more.clone())));
     let asked = provider.asked();
     assert_eq!(asked, [["another"]]);
+    // in one round trip
+    assert_eq!(server.commands("mget").await, lookups + 1);
 
     server.kill().await;
     let start = now();
@@ -263,12 +179,4 @@ fn what_can_be_no_store_is_told_and_no_password_with_it() {
     }
     let store = RedisStore::new("redis://u:canary@h", SECRET).unwrap();
     assert!(!format!("{store:?}").contains("canary"));
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the server's time is not tokio's"
-)]
-fn now() -> Instant {
-    Instant::now()
 }

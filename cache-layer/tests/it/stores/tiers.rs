@@ -2,7 +2,7 @@
 
 use cache_layer::{MemoryStore, Store, Tiered};
 
-use crate::common::*;
+use crate::{common::*, embedder::*};
 
 #[tokio::test(start_paused = true)]
 async fn what_the_farther_store_has_is_kept_in_the_nearer_too() {
@@ -33,4 +33,30 @@ async fn a_newer_answer_of_the_farther_store_is_not_hidden_by_an_old_one() {
     let got = ask(&both, &script, post(CHAT)).await;
     assert_eq!(got.cache(), "hit");
     assert!(got.text.contains("Newer"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batch_the_farther_store_is_asked_for_what_the_nearer_has_not() {
+    let provider = Provider::default();
+    let (near, far) = (MemoryStore::new(1 << 20), MemoryStore::new(1 << 20));
+    let shared = layer().shared_by_everybody();
+    asks(
+        &shared.clone().store(near.clone()),
+        &provider,
+        &of(vec!["a", "b"]),
+    )
+    .await;
+    asks(
+        &shared.clone().store(far.clone()),
+        &provider,
+        &of(vec!["b", "c"]),
+    )
+    .await;
+    provider.asked();
+    let both = shared.store(Tiered::new(near.clone(), far));
+    let request = of(vec!["c", "a", "d", "b"]);
+    let got = asks(&both, &provider, &request).await;
+    assert_eq!(parts(&got).0, expected(&request));
+    assert_eq!(provider.asked(), [["d"]]);
+    assert_eq!(near.size().entries, 4);
 }

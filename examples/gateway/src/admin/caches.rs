@@ -1,9 +1,17 @@
-//! `GET /cache`: what the caches know and what they saved.
+//! `GET /cache`: what the caches know and what they saved. `DELETE /cache` removes answers: of one key, model
+//! or user, or all.
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
-use cache_layer::{CacheHandle, MemoryStore, PromptCacheHandle, RedisStore};
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+};
+use cache_layer::{
+    CacheHandle, Key, MemoryStore, NotRemoved, PromptCacheHandle, RedisStore, Store, Tiered,
+};
+use http::StatusCode;
+use llm_exchange::User;
 use serde_json::{Value, json};
 
 use super::Admin;
@@ -22,10 +30,86 @@ pub(crate) struct Caches {
 pub(crate) enum AnswersHandle {
     InMemory(CacheHandle<MemoryStore>),
     InRedis(CacheHandle<RedisStore>),
+    Tiered(CacheHandle<Tiered<MemoryStore, RedisStore>>),
+}
+
+/// Which answers to remove.
+enum What {
+    Key(Key),
+    Model(String),
+    User(User),
+    All,
 }
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>) -> Json<Value> {
     Json(admin.caches.json())
+}
+
+type Done = Result<Json<Value>, (StatusCode, Json<Value>)>;
+
+pub(super) async fn remove(
+    State(admin): State<Arc<Admin>>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Done {
+    let fault = |status, message: &str| Err((status, Json(json!({"error": {"message": message}}))));
+    let Some(answers) = &admin.caches.answers else {
+        return fault(StatusCode::NOT_FOUND, "there is no [cache]");
+    };
+    let what = query.ok().and_then(|Query(query)| What::read(&query));
+    let Some(what) = what else {
+        let message =
+            "it takes one of key (as x-llm-cache-key tells it), model and user, or nothing";
+        return fault(StatusCode::BAD_REQUEST, message);
+    };
+    let removed = match answers {
+        AnswersHandle::InMemory(handle) => what.remove_from(handle).await,
+        AnswersHandle::InRedis(handle) => what.remove_from(handle).await,
+        AnswersHandle::Tiered(handle) => what.remove_from(handle).await,
+    };
+    if let Err(error) = removed {
+        return fault(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+    }
+    tracing::warn!(
+        what = what.as_str(),
+        "answers were removed from the cache by hand"
+    );
+    Ok(Json(admin.caches.json()))
+}
+
+impl What {
+    /// `None`: it asks for something else, or for several things. A misspelt name must not empty the cache.
+    fn read(query: &[(String, String)]) -> Option<Self> {
+        let (name, value) = match query {
+            [] => return Some(Self::All),
+            [(name, value)] => (name, value),
+            _ => return None,
+        };
+        Some(match (&**name, &**value) {
+            (_, "") => return None,
+            ("key", key) => Self::Key(key.parse().ok()?),
+            ("model", model) => Self::Model(model.to_owned()),
+            ("user", user) => Self::User(User::new(user)),
+            _ => return None,
+        })
+    }
+
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "key",
+            Self::Model(_) => "model",
+            Self::User(_) => "user",
+            Self::All => "all",
+        }
+    }
+
+    async fn remove_from<St: Store>(&self, answers: &CacheHandle<St>) -> Result<(), NotRemoved> {
+        match self {
+            Self::Key(key) => answers.remove(*key).await,
+            Self::Model(model) => answers.remove_model(model).await,
+            Self::User(user) => answers.remove_user(user).await,
+            Self::All => answers.remove_all().await,
+        }
+    }
 }
 
 impl Caches {
@@ -42,6 +126,7 @@ impl AnswersHandle {
         match answers {
             Answers::InMemory(layer) => Self::InMemory(layer.handle()),
             Answers::InRedis(layer) => Self::InRedis(layer.handle()),
+            Answers::Tiered(layer) => Self::Tiered(layer.handle()),
         }
     }
 
@@ -50,6 +135,7 @@ impl AnswersHandle {
             Self::InMemory(handle) => (handle.stats(), Some(handle.size()), handle.under_way()),
             // what all gateways keep there is not asked for at every look
             Self::InRedis(handle) => (handle.stats(), None, handle.under_way()),
+            Self::Tiered(handle) => (handle.stats(), Some(handle.size()), handle.under_way()),
         };
         json!({
             "hits": stats.hits,

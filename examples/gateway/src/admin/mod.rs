@@ -61,7 +61,7 @@ impl Admin {
             .route("/dashboard", get(dashboard))
             .route("/alerts", get(alerts))
             .route("/metrics", get(metrics::metrics))
-            .route("/cache", get(caches::show))
+            .route("/cache", get(caches::show).delete(caches::remove))
             .route("/breakers", get(breakers::show))
             .route("/budgets", get(budgets::show))
             .route("/breakers/{*rest}", post(breakers::act))

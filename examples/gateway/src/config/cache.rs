@@ -35,6 +35,8 @@ enum StoreKind {
     #[default]
     Memory,
     Redis,
+    /// Memory before Redis.
+    Tiered,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -55,11 +57,18 @@ pub(crate) struct CacheConfig {
 pub(crate) enum StoreConfig {
     /// The layer's own.
     Memory,
-    Redis {
-        url: String,
-        secret: String,
-    },
+    Redis(Server),
+    /// So many bytes in memory, before the server.
+    Tiered(u64, Server),
 }
+
+/// A Redis server, with the secret that all gateways on it share.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) secret: String,
+}
+
+const MAX_BYTES: u64 = 256 << 20;
 
 impl fmt::Debug for CacheConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,17 +85,29 @@ impl CacheSection {
     ) -> Result<CacheConfig, ConfigError> {
         let fault = |what: String| ConfigError(format!("[cache] {what}"));
         let variable = |key: &str, name: Option<&str>| {
-            let name = name.ok_or_else(|| fault(format!("{key}: is needed for redis")))?;
+            let name = name.ok_or_else(|| {
+                let store = if self.store == StoreKind::Tiered {
+                    "tiered"
+                } else {
+                    "redis"
+                };
+                fault(format!("{key}: is needed for {store}"))
+            })?;
             let value = env(name).map(|value| value.trim().to_owned());
             let value = value.filter(|value| !value.is_empty());
             value.ok_or_else(|| fault(format!("{key}: the variable {name} is not set")))
         };
-        let store = match self.store {
-            StoreKind::Memory => StoreConfig::Memory,
-            StoreKind::Redis => StoreConfig::Redis {
+        let server = || {
+            Ok(Server {
                 url: variable("store_url_env", self.store_url_env.as_deref())?,
                 secret: variable("store_secret_env", self.store_secret_env.as_deref())?,
-            },
+            })
+        };
+        let max_bytes = self.max_bytes.unwrap_or(MAX_BYTES);
+        let store = match self.store {
+            StoreKind::Memory => StoreConfig::Memory,
+            StoreKind::Redis => StoreConfig::Redis(server()?),
+            StoreKind::Tiered => StoreConfig::Tiered(max_bytes, server()?),
         };
         let mut layer = CacheLayer::new().mode(match self.mode {
             ModeName::Deterministic => Mode::Deterministic,
@@ -95,8 +116,8 @@ impl CacheSection {
         if let Some(ttl) = self.ttl {
             layer = layer.ttl(ttl);
         }
-        if let Some(bytes) = self.max_bytes {
-            layer = layer.max_bytes(bytes);
+        if self.store == StoreKind::Memory {
+            layer = layer.max_bytes(max_bytes);
         }
         if self.shared {
             layer = layer.shared_by_everybody();
@@ -137,6 +158,10 @@ mod tests {
             (
                 "store = \"redis\"",
                 "[cache] store_url_env: is needed for redis",
+            ),
+            (
+                "store = \"tiered\"",
+                "[cache] store_url_env: is needed for tiered",
             ),
             (
                 "store = \"redis\"\nstore_url_env = \"OPENAI_API_KEY\"",

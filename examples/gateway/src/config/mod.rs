@@ -29,7 +29,7 @@ pub use self::error::ConfigError;
 pub(crate) use self::{
     admin::AdminConfig,
     budget::{BudgetConfig, BudgetStore},
-    cache::{CacheConfig, StoreConfig},
+    cache::{CacheConfig, Server, StoreConfig},
     cost::{CostConfig, LedgerConfig},
     route::Fallback,
     sse::SseConfig,

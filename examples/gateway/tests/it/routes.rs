@@ -197,6 +197,31 @@ async fn what_another_model_answered_is_not_kept_as_the_answer_of_the_one_asked_
     assert_eq!(house.fake.log().len(), 3);
 }
 
+#[tokio::test]
+async fn what_another_host_answered_is_not_kept_as_the_answer_of_the_one_asked() {
+    let route = r#"
+        [cache]
+        [[route]]
+        model = "gpt-4o"
+        chain = [{ provider = "openai", model = "gpt-4o" }, { provider = "other", model = "gpt-4o" }]
+    "#;
+    for call in [chat("gpt-4o"), streamed("gpt-4o")] {
+        let Two { house, other } = two(route).await;
+        let overloaded = fake_provider::Script::new().fail(1, Failure::overloaded());
+        house.fake.on("gpt-4o", overloaded.then_ok());
+        let mut call = call;
+        call["temperature"] = 0.into();
+        let mut cached = Vec::new();
+        for _ in 0..3 {
+            let answer = house.ask(CHAT, &call).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            cached.push(answer.header("x-llm-cache").unwrap().to_owned());
+        }
+        assert_eq!(cached, ["miss", "miss", "hit"]);
+        assert_eq!((house.fake.log().len(), other.log().len()), (2, 1));
+    }
+}
+
 const ONWARD: &str = r#"
     [cost]
     ledger = "memory"
