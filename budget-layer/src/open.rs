@@ -289,10 +289,11 @@ impl<S: Store> Open<S> {
         }
     }
 
-    /// The host, where the answer is to what this layer sent.
-    fn host(&self, meter: &Meter) -> Option<&str> {
+    /// The host that answered, as far as it is known.
+    fn host<'a>(&'a self, meter: &'a Meter) -> Option<&'a str> {
         let same = meter.asked_model() == self.call.model();
-        self.host.as_deref().filter(|_| same)
+        let own = self.host.as_deref().filter(|_| same);
+        meter.asked_host().or(own)
     }
 
     fn learn(&self, meter: &Meter) {

@@ -93,10 +93,12 @@ impl<'a> Spent<'a> {
     ) -> Self {
         let asked = left.model.as_deref();
         let asked = asked.or(call.model()).unwrap_or_default();
+        let host = left.host.as_deref();
         match &left.meter {
-            Some(meter) => Self::of_answer(meter, plan, granted, None, asked),
+            Some(meter) => Self::of_answer(meter, plan, granted, host, asked),
             None if left.verdict == Verdict::TimedOut => Self {
                 asked,
+                host,
                 ..Self::unheard(call, plan, granted)
             },
             // it was not reached, or said so at once

@@ -207,6 +207,9 @@ impl Course {
         } else if self.rewritten.is_some() {
             ready!(attempts.poll_instead(model, cx))?;
         }
+        if self.sent_once || self.rewritten.is_some() {
+            attempts.asks(self.sent());
+        }
         self.sent_once = true;
         self.sent_now = true;
         Poll::Ready(Ok(()))
@@ -350,7 +353,7 @@ impl Course {
         // one that was never ready, or refused further in, spent nothing
         if self.sent_now && verdict != Verdict::Refused {
             let attempts = self.call.attempts();
-            attempts.leave_behind(self.sent().model(), verdict, meter);
+            attempts.leave_behind(self.sent(), verdict, meter);
         }
     }
 

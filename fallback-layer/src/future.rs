@@ -248,9 +248,7 @@ where
             };
             let response = match (answer, translation) {
                 (Ok(response), Some(mut translation)) => {
-                    if let Some(model) = course.sent().model() {
-                        *translation = translation.asked(model);
-                    }
+                    *translation = translation.asked(course.sent());
                     let translating = Box::new(Translating {
                         meter: Meter::of(&response).cloned(),
                         answer: translation.answer(response),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use llm_exchange::{AnswerBody, Dialect, Payload};
+use llm_exchange::{AnswerBody, Call, Dialect, Payload};
 
 use crate::target::Spec;
 
@@ -18,7 +18,7 @@ use crate::target::Spec;
 pub(crate) struct Translation(Infallible);
 
 impl Translation {
-    pub(crate) fn asked(self, _: &str) -> Self {
+    pub(crate) fn asked(self, _: &Call) -> Self {
         match self.0 {}
     }
 

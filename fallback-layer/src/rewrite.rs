@@ -23,7 +23,7 @@ pub(crate) fn rewrite(
         }
     }
     if let Some(host) = &spec.host {
-        host.redirect(request).map_err(|_| NotRewritten::NotRead)?;
+        Call::redirect(request, host).map_err(|_| NotRewritten::NotRead)?;
     }
     match &spec.credential {
         // on the way to another host it was removed

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Meter, Verdict};
+use crate::{AskedModel, Call, Meter, Verdict};
 
 /// How often one call may still be sent, and until when: one allowance over all retries and
 /// fallback targets, so that R retries on each of F targets stay bounded by one number and one
@@ -30,6 +30,7 @@ struct State {
     deadline: Mutex<Option<Instant>>,
     claimed: AtomicBool,
     left_behind: Mutex<Vec<LeftBehind>>,
+    last_asked: Mutex<Option<AskedModel>>,
     watched_output: Mutex<Vec<u64>>,
     extenders: Mutex<Vec<Arc<dyn Extend>>>,
 }
@@ -63,6 +64,8 @@ pub struct LeftBehind {
     pub meter: Option<Meter>,
     /// The model that was asked.
     pub model: Option<Box<str>>,
+    /// The host and port that it was sent to, where that is not the caller's.
+    pub host: Option<Box<str>>,
 }
 
 /// The most numbers of tokens that are watched for in one call.
@@ -79,6 +82,7 @@ impl Default for State {
             deadline: Mutex::new(None),
             claimed: AtomicBool::new(false),
             left_behind: Mutex::default(),
+            last_asked: Mutex::default(),
             watched_output: Mutex::default(),
             extenders: Mutex::default(),
         }
@@ -210,14 +214,16 @@ impl Attempts {
     }
 
     /// Remembers an attempt that is given up for another one, so that nothing it spent is lost to
-    /// whoever keeps books further out. The first 64 of a call are remembered.
-    pub fn leave_behind(&self, model: Option<&str>, verdict: Verdict, meter: Option<Meter>) {
+    /// whoever keeps books further out. `sent` is the call as the attempt was sent it. The first 64 of a
+    /// call are remembered.
+    pub fn leave_behind(&self, sent: &Call, verdict: Verdict, meter: Option<Meter>) {
         let mut left = lock(&self.0.left_behind);
         if left.len() < MOST_LEFT_BEHIND {
             left.push(LeftBehind {
                 verdict,
                 meter,
-                model: model.map(Into::into),
+                model: sent.model().map(Into::into),
+                host: sent.host().map(Into::into),
             });
         }
     }
@@ -226,6 +232,18 @@ impl Attempts {
     #[must_use]
     pub fn left_behind(&self) -> Vec<LeftBehind> {
         lock(&self.0.left_behind).clone()
+    }
+
+    /// An attempt is sent that asks for something else than the caller did, or goes elsewhere: for
+    /// whoever keeps books of a call whose answer nobody waited for.
+    pub fn asks(&self, sent: &Call) {
+        *lock(&self.0.last_asked) = AskedModel::of(sent);
+    }
+
+    /// What the attempt that was sent last asks for, and where. `None`: what the caller did.
+    #[must_use]
+    pub fn last_asked(&self) -> Option<AskedModel> {
+        lock(&self.0.last_asked).clone()
     }
 
     /// Asks this before each further attempt; a refusal is as if the allowance were used up. A layer

@@ -46,6 +46,8 @@ pub struct Call {
     dialect: Dialect,
     /// Where the request went when it was read.
     path: Box<str>,
+    /// Where a layer has sent it since.
+    host: Option<Arc<str>>,
     facts: Facts,
     unreadable: Option<Unreadable>,
     attempts: Attempts,
@@ -144,6 +146,7 @@ impl Call {
         Self {
             dialect: route.dialect,
             path: path.into(),
+            host: None,
             facts: Facts {
                 stream: route.stream.unwrap_or(false),
                 ..Facts::default()
@@ -206,15 +209,27 @@ impl Call {
         self.facts.model.as_deref()
     }
 
-    /// The same call, had it asked for this model.
-    pub(crate) fn asking(&self, model: &Arc<str>) -> Self {
+    /// The same call, had it asked for this model, there.
+    pub(crate) fn asking(&self, model: &Arc<str>, host: Option<&Arc<str>>) -> Self {
         let mut call = self.clone();
         call.facts.model = Some(Arc::clone(model));
+        call.host = host.cloned().or(call.host);
         call
     }
 
     pub(crate) fn shared_model(&self) -> Option<Arc<str>> {
         self.facts.model.clone()
+    }
+
+    /// The host and port that a layer sent the call to, with [`redirect`](Self::redirect). `None`: it
+    /// goes where its caller sent it.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    pub(crate) fn shared_host(&self) -> Option<Arc<str>> {
+        self.host.clone()
     }
 
     /// The end user as the body names it (`safety_identifier` before the older `user`;

@@ -186,6 +186,11 @@ impl Payload {
         self.call = Some(Arc::new(call));
     }
 
+    /// What is known of the call has changed, and not a byte of the body.
+    pub(crate) fn call_is(&mut self, call: Call) {
+        self.call = Some(Arc::new(call));
+    }
+
     const fn whole_of(bytes: Bytes) -> Self {
         Self {
             content: Content::Whole {

@@ -81,7 +81,10 @@ impl Settings {
             return Ok(translation);
         };
         Call::set_model(request, model)?;
-        Ok(translation.asked(model))
+        Ok(match Call::of(request) {
+            Some(call) => translation.asked(call),
+            None => translation,
+        })
     }
 }
 

@@ -83,11 +83,12 @@ impl Translation {
         self
     }
 
-    /// The model that the target is asked for in the end, which layers further out hear of by
+    /// The call that the target is sent in the end: layers further out hear of its model and host by
     /// [`AskedModel`].
     #[must_use]
-    pub fn asked(mut self, model: &str) -> Self {
-        self.model = Some(AskedModel::new(model));
+    pub fn asked(mut self, call: &Call) -> Self {
+        let model = call.model();
+        self.model = model.map(|model| AskedModel::new(model).at(call.host()));
         self
     }
 

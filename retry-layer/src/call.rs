@@ -269,10 +269,8 @@ impl CallState {
 
     /// What the attempt used is not lost to whoever keeps books further out.
     pub(crate) fn leave_behind(&self, verdict: Verdict, meter: Option<&Meter>) {
-        let model = self.call.model();
-        self.call
-            .attempts()
-            .leave_behind(model, verdict, meter.cloned());
+        let call = &self.call;
+        call.attempts().leave_behind(call, verdict, meter.cloned());
     }
 }
 

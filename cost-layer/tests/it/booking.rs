@@ -1,5 +1,7 @@
 //! One record a call, whatever comes of it.
 
+use std::sync::Arc;
+
 use cost_layer::{
     Booked, By, CostLayer, Day, Format, PerMillion, Prices, Query, Span, Tags, Window,
 };
@@ -310,6 +312,13 @@ async fn an_answer_made_by_several_models_is_charged_part_by_part() {
     assert_eq!(ask("who-knows").await.cost(), None);
 }
 
+/// A call for this model.
+async fn asking(model: &str) -> Arc<Call> {
+    let mut request = Payload::read(post(OPENAI), 1 << 20).await;
+    Call::set_model(&mut request, model).unwrap();
+    Arc::clone(Call::of(&request).unwrap())
+}
+
 /// Gives up attempts as a layer further in does, and then answers.
 #[tokio::test(start_paused = true)]
 async fn what_attempts_left_behind_spent_is_booked_with_their_models() {
@@ -323,9 +332,11 @@ async fn what_attempts_left_behind_spent_is_booked_with_their_models() {
         let failed = script.clone().oneshot(request).await?;
         let (meter, failed) = llm_exchange::Meter::attach(failed, &call);
         failed.into_body().collect().await?;
-        attempts.leave_behind(Some("gpt-4o"), Verdict::Failed, Some(meter));
+        let other = asking("gpt-4o").await;
+        attempts.leave_behind(&other, Verdict::Failed, Some(meter));
         attempts.again().unwrap();
-        attempts.leave_behind(Some("gpt-4o-mini"), Verdict::TimedOut, None);
+        let mini = asking("gpt-4o-mini").await;
+        attempts.leave_behind(&mini, Verdict::TimedOut, None);
         attempts.again().unwrap();
         script.oneshot(post(OPENAI)).await
     });
@@ -373,8 +384,7 @@ async fn a_timeout_is_charged_its_prompt_once_whether_it_is_the_last_or_left_beh
     // a layer further in gives up the last attempt too, and says so itself
     let said = service_fn(move |request: http::Request<Payload>| async move {
         let call = Call::of(&request).unwrap().clone();
-        call.attempts()
-            .leave_behind(Some("gpt-6-sol"), Verdict::TimedOut, None);
+        call.attempts().leave_behind(&call, Verdict::TimedOut, None);
         Script::new().then(gone()).oneshot(request).await
     });
     text(layer.layer(said).oneshot(post(OPENAI)).await.unwrap()).await;
@@ -409,8 +419,7 @@ async fn inside_of_a_retry_each_attempt_is_one_record_and_none_is_booked_twice()
         .unwrap();
     let meter = llm_exchange::Meter::of(&first).cloned();
     text(first).await;
-    call.attempts()
-        .leave_behind(Some("gpt-6-sol"), Verdict::Failed, meter);
+    call.attempts().leave_behind(&call, Verdict::Failed, meter);
     text(service.oneshot(again).await.unwrap()).await;
     let all = entries(&handle).await;
     assert_eq!(

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response};
 use http_body::Body;
-use llm_exchange::{AnswerBody, BoxError, Meter, Refusal, Verdict};
+use llm_exchange::{AnswerBody, AskedModel, BoxError, Meter, Refusal, Verdict};
 use tokio::time::Instant;
 
 use super::Course;
@@ -135,6 +135,13 @@ impl Course {
         settings: &Settings<O>,
     ) -> Response<AnswerBody<R>> {
         let attempts = self.call.attempts().count();
+        // no meter of a layer further out can know it of the call as its caller made it
+        let sent = self.rewritten.as_ref().filter(|_| served);
+        if let Some(asked) = sent.and_then(|sent| AskedModel::of(sent))
+            && Meter::of(&response).is_none()
+        {
+            response.extensions_mut().insert(asked);
+        }
         let headers = response.headers_mut();
         if served && let Some(model) = self.stop(settings).model_header(&self.call) {
             headers.insert(MODEL, model);

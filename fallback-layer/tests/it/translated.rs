@@ -70,7 +70,8 @@ async fn a_call_goes_on_to_another_dialect_and_comes_back_in_its_own() {
     assert_eq!(header(&response, "x-llm-left-out"), Some("store"));
     assert!(Meter::of(&response).is_none(), "it is of other bytes");
     let asked = response.extensions().get::<AskedModel>();
-    assert_eq!(asked, Some(&AskedModel::new("claude-sonnet-4-5")));
+    let at = AskedModel::new("claude-sonnet-4-5").at(Some("api.anthropic.com"));
+    assert_eq!(asked, Some(&at));
     let answer: Value = serde_json::from_str(&text(response).await).unwrap();
     assert_eq!(answer["object"], "chat.completion");
     assert_eq!(answer["choices"][0]["message"]["content"], "Yellow");

@@ -8,7 +8,7 @@ use http::{
 
 use super::{Call, NotRewritten, Unreadable, is_signed};
 use crate::{
-    Payload,
+    Host, NotRedirected, Payload,
     dialect::Place,
     grpc::{self, Messages},
     route::Route,
@@ -114,11 +114,9 @@ impl Call {
         parts.path_and_query = Some(path);
         let uri = Uri::from_parts(parts).map_err(|_| NotRewritten::NotRead)?;
         let route = Route::of_request(request.method(), &uri).ok_or(NotRewritten::NotRead)?;
-        let attempts = Self::of(request)
-            .ok_or(NotRewritten::NotRead)?
-            .attempts
-            .clone();
-        let call = Self::read(&route, uri.path(), &body, attempts);
+        let before = Self::of(request).ok_or(NotRewritten::NotRead)?;
+        let mut call = Self::read(&route, uri.path(), &body, before.attempts.clone());
+        call.host.clone_from(&before.host);
         if call.unreadable.is_some() {
             return Err(NotRewritten::NotRead);
         }
@@ -129,6 +127,25 @@ impl Call {
         headers.insert(header::CONTENT_TYPE, JSON);
         if let Some(value) = headers.get_mut(header::CONTENT_LENGTH) {
             *value = length.into();
+        }
+        Ok(())
+    }
+}
+
+impl Call {
+    /// Sends the call to this host instead of its own ([`Host::redirect`]), and keeps it with the call:
+    /// whoever keeps books of it further out learns who answered
+    /// ([`Meter::asked_host`](crate::Meter::asked_host)).
+    ///
+    /// # Errors
+    ///
+    /// [`NotRedirected`]; the request is unchanged then.
+    pub fn redirect(request: &mut Request<Payload>, host: &Host) -> Result<(), NotRedirected> {
+        host.redirect(request)?;
+        if let Some(call) = Self::of(request) {
+            let mut call = Self::clone(call);
+            call.host = Some(host.authority().as_str().into());
+            request.body_mut().call_is(call);
         }
         Ok(())
     }
@@ -174,9 +191,10 @@ pub(super) fn body(
     change: impl FnOnce(&Bytes) -> Option<Bytes>,
 ) -> Result<(), NotRewritten> {
     let body = change(readable(request)?).ok_or(NotRewritten::NotRead)?;
-    let call = Call::of(request).ok_or(NotRewritten::NotRead)?;
-    let attempts = call.attempts.clone();
-    let call = Call::read(&route_of(request)?, request.uri().path(), &body, attempts);
+    let before = Call::of(request).ok_or(NotRewritten::NotRead)?;
+    let attempts = before.attempts.clone();
+    let mut call = Call::read(&route_of(request)?, request.uri().path(), &body, attempts);
+    call.host.clone_from(&before.host);
     if call.unreadable.is_some() {
         return Err(NotRewritten::NotRead);
     }

@@ -13,6 +13,8 @@ use crate::{AnswerBody, Call};
 /// of them. A list that only grows, so that its names can be lent.
 pub(super) struct Asked {
     pub(super) model: Option<Arc<str>>,
+    /// Where it was sent, if not where its caller sent it.
+    pub(super) host: Option<Arc<str>>,
     pub(super) estimated_input: u64,
     then: OnceLock<Box<Self>>,
 }
@@ -21,6 +23,7 @@ impl Asked {
     pub(super) fn of(call: &Call) -> Self {
         Self {
             model: call.shared_model(),
+            host: call.shared_host(),
             estimated_input: call.estimated_input(),
             then: OnceLock::new(),
         }
@@ -62,6 +65,7 @@ impl Meter {
         let last = self.0.asked.last();
         let nobody = || Asked {
             model: last.model.clone(),
+            host: last.host.clone(),
             estimated_input: 0,
             then: OnceLock::new(),
         };

@@ -181,6 +181,13 @@ impl Meter {
         self.0.asked.last().model.as_deref()
     }
 
+    /// The host and port that the call was sent to, where a layer sent it elsewhere than its caller did
+    /// ([`Call::host`]).
+    #[must_use]
+    pub fn asked_host(&self) -> Option<&str> {
+        self.0.asked.last().host.as_deref()
+    }
+
     /// The status of the answer's head.
     #[must_use]
     pub fn status(&self) -> StatusCode {

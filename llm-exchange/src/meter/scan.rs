@@ -28,7 +28,7 @@ enum Kind {
 impl Scan {
     pub(crate) fn new(parts: &response::Parts, call: &Call, began: Instant) -> Self {
         let asked = parts.extensions.get::<AskedModel>();
-        let of_another = asked.map(|model| call.asking(&model.0));
+        let of_another = asked.map(|asked| call.asking(&asked.model, asked.host.as_ref()));
         let call = of_another.as_ref().unwrap_or(call);
         let (dialect, stream) = (call.dialect(), call.is_stream());
         let format = Format::of(parts.status, &parts.headers, dialect, stream);

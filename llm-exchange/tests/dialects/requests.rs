@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Request;
 use http_body_util::Full;
-use llm_exchange::{Call, Dialect, Host, Payload, Unreadable};
+use llm_exchange::{Call, Dialect, Host, Payload, Unreadable, Verdict};
 
 use crate::support::{ALL, GEMINI, call, framed, path, request};
 
@@ -194,6 +194,44 @@ fn a_grpc_call_is_known_behind_the_path_of_a_proxy() {
     Call::set_model(&mut request, "other").unwrap();
     assert_eq!(Call::of(&request).unwrap().model(), Some("other"));
     assert_eq!(request.uri(), &*whole);
+}
+
+#[test]
+fn where_a_layer_sent_a_call_is_known_whatever_else_is_changed_of_it() {
+    for (dialect, path, body) in [
+        (
+            Dialect::OpenAiChat,
+            "/v1/chat/completions",
+            r#"{"model":"m","messages":[]}"#,
+        ),
+        (
+            Dialect::Gemini,
+            "/v1beta/models/m:generateContent",
+            r#"{"contents":[]}"#,
+        ),
+    ] {
+        let mut request = Request::post(format!("https://first.example{path}"))
+            .body(Full::from(body))
+            .map(|request| Payload::read(request, 1 << 20).now_or_never().unwrap())
+            .unwrap();
+        let first = Call::of(&request).unwrap().clone();
+        assert_eq!((first.dialect(), first.host()), (dialect, None));
+        let host: Host = "https://second.example:8443".parse().unwrap();
+        Call::redirect(&mut request, &host).unwrap();
+        Call::set_model(&mut request, "n").unwrap();
+        Call::set_output_cap(&mut request, 7).unwrap();
+        let call = Call::of(&request).unwrap();
+        assert_eq!(call.host(), Some("second.example:8443"));
+        assert_eq!((call.model(), call.output_cap()), (Some("n"), Some(7)));
+        assert_eq!(first.host(), None);
+
+        first.attempts().leave_behind(call, Verdict::Failed, None);
+        first.attempts().asks(call);
+        let left = first.attempts().left_behind();
+        assert_eq!(left[0].host.as_deref(), call.host());
+        let last = first.attempts().last_asked().unwrap();
+        assert_eq!((last.model(), last.host()), ("n", call.host()));
+    }
 }
 
 #[test]
