@@ -144,7 +144,7 @@ pub struct Entry {
     pub at: SystemTime,
     /// Who is spending, as the app says.
     pub user: Option<User>,
-    /// The host that the call was sent to. Empty: it was not in the request.
+    /// The host that answered, or was asked last: not the caller's after a fallback to another. Empty: it was not in the request.
     pub provider: Arc<str>,
     /// The model that was asked of whoever answered: what costs are summed by.
     pub model: Arc<str>,

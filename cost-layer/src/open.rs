@@ -8,7 +8,8 @@ use std::{
 
 use http::{HeaderMap, HeaderName, Request, Response, header};
 use llm_exchange::{
-    BodyEnd, Call, FinishReason, FromCache, Meter, Observe, Payload, Said, User, Verdict,
+    AskedModel, BodyEnd, Call, FinishReason, FromCache, Meter, Observe, Payload, Said, User,
+    Verdict,
 };
 use tokio::time::Instant;
 
@@ -182,12 +183,26 @@ impl Open {
         let id = RecordId::new();
         let asked = self.call.model();
         let meter = self.meter.as_ref();
+        // without an answer it is whoever was asked last
+        let last = match meter {
+            None => self.call.attempts().last_asked(),
+            Some(_) => None,
+        };
+        let last = last.as_ref();
+        let host = meter
+            .and_then(Meter::asked_host)
+            .or(last.and_then(AskedModel::host));
+        let provider = |host: Option<&str>| match host {
+            Some(host) => self.books.names.mine().shared(host),
+            None => Arc::clone(&self.provider),
+        };
         let mut call = {
             let said = meter.map(Meter::said);
             let said = said.as_ref();
             let mut names = self.books.names.mine();
             let served = said.and_then(Said::model);
-            let model = meter.and_then(Meter::asked_model).or(asked);
+            let sent = meter.and_then(Meter::asked_model);
+            let model = sent.or(last.map(AskedModel::model)).or(asked);
             let model = model.filter(|model| !model.is_empty()).or(served);
             let model = names.shared(model.unwrap_or_default());
             let mut call = Entry::of(id, self.at, model);
@@ -206,7 +221,7 @@ impl Open {
         };
         let model = Arc::clone(&call.model);
         call.user = self.user.clone();
-        call.provider = Arc::clone(&self.provider);
+        call.provider = provider(host);
         call.is_stream = self.call.is_stream();
         call.status = self.status;
         call.verdict = verdict;
@@ -227,10 +242,8 @@ impl Open {
                     first.and_then(|first| per_token(first.elapsed(), used.usage.output()));
             }
         }
-        // the host is that of the caller's target: of another model it says nothing
-        let host = |model: &str| (asked == Some(model)).then_some(&*self.provider);
         let pricing = &self.books.pricing;
-        let charge = used.charge(pricing, meter, &model, host(&model), self.at);
+        let charge = used.charge(pricing, meter, &model, &call.provider, self.at);
         if self.from_cache.is_some() {
             call.saved = charge.map(|charge| charge.total()).unwrap_or_default();
             call.charge = Some(Charge::default());
@@ -250,7 +263,7 @@ impl Open {
                 let mut attempt = Entry::new(id, self.at, model);
                 attempt.part = part;
                 attempt.user = call.user.clone();
-                attempt.provider = call.provider.clone();
+                attempt.provider = provider(left.host.as_deref());
                 attempt.model_asked = call.model_asked.clone();
                 let dialect = meter.map_or(self.call.dialect(), Meter::dialect);
                 attempt.dialect = self.books.names.mine().shared(dialect.as_str());
@@ -260,7 +273,7 @@ impl Open {
                 attempt.end = meter.and_then(Meter::end);
                 attempt.usage = used.usage;
                 attempt.is_estimated = used.is_estimated;
-                attempt.charge = used.charge(pricing, meter, model, host(model), self.at);
+                attempt.charge = used.charge(pricing, meter, model, &attempt.provider, self.at);
                 if let Some(meter) = meter {
                     let said = meter.said();
                     let mut names = self.books.names.mine();

@@ -7,6 +7,7 @@ mod auto_traits;
 mod booking;
 mod common;
 mod drops;
+mod fallen_back;
 mod ledgers;
 #[cfg(feature = "metrics")]
 mod metrics;
