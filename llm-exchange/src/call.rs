@@ -285,6 +285,10 @@ impl Call {
         &self.attempts
     }
 
+    pub(crate) fn with(self, attempts: Attempts) -> Self {
+        Self { attempts, ..self }
+    }
+
     /// Asks for the provider's token counts in a streamed answer, where the dialect has them only on
     /// request: `stream_options.include_usage` is spliced in. `true`: it was not asked for before, by
     /// the caller or a layer further out. The layer that is told so takes the extra event out again,

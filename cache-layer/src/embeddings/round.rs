@@ -5,7 +5,9 @@ use std::{future::poll_fn, pin::Pin, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
-use llm_exchange::{BoxError, Call, Dialect, ErrorAnswer, Payload, Verdict, ask_for_plain_text};
+use llm_exchange::{
+    BoxError, Call, Dialect, ErrorAnswer, Meter, Payload, Verdict, ask_for_plain_text,
+};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -78,6 +80,7 @@ impl<F> Part<F> {
 /// The whole answer of one flight.
 pub(super) struct Came {
     pub(super) headers: HeaderMap,
+    pub(super) meter: Meter,
     pub(super) body: Bytes,
     /// How many texts it answers.
     pub(super) texts: usize,
@@ -103,7 +106,7 @@ where
         Outcome::Failed(failure) => return Err(Some(failure)),
         Outcome::OnesOwn => return Err(None),
     };
-    let mut reader = Reader::new(seat, meter, head.headers());
+    let mut reader = Reader::new(seat, meter.clone(), head.headers());
     let mut body = BytesMut::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut reader).poll_frame(cx)).await {
         match frame.map(|frame| frame.into_data()) {
@@ -116,6 +119,7 @@ where
     let headers = head.into_parts().0.headers;
     Ok(Came {
         headers,
+        meter,
         body: body.freeze(),
         texts,
     })
