@@ -196,7 +196,7 @@ where
         open.answered(meter.clone());
         response.map(|body| {
             let body = UsageHidden::new(body, hides_usage.then_some(meter));
-            Watch::new(body, Settle(open))
+            Watch::new(body, Settle::new(open))
         })
     };
     response.extensions_mut().insert(booked);

@@ -8,8 +8,8 @@ use std::{
 
 use http::{HeaderMap, HeaderName, Request, Response, header};
 use llm_exchange::{
-    AskedModel, BodyEnd, Call, FinishReason, FromCache, Meter, Observe, Payload, Said, User,
-    Verdict,
+    AskedModel, BodyEnd, Bookkeeper, Call, FinishReason, FromCache, Meter, Observe, OpenCall,
+    Payload, Said, User, Verdict,
 };
 use tokio::time::Instant;
 
@@ -44,6 +44,8 @@ pub(crate) struct Open {
     books: Arc<Books>,
     call: Arc<Call>,
     began: Instant,
+    /// When the caller had the end of it.
+    ended: Option<Instant>,
     at: SystemTime,
     user: Option<User>,
     tags: Option<Tags>,
@@ -53,6 +55,8 @@ pub(crate) struct Open {
     upload_broke: bool,
     /// What was left behind before this layer saw the call is in another record.
     left_before: usize,
+    /// A layer further in made it by itself.
+    is_background: bool,
     place: Place,
     booked: Booked,
     state: State,
@@ -91,11 +95,13 @@ impl Open {
         began: Instant,
     ) -> Option<Box<Self>> {
         let call = Arc::clone(Call::of(request)?);
+        call.attempts().keep_books(Arc::clone(books) as _);
         let trusted = || call.end_user().filter(|_| books.trusts_body);
         let user = User::of(request).cloned();
         let user = user.or_else(|| trusted().map(User::new));
         Some(Box::new(Self {
             began,
+            ended: None,
             at: books.pricing.now(),
             user: user.map(shortened),
             tags: Tags::of(request).cloned(),
@@ -104,6 +110,7 @@ impl Open {
             credential: books.credential(request),
             upload_broke: request.body().upload_broke(),
             left_before: call.attempts().left_behind().len(),
+            is_background: false,
             place: Place::default(),
             booked: Booked::default(),
             state: State::Waiting,
@@ -223,6 +230,7 @@ impl Open {
         call.user = self.user.clone();
         call.provider = provider(host);
         call.is_stream = self.call.is_stream();
+        call.is_background = self.is_background;
         call.status = self.status;
         call.verdict = verdict;
         call.from_cache = self.from_cache;
@@ -232,7 +240,8 @@ impl Open {
         call.request_id = self.request_id.clone();
         call.provider_request_id = self.provider_request_id.clone();
         call.tags = self.tags.clone().unwrap_or_default();
-        call.total = self.began.elapsed();
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        call.total = ended.saturating_duration_since(self.began);
         if let Some(meter) = meter {
             call.end = meter.end();
             let first = meter.first_content();
@@ -268,6 +277,7 @@ impl Open {
                 let dialect = meter.map_or(self.call.dialect(), Meter::dialect);
                 attempt.dialect = self.books.names.mine().shared(dialect.as_str());
                 attempt.is_stream = call.is_stream;
+                attempt.is_background = call.is_background;
                 attempt.status = meter.map_or(0, |meter| meter.status().as_u16());
                 attempt.verdict = left.verdict;
                 attempt.end = meter.and_then(Meter::end);
@@ -288,6 +298,34 @@ impl Open {
     }
 }
 
+impl Bookkeeper for Books {
+    fn open(self: Arc<Self>, request: &Request<Payload>) -> Option<Box<dyn OpenCall>> {
+        let mut open = Open::new(&self, request, Instant::now())?;
+        open.is_background = true;
+        Some(open)
+    }
+}
+
+impl OpenCall for Open {
+    fn sent(&mut self) {
+        // nobody is there who could wait for one
+        let place = self.books.desk.writer().place().unwrap_or_default();
+        Self::sent(self, place);
+    }
+
+    fn answered(&mut self, head: &Response<()>, meter: &Meter) {
+        self.head(head);
+        Self::answered(self, meter.clone());
+    }
+
+    fn failed(&mut self, head: Option<&Response<()>>, verdict: Verdict) {
+        if let Some(head) = head {
+            self.head(head);
+        }
+        self.state = State::Over(verdict);
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.book();
@@ -295,15 +333,34 @@ impl Drop for Open {
 }
 
 /// Books a call at the end of its answer's body.
-pub struct Settle(pub(crate) Box<Open>);
+pub struct Settle(Option<Box<Open>>);
+
+impl Settle {
+    pub(crate) const fn new(open: Box<Open>) -> Self {
+        Self(Some(open))
+    }
+}
 
 impl Observe for Settle {
     fn meter(&self) -> Option<&Meter> {
-        self.0.meter.as_ref()
+        self.0.as_ref()?.meter.as_ref()
     }
 
-    fn end(&mut self, _: BodyEnd<'_>) {
-        self.0.book();
+    fn end(&mut self, end: BodyEnd<'_>) {
+        let Some(mut open) = self.0.take() else {
+            return;
+        };
+        open.ended = Some(Instant::now());
+        let meter = match end {
+            BodyEnd::Dropped => open.meter.clone(),
+            _ => None,
+        };
+        let book = move || drop(open);
+        match meter {
+            // others read on what this caller asked for: its record has all of it
+            Some(meter) => meter.after_others(book).unwrap_or_else(|book| book()),
+            None => book(),
+        }
     }
 }
 

@@ -127,7 +127,7 @@ impl Query {
 pub struct Spend {
     /// Of which user, model, …, as [`By`] says.
     pub key: String,
-    /// Calls; attempts left behind are none, though they cost.
+    /// Calls, those included that a cache makes by itself; attempts left behind are none, though they cost.
     pub requests: u64,
     /// What they cost, as far as the prices are known.
     pub cost: Money,

@@ -6,26 +6,31 @@ use super::{
 };
 use crate::Day;
 
+/// The columns of the schema's first version.
+const FIRST_COLUMNS: usize = 47;
+
 /// The steps from one version of the schema to the next, the first from nothing.
 pub(crate) fn migrations() -> Vec<String> {
-    let columns = COLUMNS.map(|(name, kind)| {
+    let columns = COLUMNS[..FIRST_COLUMNS].iter().map(|(name, kind)| {
         let kind = match kind {
             Kind::Int => "BIGINT",
             Kind::Text => "TEXT",
         };
-        let needed = matches!(name, "id" | "part" | "called_at" | "model");
+        let needed = matches!(*name, "id" | "part" | "called_at" | "model");
         format!("{name} {kind}{}", if needed { " NOT NULL" } else { "" })
     });
-    vec![format!(
-        "CREATE TABLE cost_entries ({}, PRIMARY KEY (id, part));
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    let tables = format!(
+        "CREATE TABLE cost_entries ({columns}, PRIMARY KEY (id, part));
          CREATE INDEX cost_entries_called_at ON cost_entries (called_at);
          CREATE INDEX cost_entries_user ON cost_entries (user_name, called_at);
          CREATE INDEX cost_entries_model ON cost_entries (model, called_at);
          CREATE TABLE cost_tags (id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
             PRIMARY KEY (id, name));
-         CREATE INDEX cost_tags_name ON cost_tags (name, value);",
-        columns.join(", ")
-    )]
+         CREATE INDEX cost_tags_name ON cost_tags (name, value);"
+    );
+    let background = "ALTER TABLE cost_entries ADD COLUMN is_background BIGINT NOT NULL DEFAULT 0;";
+    vec![tables, background.to_owned()]
 }
 
 pub(crate) fn column_names() -> String {

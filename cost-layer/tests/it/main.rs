@@ -4,6 +4,7 @@
 
 mod alerts;
 mod auto_traits;
+mod background;
 mod booking;
 mod common;
 mod drops;

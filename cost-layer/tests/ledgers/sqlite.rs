@@ -1,6 +1,6 @@
 use std::{fs, path::PathBuf, process::Command};
 
-use cost_layer::{By, Ledger, Query, Span, SqliteLedger};
+use cost_layer::{By, Ledger, Order, Page, Query, Span, SqliteLedger};
 
 use crate::contract;
 
@@ -92,6 +92,30 @@ fn a_file_that_is_none_of_ours_is_refused() {
         std::error::Error::source(&error).unwrap().to_string(),
         "the tables are of a later version"
     );
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_has() {
+    let file = File::new("first");
+    let records = contract::records(20);
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    ledger.append(&records[..10]).await.unwrap();
+    drop(ledger);
+    // as it was then
+    let other = rusqlite::Connection::open(&file.0).unwrap();
+    other
+        .execute_batch(
+            "ALTER TABLE cost_entries DROP COLUMN is_background; PRAGMA user_version = 1",
+        )
+        .unwrap();
+    drop(other);
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    ledger.append(&records).await.unwrap();
+    let query = Query::new(Span::all(), By::Total);
+    assert_eq!(ledger.spend(&query).await.unwrap()[0].requests, 20);
+    let page = Page::new(Span::all(), Order::Oldest).most(1_000);
+    let entries = ledger.entries(&page).await.unwrap();
+    assert!(entries.iter().all(|entry| !entry.is_background));
 }
 
 #[cfg(unix)]
