@@ -21,6 +21,7 @@ use std::{
 pub struct TestServer {
     dir: PathBuf,
     url: String,
+    start: Vec<String>,
     stop: Vec<String>,
 }
 
@@ -58,18 +59,37 @@ impl TestServer {
             &initdb,
             &["-D", &data, "-U", "postgres", "-A", "trust", "--no-sync"],
         ));
-        start(&run(
+        let begin = run(
             &control,
             &["-D", &data, "-w", "-l", &log, "-o", &options, "start"],
-        ));
+        );
+        start(&begin);
         Some(Self {
             url: format!(
                 "postgresql:///postgres?host={}&user=postgres",
                 dir.display()
             ),
+            start: begin,
             stop: run(&control, &["-D", &data, "-m", "immediate", "stop"]),
             dir,
         })
+    }
+
+    /// Stops it at once, in the middle of whatever it does. What it was told to keep is there when it is
+    /// started again.
+    ///
+    /// # Panics
+    /// If it can't be stopped.
+    pub fn kill(&self) {
+        start(&self.stop);
+    }
+
+    /// Starts it again, at the same place.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&self) {
+        start(&self.start);
     }
 
     /// Where it is, as its clients write it.

@@ -66,7 +66,8 @@ impl LedgerError {
         }
     }
 
-    /// It will never work: what was asked for is wrong. Records that are refused so are lost.
+    /// It will never work: what was asked for is wrong, as data that breaks a rule of the tables. Records
+    /// that are refused so are lost, and counted; all others wait, and are sent again.
     #[must_use]
     pub fn permanent(source: impl Into<BoxError>) -> Self {
         Self {

@@ -229,19 +229,21 @@ fn cells(row: &Row) -> Option<Vec<Value>> {
     cells.collect()
 }
 
-/// What the server refuses of a statement it refuses for ever; all else is about the connection.
 fn error(error: tokio_postgres::Error) -> LedgerError {
-    let of_the_statement = error.code().is_some_and(|code| {
-        // data exceptions, constraints, syntax and missing tables
-        ["22", "23", "42"]
-            .iter()
-            .any(|class| code.code().starts_with(class))
-    });
-    if of_the_statement {
+    if error.code().is_some_and(|code| is_of_the_data(code.code())) {
         LedgerError::permanent(error)
     } else {
         LedgerError::temporary(error)
     }
+}
+
+/// Only what is wrong with the data is wrong for ever: data exceptions, constraints, and what is larger than
+/// the server takes. A server may come back, a standby be promoted, a disk be freed, a table or a right be
+/// given back.
+fn is_of_the_data(code: &str) -> bool {
+    ["22", "23", "54"]
+        .iter()
+        .any(|class| code.starts_with(class))
 }
 
 impl Ledger for PostgresLedger {
@@ -268,5 +270,35 @@ impl Ledger for PostgresLedger {
 impl fmt::Debug for PostgresLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresLedger").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_wrong_with_the_data_loses_a_record() {
+        for (code, lost) in [
+            ("22003", true),  // a number out of range
+            ("23514", true),  // a check
+            ("54000", true),  // a row too large for an index
+            ("08006", false), // the connection failed
+            ("25006", false), // a standby, or read-only
+            ("28000", false), // a right that was taken away
+            ("40001", false), // serialization
+            ("40P01", false), // a deadlock
+            ("42P01", false), // no such table: somebody restores it
+            ("42501", false), // no right to it
+            ("53100", false), // the disk is full
+            ("53300", false), // too many connections
+            ("57014", false), // cancelled
+            ("57P01", false), // shut down by its operator
+            ("57P03", false), // starting up
+            ("58030", false), // an input or output error
+            ("XX000", false), // anything else
+        ] {
+            assert_eq!(is_of_the_data(code), lost, "{code}");
+        }
     }
 }

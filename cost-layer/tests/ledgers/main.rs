@@ -5,6 +5,8 @@
 mod contract;
 mod memory;
 #[cfg(feature = "postgres")]
+mod outages;
+#[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -76,6 +76,29 @@ async fn an_append_that_fails_keeps_nothing_of_its_batch() {
     assert_eq!(all, []);
 }
 
+#[tokio::test]
+async fn a_lock_that_another_holds_is_waited_for() {
+    let file = File::new("locked");
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    let other = rusqlite::Connection::open(&file.0).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let records = contract::records(20);
+    let error = ledger.append(&records).await.unwrap_err();
+    assert!(!error.is_permanent(), "{error:?}");
+    // nobody who reads waits for it
+    let query = Query::new(Span::all(), By::Total);
+    assert_eq!(ledger.spend(&query).await.unwrap(), []);
+    other.execute_batch("COMMIT").unwrap();
+    ledger.append(&records).await.unwrap();
+    assert_eq!(ledger.spend(&query).await.unwrap()[0].requests, 20);
+    // a table that is gone may come back, too
+    other
+        .execute_batch("ALTER TABLE cost_entries RENAME TO elsewhere")
+        .unwrap();
+    let error = ledger.append(&records).await.unwrap_err();
+    assert!(!error.is_permanent(), "{error:?}");
+}
+
 #[test]
 fn a_file_that_is_none_of_ours_is_refused() {
     let file = File::new("none");
