@@ -125,7 +125,7 @@ impl MemoryLedger {
             .map(|(key, sum)| Spend { key, ..sum })
             .collect();
         Spend::sort(&mut spends);
-        spends.truncate(query.most);
+        spends.truncate(query.limit());
         spends
     }
 
@@ -156,7 +156,7 @@ impl MemoryLedger {
         if page.order == Order::Newest {
             found.reverse();
         }
-        found.into_iter().take(page.most).cloned().collect()
+        found.into_iter().take(page.limit()).cloned().collect()
     }
 }
 

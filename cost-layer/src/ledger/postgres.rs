@@ -3,13 +3,15 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio::time::timeout;
 use tokio_postgres::{
     Config, NoTls, Row,
+    error::SqlState,
     types::{ToSql, Type},
 };
 
 use super::{
-    Ledger, LedgerError, LedgerFuture, Page, Query, Spend,
+    LONGEST_READ, Ledger, LedgerError, LedgerFuture, Page, Query, Spend,
     row::{self, COLUMNS, Kind, Value},
     sql::{self, Statement},
 };
@@ -18,7 +20,10 @@ use crate::{Entry, Record};
 /// Keeps records in a Postgres database, which several machines may share: the same tables as
 /// `SqliteLedger`. A record that is sent twice, as after a connection broke, is kept once.
 #[derive(Clone)]
-pub struct PostgresLedger(Pool);
+pub struct PostgresLedger {
+    pool: Pool,
+    longest_read: Duration,
+}
 
 /// Connections of a ledger that makes its own pool: one writes, the others answer questions.
 const CONNECTIONS: usize = 4;
@@ -61,13 +66,24 @@ impl PostgresLedger {
     ///
     /// The database is not there, or its tables are of a later version.
     pub async fn with_pool(pool: Pool) -> Result<Self, LedgerError> {
-        let ledger = Self(pool);
+        let ledger = Self {
+            pool,
+            longest_read: LONGEST_READ,
+        };
         ledger.migrate().await?;
         Ok(ledger)
     }
 
+    /// How long a question may take. Default 10 s. What takes longer is stopped by the server
+    /// (`statement_timeout`); one that does not answer at all is waited for 5 s more.
+    #[must_use]
+    pub const fn longest_read(mut self, time: Duration) -> Self {
+        self.longest_read = time;
+        self
+    }
+
     async fn client(&self) -> Result<Object, LedgerError> {
-        self.0.get().await.map_err(LedgerError::temporary)
+        self.pool.get().await.map_err(LedgerError::temporary)
     }
 
     async fn migrate(&self) -> Result<(), LedgerError> {
@@ -138,11 +154,31 @@ impl PostgresLedger {
     async fn read<T>(
         &self,
         statement: Statement,
-        mut row: impl FnMut(Vec<Value>) -> Option<T>,
+        row: impl FnMut(Vec<Value>) -> Option<T>,
     ) -> Result<Vec<T>, LedgerError> {
-        let client = self.client().await?;
+        let longest = self.longest_read.saturating_add(WAIT);
+        match timeout(longest, self.ask(statement)).await {
+            Ok(rows) => {
+                let cells = rows?.iter().map(cells).collect::<Option<Vec<_>>>();
+                cells.and_then(|cells| cells.into_iter().map(row).collect())
+            }
+            .ok_or_else(|| LedgerError::permanent("a row is not of ours")),
+            Err(late) => Err(LedgerError::timed_out(late)),
+        }
+    }
+
+    async fn ask(&self, statement: Statement) -> Result<Vec<Row>, LedgerError> {
+        let mut client = self.client().await?;
+        let reading = client.build_transaction().read_only(true).start();
+        let transaction = reading.await.map_err(error)?;
+        // of this question alone: the connection may be of an app's own pool
+        let limit = self.longest_read.as_millis().clamp(1, i32::MAX as u128);
+        transaction
+            .batch_execute(&format!("SET LOCAL statement_timeout = {limit}"))
+            .await
+            .map_err(error)?;
         let text = statement.text.replace('?', "$");
-        let prepared = client.prepare_cached(&text).await.map_err(error)?;
+        let prepared = transaction.prepare_cached(&text).await.map_err(error)?;
         let values: Vec<&(dyn ToSql + Sync)> = statement
             .values
             .iter()
@@ -152,12 +188,13 @@ impl PostgresLedger {
                 Value::Null => &None::<i64>,
             })
             .collect();
-        let rows = client.query(&prepared, &values).await.map_err(error)?;
-        let cells = rows.iter().map(cells);
-        cells
-            .map(|cells| cells.and_then(&mut row))
-            .collect::<Option<_>>()
-            .ok_or_else(|| LedgerError::permanent("a row is not of ours"))
+        let rows = transaction.query(&prepared, &values).await;
+        let rows = rows.map_err(|failed| match failed.code() {
+            Some(&SqlState::QUERY_CANCELED) => LedgerError::timed_out(failed),
+            _ => error(failed),
+        })?;
+        transaction.commit().await.map_err(error)?;
+        Ok(rows)
     }
 }
 

@@ -82,11 +82,14 @@ pub struct Query {
     pub user: Option<String>,
     /// Of this model alone.
     pub model: Option<String>,
-    /// The most sums. Default 1,000.
+    /// The most sums. Default 1,000, and never more than [`MOST`](Self::MOST).
     pub most: usize,
 }
 
 impl Query {
+    /// The most sums that a question is answered with.
+    pub const MOST: usize = 100_000;
+
     /// All that was spent in a span, summed so.
     #[must_use]
     pub const fn new(span: Span, by: By) -> Self {
@@ -118,6 +121,10 @@ impl Query {
     pub const fn most(mut self, most: usize) -> Self {
         self.most = most;
         self
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.most.min(Self::MOST)
     }
 }
 
@@ -205,11 +212,14 @@ pub struct Page {
     pub order: Order,
     /// The last entry of the page before: time, id and part.
     pub after: Option<(SystemTime, RecordId, u32)>,
-    /// The most entries. Default 100.
+    /// The most entries. Default 100, and never more than [`MOST`](Self::MOST).
     pub most: usize,
 }
 
 impl Page {
+    /// The most entries of a page.
+    pub const MOST: usize = 10_000;
+
     /// The first page of a span.
     #[must_use]
     pub const fn new(span: Span, order: Order) -> Self {
@@ -235,6 +245,10 @@ impl Page {
     pub const fn most(mut self, most: usize) -> Self {
         self.most = most;
         self
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.most.min(Self::MOST)
     }
 }
 

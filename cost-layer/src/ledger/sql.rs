@@ -93,7 +93,7 @@ pub(crate) fn spend(query: &Query, bytewise: &str) -> Statement {
         let model = statement.bind(Value::Text(model.clone()));
         filter.push_str(&format!(" AND e.model = {model}"));
     }
-    let most = statement.bind(Value::Int(query.most.try_into().unwrap_or(i64::MAX)));
+    let most = statement.bind(Value::Int(query.limit() as i64));
     let sums = [
         sum("CASE WHEN e.part = 0 THEN 1 ELSE 0 END"),
         sum_of("e.cost"),
@@ -182,7 +182,7 @@ pub(crate) fn page(page: &Page) -> Statement {
             " AND (called_at, id, part) {sign} ({at}, {id}, {part})"
         ));
     }
-    let most = statement.bind(Value::Int(page.most.try_into().unwrap_or(i64::MAX)));
+    let most = statement.bind(Value::Int(page.limit() as i64));
     statement.text = format!(
         "SELECT {} FROM cost_entries WHERE {filter} \
          ORDER BY called_at {direction}, id {direction}, part {direction} LIMIT {most}",

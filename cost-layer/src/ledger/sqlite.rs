@@ -4,18 +4,16 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
     time::Duration,
 };
 
-use llm_exchange::BoxError;
 use rusqlite::{Connection, OpenFlags, ToSql, types::ValueRef};
-use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Ledger, LedgerError, LedgerFuture, Page, Query, Spend,
+    LONGEST_READ, Ledger, LedgerError, LedgerFuture, Page, Query, Spend,
     row::{self, COLUMNS, Value},
     sql::{self, Statement},
+    worker::Worker,
 };
 use crate::{Entry, Record};
 
@@ -29,6 +27,7 @@ pub struct SqliteLedger {
     path: PathBuf,
     writing: Worker,
     reading: Worker,
+    longest_read: Duration,
 }
 
 /// Who else has the file open is waited for so long.
@@ -60,7 +59,16 @@ impl SqliteLedger {
             path,
             writing: Worker::start("cost-ledger-write", writing)?,
             reading: Worker::start("cost-ledger-read", reading)?,
+            longest_read: LONGEST_READ,
         })
+    }
+
+    /// How long a question may take, with its wait for those before it. Default 10 s. What takes longer
+    /// is stopped, and so is what nobody waits for any more.
+    #[must_use]
+    pub const fn longest_read(mut self, time: Duration) -> Self {
+        self.longest_read = time;
+        self
     }
 }
 
@@ -189,7 +197,7 @@ impl Ledger for SqliteLedger {
 
     fn spend<'a>(&'a self, query: &'a Query) -> LedgerFuture<'a, Vec<Spend>> {
         let query = query.clone();
-        self.reading.run(move |connection| {
+        self.reading.ask(self.longest_read, move |connection| {
             let statement = sql::spend(&query, "");
             let mut spends = read(connection, &statement, |cells| {
                 sql::read_spend(&query, cells)
@@ -201,46 +209,8 @@ impl Ledger for SqliteLedger {
 
     fn entries<'a>(&'a self, page: &'a Page) -> LedgerFuture<'a, Vec<Entry>> {
         let statement = sql::page(page);
-        self.reading
-            .run(move |connection| read(connection, &statement, row::entry))
-    }
-}
-
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
-
-/// A thread that has a connection to itself. It ends when the ledger is gone, and its jobs are done.
-struct Worker(mpsc::Sender<Job>);
-
-/// More jobs than the layer and a few reports have at a time.
-const MOST_JOBS: usize = 16;
-
-impl Worker {
-    fn start(name: &str, mut connection: Connection) -> Result<Self, LedgerError> {
-        let (jobs, mut coming) = mpsc::channel::<Job>(MOST_JOBS);
-        thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                while let Some(job) = coming.blocking_recv() {
-                    job(&mut connection);
-                }
-            })
-            .map_err(LedgerError::temporary)?;
-        Ok(Self(jobs))
-    }
-
-    fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Connection) -> Result<T, LedgerError> + Send + 'static,
-    ) -> LedgerFuture<'_, T> {
-        Box::pin(async move {
-            let (answer, answered) = oneshot::channel();
-            let job: Job = Box::new(move |connection| {
-                // who asked may be gone
-                let _ = answer.send(job(connection));
-            });
-            let gone = || LedgerError::temporary(BoxError::from("the ledger's thread is gone"));
-            self.0.send(job).await.map_err(|_| gone())?;
-            answered.await.map_err(|_| gone())?
+        self.reading.ask(self.longest_read, move |connection| {
+            read(connection, &statement, row::entry)
         })
     }
 }

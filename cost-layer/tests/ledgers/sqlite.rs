@@ -99,6 +99,37 @@ async fn a_lock_that_another_holds_is_waited_for() {
     assert!(!error.is_permanent(), "{error:?}");
 }
 
+#[tokio::test]
+async fn a_question_that_takes_too_long_is_stopped_and_the_next_one_is_answered() {
+    let file = File::new("long");
+    let second = std::time::Duration::from_secs(1);
+    let ledger = SqliteLedger::open(&file.0).unwrap().longest_read(second);
+    ledger.append(&contract::records(20)).await.unwrap();
+    let other = rusqlite::Connection::open(&file.0).unwrap();
+    // as many rows as anybody waits for
+    other
+        .execute_batch(
+            "ALTER TABLE cost_entries RENAME TO kept;
+             CREATE VIEW cost_entries AS SELECT kept.* FROM kept, (
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)",
+        )
+        .unwrap();
+    let query = Query::new(Span::all(), By::Model);
+    let page = Page::new(Span::all(), Order::Oldest);
+    let (one, two) = tokio::join!(ledger.spend(&query), ledger.entries(&page));
+    for error in [one.unwrap_err(), two.unwrap_err()] {
+        assert!(error.is_timed_out() && !error.is_permanent(), "{error:?}");
+    }
+    // nor does the thread go on with what nobody waits for
+    let gone = tokio::time::timeout(second / 10, ledger.spend(&query));
+    gone.await.unwrap_err();
+    other
+        .execute_batch("DROP VIEW cost_entries; ALTER TABLE kept RENAME TO cost_entries")
+        .unwrap();
+    let total = Query::new(Span::all(), By::Total);
+    assert_eq!(ledger.spend(&total).await.unwrap()[0].requests, 20);
+}
+
 #[test]
 fn a_file_that_is_none_of_ours_is_refused() {
     let file = File::new("none");
