@@ -33,8 +33,8 @@ pub use self::{
     latency::{Latency, Quantiles, Timings, Window},
     layer::CostLayer,
     ledger::{
-        By, Ledger, LedgerError, LedgerFuture, MemoryLedger, Order, Overflow, Page, Query, Span,
-        Spend,
+        By, Ledger, LedgerError, LedgerFuture, MemoryLedger, Order, Overflow, Page, Query, Slot,
+        Span, Spend, Timeline,
     },
     open::{Booked, Settle},
     prices::{Charge, InvalidPrices, PerMillion, Prices},

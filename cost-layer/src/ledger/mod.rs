@@ -24,7 +24,7 @@ pub use self::postgres::PostgresLedger;
 pub use self::sqlite::SqliteLedger;
 pub use self::{
     memory::MemoryLedger,
-    query::{By, Order, Page, Query, Span, Spend},
+    query::{By, Order, Page, Query, Slot, Span, Spend, Timeline},
     writer::Overflow,
 };
 pub(crate) use self::{
@@ -56,6 +56,13 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// One page of the entries themselves.
     fn entries<'a>(&'a self, page: &'a Page) -> LedgerFuture<'a, Vec<Entry>>;
+
+    /// What was spent over time, the earliest first. Alerts begin with it after a restart; of a ledger
+    /// that does not answer it they begin at zero, as they do by default.
+    fn timeline<'a>(&'a self, timeline: &'a Timeline) -> LedgerFuture<'a, Vec<Slot>> {
+        let _ = timeline;
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 }
 
 /// A ledger did not do what it was asked for.

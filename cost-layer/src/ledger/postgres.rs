@@ -11,7 +11,7 @@ use tokio_postgres::{
 };
 
 use super::{
-    LONGEST_READ, Ledger, LedgerError, LedgerFuture, Page, Query, Spend,
+    LONGEST_READ, Ledger, LedgerError, LedgerFuture, Page, Query, Slot, Spend, Timeline,
     row::{self, COLUMNS, Kind, Value},
     sql::{self, Statement},
 };
@@ -296,6 +296,14 @@ impl Ledger for PostgresLedger {
                 .await?;
             Spend::sort(&mut spends);
             Ok(spends)
+        })
+    }
+
+    fn timeline<'a>(&'a self, timeline: &'a Timeline) -> LedgerFuture<'a, Vec<Slot>> {
+        Box::pin(async move {
+            let statement = sql::timeline(timeline, " COLLATE \"C\"");
+            let slots = self.read(statement, |cells| sql::read_slot(timeline, cells));
+            Ok(slots.await?.into_iter().rev().collect())
         })
     }
 

@@ -188,6 +188,63 @@ impl Spend {
     }
 }
 
+/// A question about what was spent over time.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// When the calls ended; attempts left behind count when their call began.
+    pub span: Span,
+    /// Of how much time one sum is, in whole seconds, at least one.
+    pub slot: Duration,
+    /// By what they are summed besides.
+    pub by: By,
+    /// The most sums, the latest. Default [`Query::MOST`], and never more.
+    pub most: usize,
+}
+
+impl Timeline {
+    /// All that was spent in a span, summed so.
+    #[must_use]
+    pub const fn new(span: Span, slot: Duration, by: By) -> Self {
+        Self {
+            span,
+            slot,
+            by,
+            most: Query::MOST,
+        }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.most.min(Query::MOST)
+    }
+
+    /// In microseconds.
+    pub(crate) fn slot_micros(&self) -> i64 {
+        let seconds = i64::try_from(self.slot.as_secs()).unwrap_or(i64::MAX);
+        seconds.clamp(1, i64::MAX / 1_000_000) * 1_000_000
+    }
+}
+
+/// What was spent in a slot of time; nothing is not listed.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// When it began.
+    pub at: SystemTime,
+    /// Of which user, model, …, as [`By`] says.
+    pub key: String,
+    /// What it cost, as far as the prices are known.
+    pub cost: Money,
+}
+
+impl Slot {
+    /// What was spent in a slot.
+    #[must_use]
+    pub const fn new(at: SystemTime, key: String, cost: Money) -> Self {
+        Self { at, key, cost }
+    }
+}
+
 /// In which order entries are listed.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

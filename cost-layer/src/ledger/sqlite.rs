@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, ToSql, types::ValueRef};
 
 use super::{
-    LONGEST_READ, Ledger, LedgerError, LedgerFuture, Page, Query, Spend,
+    LONGEST_READ, Ledger, LedgerError, LedgerFuture, Page, Query, Slot, Spend, Timeline,
     row::{self, COLUMNS, Value},
     sql::{self, Statement},
     worker::Worker,
@@ -204,6 +204,17 @@ impl Ledger for SqliteLedger {
             })?;
             Spend::sort(&mut spends);
             Ok(spends)
+        })
+    }
+
+    fn timeline<'a>(&'a self, timeline: &'a Timeline) -> LedgerFuture<'a, Vec<Slot>> {
+        let timeline = timeline.clone();
+        self.reading.ask(self.longest_read, move |connection| {
+            let statement = sql::timeline(&timeline, "");
+            let slots = read(connection, &statement, |cells| {
+                sql::read_slot(&timeline, cells)
+            });
+            Ok(slots?.into_iter().rev().collect())
         })
     }
 

@@ -9,4 +9,6 @@ mod outages;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
+mod restarts;
+#[cfg(feature = "sqlite")]
 mod sqlite;

@@ -5,10 +5,10 @@ use cost_layer::{By, Ledger, Order, Page, Query, Span, SqliteLedger};
 use crate::contract;
 
 /// A file that is removed with what SQLite puts beside it.
-struct File(PathBuf);
+pub(crate) struct File(pub(crate) PathBuf);
 
 impl File {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let name = format!("cost-layer-{name}-{}.db", std::process::id());
         let file = Self(std::env::temp_dir().join(name));
         file.remove();
