@@ -7,8 +7,8 @@ use std::{
 };
 
 use cost_layer::{
-    By, Charge, Day, Entry, Ledger, LedgerError, Order, Page, Query, Record, RecordId, Span, Spend,
-    Tags, Timeline,
+    By, Charge, CostLayer, Day, Entry, Format, Ledger, LedgerError, Order, Page, Query, Record,
+    RecordId, Span, Spend, Tags, Timeline,
 };
 use llm_exchange::{End, FromCache, Money, User, Verdict};
 
@@ -153,6 +153,30 @@ pub(crate) async fn check(ledger: &dyn Ledger) -> Result<(), LedgerError> {
     entries_are_listed_as_they_were(ledger, &records).await?;
     what_was_spent_over_time_is_exact(ledger, &records).await?;
     amounts_beyond_64_bits_are_summed(ledger).await
+}
+
+/// Checks that an empty ledger's records are written out, page by page.
+pub(crate) async fn check_exports(ledger: impl Ledger) {
+    let records = records(700);
+    ledger.append(&records).await.unwrap();
+    let mut all: Vec<&Entry> = records.iter().flat_map(|record| record.entries()).collect();
+    all.sort_by_key(|entry| (entry.at, entry.id, entry.part));
+    // more than a page
+    assert!(all.len() > 1_000);
+    let handle = CostLayer::default().ledger(ledger).handle();
+    for format in [Format::Csv, Format::JsonLines] {
+        let mut written = Vec::new();
+        let number = handle
+            .export(Span::all(), format, &mut written)
+            .await
+            .unwrap();
+        assert_eq!(number, all.len() as u64);
+        let written = String::from_utf8(written).unwrap();
+        let head = usize::from(format == Format::Csv);
+        let lines: Vec<_> = written.split_inclusive('\n').skip(head).collect();
+        let expected = all.iter().map(|entry| format.line(entry));
+        assert_eq!(lines, expected.collect::<Vec<_>>());
+    }
 }
 
 async fn sums_are_exact(ledger: &dyn Ledger, records: &[Arc<Record>]) -> Result<(), LedgerError> {

@@ -35,6 +35,9 @@ async fn postgres_keeps_the_contract_on_several_machines_and_over_broken_connect
         .await
         .unwrap();
 
+    let (url, _client) = database(&server, "exports").await;
+    contract::check_exports(PostgresLedger::connect(&url).await.unwrap()).await;
+
     let (url, client) = database(&server, "several").await;
     machines_that_start_at_once_make_the_tables_once(&url).await;
     a_batch_of_several_machines_is_counted_once(&url).await;

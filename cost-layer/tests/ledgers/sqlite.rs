@@ -34,6 +34,8 @@ async fn sqlite_keeps_the_contract() {
     contract::check(&SqliteLedger::open(&file.0).unwrap())
         .await
         .unwrap();
+    let file = File::new("exports");
+    contract::check_exports(SqliteLedger::open(&file.0).unwrap()).await;
 }
 
 #[tokio::test]
