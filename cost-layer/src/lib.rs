@@ -7,6 +7,8 @@ mod desk;
 mod entry;
 mod export;
 mod future;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod latency;
 mod layer;

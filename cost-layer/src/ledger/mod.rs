@@ -20,6 +20,8 @@ use llm_exchange::BoxError;
 
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresLedger;
+#[cfg(fuzzing)]
+pub(crate) use self::row::entry;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteLedger;
 pub use self::{

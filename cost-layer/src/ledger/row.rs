@@ -158,7 +158,7 @@ pub(crate) fn row(entry: &Entry) -> Vec<Value> {
 
 /// Reads the cells back. `None`: they are not those of an entry.
 #[cfg_attr(
-    not(any(test, feature = "sqlite", feature = "postgres")),
+    not(any(test, fuzzing, feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "for ledgers of tables")
 )]
 pub(crate) fn entry(cells: Vec<Value>) -> Option<Entry> {
@@ -272,13 +272,13 @@ fn duration(time: Option<Duration>) -> Value {
 }
 
 #[cfg_attr(
-    not(any(test, feature = "sqlite", feature = "postgres")),
+    not(any(test, fuzzing, feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "for ledgers of tables")
 )]
 struct Cells(std::vec::IntoIter<Value>);
 
 #[cfg_attr(
-    not(any(test, feature = "sqlite", feature = "postgres")),
+    not(any(test, fuzzing, feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "for ledgers of tables")
 )]
 impl Cells {
