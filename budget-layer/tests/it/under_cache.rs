@@ -12,7 +12,10 @@ use crate::common::*;
 async fn a_new_answer_that_the_cache_gets_by_itself_is_charged_to_whom_it_is_got_for() {
     let layer = daily(9_000);
     let handle = layer.handle();
-    let (start, base) = (Instant::now(), SystemTime::now());
+    let (start, base) = (
+        Instant::now(),
+        SystemTime::UNIX_EPOCH + SECOND * 1_700_000_000,
+    );
     let clock = WallClock::from_fn(Arc::new(move || base + start.elapsed()));
     let cache = CacheLayer::new()
         .all()

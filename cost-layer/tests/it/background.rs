@@ -24,7 +24,10 @@ fn alices(body: &str) -> Request<http_body_util::Full<bytes::Bytes>> {
 }
 
 fn cache() -> CacheLayer {
-    let (start, base) = (Instant::now(), SystemTime::now());
+    let (start, base) = (
+        Instant::now(),
+        SystemTime::UNIX_EPOCH + SECOND * 1_700_000_000,
+    );
     let clock = WallClock::from_fn(Arc::new(move || base + start.elapsed()));
     CacheLayer::new()
         .all()

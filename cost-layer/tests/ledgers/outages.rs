@@ -1,10 +1,11 @@
 //! A server that goes away while calls are booked.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cost_layer::{By, CostHandle, CostLayer, Ledger, PostgresLedger, Query, Span};
 use http_body_util::{BodyExt, Full};
 use testkit::{Answer, Script, TestServer};
+use tokio::time::Instant;
 use tokio_postgres::NoTls;
 use tower::{Layer, ServiceExt};
 

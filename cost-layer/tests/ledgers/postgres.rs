@@ -1,7 +1,8 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cost_layer::{By, Ledger, PostgresLedger, Query, Span};
 use testkit::TestServer;
+use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
 use crate::contract;
