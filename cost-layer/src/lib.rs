@@ -20,6 +20,7 @@ mod open;
 mod prices;
 mod pricing;
 mod service;
+mod settle;
 mod stripes;
 mod tags;
 mod used;
@@ -38,10 +39,11 @@ pub use self::{
         By, Ledger, LedgerError, LedgerFuture, MemoryLedger, Order, Overflow, Page, Query, Slot,
         Span, Spend, Timeline,
     },
-    open::{Booked, Settle},
+    open::Booked,
     prices::{Charge, InvalidPrices, PerMillion, Prices},
     pricing::{NotReplaced, Pricing},
     service::{Cost, CostBody},
+    settle::Settle,
     tags::Tags,
 };
 

@@ -1,12 +1,22 @@
-//! What is bought at the prices of any list.
+//! Price lists of any form: refused, or read, and then asked for prices.
 
 use std::time::{Duration, SystemTime};
 
 use cost_layer::Prices;
 use llm_exchange::{Purchase, Usage};
 
+/// Reads a list.
+pub fn check(input: &str) {
+    if let Ok(prices) = Prices::read(input) {
+        // the same each time
+        let again = Prices::read(input).map(|again| again.len());
+        assert_eq!(again, Ok(prices.len()));
+        buy(&prices);
+    }
+}
+
 /// Asks a list for the price of calls of every kind, by names that may stand in it.
-pub fn buy(prices: &Prices) {
+fn buy(prices: &Prices) {
     for model in ["a", "b", "p/a", "a-2026-09-22", "us.a-v1:0"] {
         for tokens in [0, 1, 200_000, 200_001, u64::MAX / 16] {
             for tier in [None, Some("batch"), Some("flex"), Some("priority")] {
