@@ -94,7 +94,8 @@ bench:
 
 # One target for a minute: make fuzz TARGET=sse SECONDS=60 (sse, meter, grpc, ndjson, elements, event_stream, paths,
 # errors, streams; make fuzz FUZZED=llm-translate TARGET=translate; make fuzz FUZZED=cache-layer TARGET=entry, canonical,
-# embeddings, question). What it finds goes into corpus/, seeds/ stays.
+# embeddings, question; make fuzz FUZZED=cost-layer TARGET=prices_json, prices_csv, latencies, rows). What it finds goes
+# into corpus/, seeds/ stays.
 FUZZED ?= llm-exchange
 TARGET ?= sse
 SECONDS ?= 60

@@ -170,9 +170,10 @@ where
                 Use::WhileRevalidate if settings.writes => {
                     if let Some(response) = known(settings, &ask, &entry, CacheStatus::Stale) {
                         if !ask.control.only_if_cached
+                            && let Some(aside) = ask.request.as_mut().map(Call::set_aside)
                             && let Some(Joined::Begun(flight)) = join(settings, service, &mut ask)
                         {
-                            revalidate::spawn(flight);
+                            revalidate::spawn(flight, aside);
                         }
                         return Self::Answer(response);
                     }

@@ -3,7 +3,7 @@
 use std::{
     fmt, mem,
     sync::{Arc, Mutex, MutexGuard, TryLockError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use llm_exchange::{Money, Verdict};
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     CostStats, Day, LedgerError, Pricing, Record,
-    alert::{Bell, Lookout, Now},
+    alert::{BEFORE, Bell, Lookout, Now, Seed},
     latency::{Outcome, Recorder, Sample},
     layer::Settings,
     ledger::{BATCH, Place, Writer},
@@ -45,6 +45,7 @@ pub(crate) struct Desk {
     writer: Writer,
     bell: Bell,
     pricing: Pricing,
+    began: SystemTime,
     #[cfg(feature = "metrics")]
     metrics: crate::metrics::Metrics,
 }
@@ -75,6 +76,7 @@ impl Desk {
             writer: Writer::new(Arc::clone(&settings.ledger), settings.writer),
             bell: Bell::new(settings.on_alert.clone()),
             pricing: settings.pricing.clone(),
+            began: settings.pricing.now(),
             #[cfg(feature = "metrics")]
             metrics: crate::metrics::Metrics::new(settings.most_models, settings.old_metric_names),
             sums: Mutex::new(Sums {
@@ -165,13 +167,14 @@ impl Desk {
             let (record, second) = (&left.record, left.second);
             let began = record.call.at;
             let day = Day::of(began.checked_add(record.call.total).unwrap_or(began));
+            let second = BEFORE + second;
             let now = Now { second, day, age };
             alerts.extend(sums.add(record, left.credential, now));
             #[cfg(feature = "metrics")]
             self.metrics.record(record);
         }
         let slow = self.latency.record(all.iter().filter_map(sample));
-        let last = all.last().map_or(0, |left| left.second);
+        let last = BEFORE + all.last().map_or(0, |left| left.second);
         alerts.extend(sums.lookout.slow(slow, last));
         self.writer
             .push(all.into_iter().map(|left| (left.record, left.place)));
@@ -198,6 +201,14 @@ impl Desk {
             waiting,
             lost,
         }
+    }
+
+    /// Lets alerts begin with what the ledger has of the time before.
+    pub(crate) async fn seed(&self) -> Result<(), LedgerError> {
+        let limits = lock(&self.sums).lookout.limits().clone();
+        let seed = Seed::ask(self.writer.ledger(), &limits, self.began).await?;
+        lock(&self.sums).lookout.seed(seed);
+        Ok(())
     }
 
     /// Writes all that was booked until now.

@@ -144,7 +144,7 @@ pub struct Entry {
     pub at: SystemTime,
     /// Who is spending, as the app says.
     pub user: Option<User>,
-    /// The host that the call was sent to. Empty: it was not in the request.
+    /// The host that answered, or was asked last: not the caller's after a fallback to another. Empty: it was not in the request.
     pub provider: Arc<str>,
     /// The model that was asked of whoever answered: what costs are summed by.
     pub model: Arc<str>,
@@ -156,6 +156,9 @@ pub struct Entry {
     pub dialect: Arc<str>,
     /// Whether the answer was asked for as a stream.
     pub is_stream: bool,
+    /// Whether nobody waited for it: a layer further in made the call by itself, as a cache that gets a new
+    /// answer while it serves an old one.
+    pub is_background: bool,
     /// The status of the answer's head. 0: there was none.
     pub status: u16,
     /// What it came to.
@@ -214,6 +217,7 @@ impl Entry {
             model_served: None,
             dialect: Arc::default(),
             is_stream: false,
+            is_background: false,
             status: 0,
             verdict: Verdict::Ok,
             end: None,

@@ -160,7 +160,7 @@ mod tests {
             "{line}"
         );
         assert!(
-            line.ends_with(",\"{\"\"team\"\":\"\"search\"\"}\"\r\n"),
+            line.ends_with(",\"{\"\"team\"\":\"\"search\"\"}\",0\r\n"),
             "{line}"
         );
     }

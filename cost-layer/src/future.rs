@@ -17,12 +17,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::{
-    CostBody,
-    books::Books,
-    ledger::Place,
-    open::{Open, Settle},
-};
+use crate::{CostBody, books::Books, ledger::Place, open::Open, settle::Settle};
 
 pin_project! {
     /// The future of [`Cost`](crate::Cost).
@@ -196,7 +191,7 @@ where
         open.answered(meter.clone());
         response.map(|body| {
             let body = UsageHidden::new(body, hides_usage.then_some(meter));
-            Watch::new(body, Settle(open))
+            Watch::new(body, Settle::new(open))
         })
     };
     response.extensions_mut().insert(booked);

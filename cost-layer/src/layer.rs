@@ -122,7 +122,8 @@ impl CostLayer {
     }
 
     /// Alerts when a day (UTC) costs more. Off by default. The spending of a day is counted from when the
-    /// layer was made.
+    /// layer was made, unless the ledger was asked for what was before
+    /// ([`seed_alerts`](CostHandle::seed_alerts)).
     #[must_use]
     pub fn alert_day(self, cost: Money) -> Self {
         self.limit(|limits| limits.day = Some(cost))

@@ -7,6 +7,8 @@ mod desk;
 mod entry;
 mod export;
 mod future;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod latency;
 mod layer;
@@ -18,6 +20,7 @@ mod open;
 mod prices;
 mod pricing;
 mod service;
+mod settle;
 mod stripes;
 mod tags;
 mod used;
@@ -33,13 +36,14 @@ pub use self::{
     latency::{Latency, Quantiles, Timings, Window},
     layer::CostLayer,
     ledger::{
-        By, Ledger, LedgerError, LedgerFuture, MemoryLedger, Order, Overflow, Page, Query, Span,
-        Spend,
+        By, Ledger, LedgerError, LedgerFuture, MemoryLedger, Order, Overflow, Page, Query, Slot,
+        Span, Spend, Timeline,
     },
-    open::{Booked, Settle},
+    open::Booked,
     prices::{Charge, InvalidPrices, PerMillion, Prices},
     pricing::{NotReplaced, Pricing},
     service::{Cost, CostBody},
+    settle::Settle,
     tags::Tags,
 };
 

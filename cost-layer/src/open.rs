@@ -7,18 +7,12 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, Request, Response, header};
-use llm_exchange::{
-    BodyEnd, Call, FinishReason, FromCache, Meter, Observe, Payload, Said, User, Verdict,
-};
+use llm_exchange::{Call, FromCache, Meter, Payload, User, Verdict};
 use tokio::time::Instant;
 
-use crate::{
-    Charge, Entry, Record, RecordId, Tags,
-    books::{Books, per_token},
-    entry::bounded,
-    ledger::Place,
-    used::Used,
-};
+use crate::{Record, Tags, books::Books, entry::bounded, ledger::Place, used::Used};
+
+mod record;
 
 /// Where the record of a call will be, once its answer has ended: an extension of the response.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +37,7 @@ pub(crate) struct Open {
     books: Arc<Books>,
     call: Arc<Call>,
     began: Instant,
+    ended: Option<Ended>,
     at: SystemTime,
     user: Option<User>,
     tags: Option<Tags>,
@@ -52,6 +47,8 @@ pub(crate) struct Open {
     upload_broke: bool,
     /// What was left behind before this layer saw the call is in another record.
     left_before: usize,
+    /// A layer further in made it by itself.
+    is_background: bool,
     place: Place,
     booked: Booked,
     state: State,
@@ -59,6 +56,12 @@ pub(crate) struct Open {
     status: u16,
     provider_request_id: Option<Box<str>>,
     from_cache: Option<FromCache>,
+}
+
+/// When the caller had the end of it, and so many tokens by then.
+struct Ended {
+    at: Instant,
+    output: Option<u64>,
 }
 
 /// How far the call has come.
@@ -90,11 +93,13 @@ impl Open {
         began: Instant,
     ) -> Option<Box<Self>> {
         let call = Arc::clone(Call::of(request)?);
+        call.attempts().keep_books(Arc::clone(books) as _);
         let trusted = || call.end_user().filter(|_| books.trusts_body);
         let user = User::of(request).cloned();
         let user = user.or_else(|| trusted().map(User::new));
         Some(Box::new(Self {
             began,
+            ended: None,
             at: books.pricing.now(),
             user: user.map(shortened),
             tags: Tags::of(request).cloned(),
@@ -103,6 +108,7 @@ impl Open {
             credential: books.credential(request),
             upload_broke: request.body().upload_broke(),
             left_before: call.attempts().left_behind().len(),
+            is_background: false,
             place: Place::default(),
             booked: Booked::default(),
             state: State::Waiting,
@@ -138,6 +144,35 @@ impl Open {
     pub(crate) fn answered(&mut self, meter: Meter) {
         self.meter = Some(meter);
         self.state = State::Answered;
+    }
+
+    /// It is one that a layer further in makes by itself.
+    pub(crate) fn in_background(mut self: Box<Self>) -> Box<Self> {
+        self.is_background = true;
+        self
+    }
+
+    /// A place for the record of a call that nobody could wait for one with.
+    pub(crate) fn place_now(&self) -> Place {
+        self.books.desk.writer().place().unwrap_or_default()
+    }
+
+    pub(crate) const fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
+    }
+
+    /// The caller has the end of the answer; the rest may go on without him.
+    pub(crate) fn ended(&mut self, goes_on: bool) {
+        let meter = self.meter.as_ref().filter(|_| goes_on);
+        self.ended = Some(Ended {
+            at: Instant::now(),
+            output: meter.map(Meter::output_tokens),
+        });
+    }
+
+    /// There is no answer, or none that is one.
+    pub(crate) const fn came_to(&mut self, verdict: Verdict) {
+        self.state = State::Over(verdict);
     }
 
     /// There is no answer, or one for which no call was sent.
@@ -177,126 +212,11 @@ impl Open {
         let attempts = self.call.attempts();
         attempts.left_behind().len() >= attempts.count() as usize
     }
-
-    fn record(&self, verdict: Verdict, used: Used) -> Record {
-        let id = RecordId::new();
-        let asked = self.call.model();
-        let meter = self.meter.as_ref();
-        let mut call = {
-            let said = meter.map(Meter::said);
-            let said = said.as_ref();
-            let mut names = self.books.names.mine();
-            let served = said.and_then(Said::model);
-            let model = meter.and_then(Meter::asked_model).or(asked);
-            let model = model.filter(|model| !model.is_empty()).or(served);
-            let model = names.shared(model.unwrap_or_default());
-            let mut call = Entry::of(id, self.at, model);
-            call.model_asked = asked.map(|name| names.shared(name));
-            call.model_served = served.map(|name| names.shared(name));
-            call.dialect = names.shared(self.call.dialect().as_str());
-            let finish = said.and_then(|said| {
-                said.finish_reasons()
-                    .max_by_key(|one| FinishReason::of(one))
-            });
-            call.finish = finish.map(|name| names.shared(name));
-            let tier = said.and_then(Said::service_tier);
-            call.service_tier = tier.map(|name| names.shared(name));
-            call.answer_id = said.and_then(Said::id).map(boxed);
-            call
-        };
-        let model = Arc::clone(&call.model);
-        call.user = self.user.clone();
-        call.provider = Arc::clone(&self.provider);
-        call.is_stream = self.call.is_stream();
-        call.status = self.status;
-        call.verdict = verdict;
-        call.from_cache = self.from_cache;
-        call.usage = used.usage;
-        call.is_estimated = used.is_estimated;
-        call.attempts = self.call.attempts().count();
-        call.request_id = self.request_id.clone();
-        call.provider_request_id = self.provider_request_id.clone();
-        call.tags = self.tags.clone().unwrap_or_default();
-        call.total = self.began.elapsed();
-        if let Some(meter) = meter {
-            call.end = meter.end();
-            let first = meter.first_content();
-            call.first_content = first.map(|first| first.saturating_duration_since(self.began));
-            if meter.is_stream() {
-                call.per_token =
-                    first.and_then(|first| per_token(first.elapsed(), used.usage.output()));
-            }
-        }
-        // the host is that of the caller's target: of another model it says nothing
-        let host = |model: &str| (asked == Some(model)).then_some(&*self.provider);
-        let pricing = &self.books.pricing;
-        let charge = used.charge(pricing, meter, &model, host(&model), self.at);
-        if self.from_cache.is_some() {
-            call.saved = charge.map(|charge| charge.total()).unwrap_or_default();
-            call.charge = Some(Charge::default());
-        } else {
-            call.charge = charge;
-        }
-
-        let left_behind = self.call.attempts().left_behind();
-        let left_behind = left_behind
-            .iter()
-            .skip(self.left_before)
-            .zip(1..)
-            .map(|(left, part)| {
-                let used = Used::left_behind(left, &self.call);
-                let model = left.model.as_deref().or(asked).unwrap_or_default();
-                let meter = left.meter.as_ref();
-                let mut attempt = Entry::new(id, self.at, model);
-                attempt.part = part;
-                attempt.user = call.user.clone();
-                attempt.provider = call.provider.clone();
-                attempt.model_asked = call.model_asked.clone();
-                let dialect = meter.map_or(self.call.dialect(), Meter::dialect);
-                attempt.dialect = self.books.names.mine().shared(dialect.as_str());
-                attempt.is_stream = call.is_stream;
-                attempt.status = meter.map_or(0, |meter| meter.status().as_u16());
-                attempt.verdict = left.verdict;
-                attempt.end = meter.and_then(Meter::end);
-                attempt.usage = used.usage;
-                attempt.is_estimated = used.is_estimated;
-                attempt.charge = used.charge(pricing, meter, model, host(model), self.at);
-                if let Some(meter) = meter {
-                    let said = meter.said();
-                    let mut names = self.books.names.mine();
-                    attempt.model_served = said.model().map(|name| names.shared(name));
-                    attempt.answer_id = said.id().map(boxed);
-                }
-                attempt.tags = call.tags.clone();
-                attempt
-            });
-        let left_behind = left_behind.collect();
-        Record::new(call, left_behind)
-    }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.book();
-    }
-}
-
-/// Books a call at the end of its answer's body.
-pub struct Settle(pub(crate) Box<Open>);
-
-impl Observe for Settle {
-    fn meter(&self) -> Option<&Meter> {
-        self.0.meter.as_ref()
-    }
-
-    fn end(&mut self, _: BodyEnd<'_>) {
-        self.0.book();
-    }
-}
-
-impl std::fmt::Debug for Settle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settle").finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,7 @@ use http_body::Body;
 use llm_exchange::{AnswerBody, BoxError, Payload, UsageHidden, Watch};
 use tower_service::Service;
 
-use crate::{CostFuture, books::Books, open::Settle};
+use crate::{CostFuture, books::Books, settle::Settle};
 
 /// The service of a [`CostLayer`](crate::CostLayer).
 ///

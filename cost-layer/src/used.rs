@@ -65,7 +65,7 @@ impl Used {
         pricing: &Pricing,
         meter: Option<&Meter>,
         asked: &str,
-        host: Option<&str>,
+        host: &str,
         at: SystemTime,
     ) -> Option<Charge> {
         if self.is_nothing() {
@@ -78,7 +78,7 @@ impl Used {
         purchase.service_tier = said.and_then(Said::service_tier);
         purchase.speed = said.and_then(Said::speed);
         purchase.geo = said.and_then(Said::geo);
-        purchase.host = host;
+        purchase.host = Some(host).filter(|host| !host.is_empty());
         purchase.at = Some(at);
         let parts = || said.into_iter().flat_map(Said::usage_parts);
         let sum = parts().fold(Usage::default(), |sum, (_, part)| sum.plus(part));

@@ -57,6 +57,7 @@ fn killed_in_the_middle_of_ten_thousand_calls_at_most_the_last_batches_are_lost(
     assert!((KILLED_AFTER..CALLS).contains(&booked), "{booked}");
 
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap();
     runtime.block_on(async {

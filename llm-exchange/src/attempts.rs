@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker, ready},
@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{AskedModel, Call, Meter, Verdict};
+use crate::{AskedModel, Bookkeeper, Call, Meter, Verdict};
 
 /// How often one call may still be sent, and until when: one allowance over all retries and
 /// fallback targets, so that R retries on each of F targets stay bounded by one number and one
@@ -33,6 +33,7 @@ struct State {
     last_asked: Mutex<Option<AskedModel>>,
     watched_output: Mutex<Vec<u64>>,
     extenders: Mutex<Vec<Arc<dyn Extend>>>,
+    bookkeeper: OnceLock<Arc<dyn Bookkeeper>>,
 }
 
 /// Asked before each further attempt whether it may be sent: who reserved something for the call
@@ -85,6 +86,7 @@ impl Default for State {
             last_asked: Mutex::default(),
             watched_output: Mutex::default(),
             extenders: Mutex::default(),
+            bookkeeper: OnceLock::new(),
         }
     }
 }
@@ -244,6 +246,16 @@ impl Attempts {
     #[must_use]
     pub fn last_asked(&self) -> Option<AskedModel> {
         lock(&self.0.last_asked).clone()
+    }
+
+    /// Tells this of each call that a layer further in makes by itself on this one's behalf
+    /// ([`Call::set_aside`]). The outermost who keeps books is told, and nobody else.
+    pub fn keep_books(&self, keeper: Arc<dyn Bookkeeper>) {
+        let _ = self.0.bookkeeper.set(keeper);
+    }
+
+    pub(crate) fn bookkeeper(&self) -> Option<&Arc<dyn Bookkeeper>> {
+        self.0.bookkeeper.get()
     }
 
     /// Asks this before each further attempt; a refusal is as if the allowance were used up. A layer

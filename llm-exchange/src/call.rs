@@ -303,6 +303,13 @@ impl Call {
         self.attempts.get()
     }
 
+    pub(crate) fn with(self, attempts: Attempts) -> Self {
+        Self {
+            attempts: Some(attempts).into(),
+            ..self
+        }
+    }
+
     /// Asks for the provider's token counts in a streamed answer, where the dialect has them only on
     /// request: `stream_options.include_usage` is spliced in. `true`: it was not asked for before, by
     /// the caller or a layer further out. The layer that is told so takes the extra event out again,

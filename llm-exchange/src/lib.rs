@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod aside;
 mod asked_model;
 mod attempts;
 mod body;
@@ -39,6 +40,7 @@ mod watch;
 
 pub use self::{
     answer::{ErrorAnswer, Refusal},
+    aside::{Aside, Bookkeeper, OpenCall},
     asked_model::AskedModel,
     attempts::{Attempts, Extend, LeftBehind, NoMoreAttempts},
     body::{Ahead, AnswerBody, Reshape},

@@ -24,6 +24,7 @@ use std::{
 pub struct TestServer {
     dir: PathBuf,
     url: String,
+    start: Vec<String>,
     stop: Vec<String>,
 }
 
@@ -61,15 +62,17 @@ impl TestServer {
             &initdb,
             &["-D", &data, "-U", "postgres", "-A", "trust", "--no-sync"],
         ));
-        start(&run(
+        let begin = run(
             &control,
             &["-D", &data, "-w", "-l", &log, "-o", &options, "start"],
-        ));
+        );
+        start(&begin);
         Some(Self {
             url: format!(
                 "postgresql:///postgres?host={}&user=postgres",
                 dir.display()
             ),
+            start: begin,
             stop: run(&control, &["-D", &data, "-m", "immediate", "stop"]),
             dir,
         })
@@ -103,7 +106,8 @@ impl TestServer {
             "--dir",
             &dir.display().to_string(),
         ];
-        start(&command.chain(places.map(str::to_owned)).collect::<Vec<_>>());
+        let begin: Vec<_> = command.chain(places.map(str::to_owned)).collect();
+        start(&begin);
         // it says that it has started before it listens
         let comes_up = (0..500).any(|_| {
             sleep(Duration::from_millis(10));
@@ -113,9 +117,27 @@ impl TestServer {
         let process = fs::read_to_string(&pid).expect("TestServer: its pid");
         Some(Self {
             url: format!("redis://127.0.0.1:{port}/"),
+            start: begin,
             stop: ["kill", "-9", process.trim()].map(str::to_owned).to_vec(),
             dir,
         })
+    }
+
+    /// Stops it at once, in the middle of whatever it does. What it was told to keep is there when it is
+    /// started again.
+    ///
+    /// # Panics
+    /// If it can't be stopped.
+    pub fn kill(&self) {
+        start(&self.stop);
+    }
+
+    /// Starts it again, at the same place.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_again(&self) {
+        start(&self.start);
     }
 
     /// Where it is, as its clients write it.

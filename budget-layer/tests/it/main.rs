@@ -13,3 +13,4 @@ mod refusals;
 mod services;
 mod settling;
 mod streams;
+mod under_cache;

@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Arc};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use llm_exchange::{BoxError, Call, Payload};
+use llm_exchange::{BoxError, Call, Payload, Verdict};
 use tower_service::Service;
 
 use super::{
@@ -78,12 +78,25 @@ where
             }
             if let Err(failure) = self.fly(round, &mut texts, &mut paid).await {
                 self.settings.counters.status(CacheStatus::Miss);
+                self.leave_behind(&paid);
                 return failed(failure, || self.stale(&texts), None);
             }
         }
         match self.merged(&texts, &paid) {
             Some(answer) => Ok(answer),
-            None => self.as_it_came(&texts).await,
+            None => {
+                self.leave_behind(&paid);
+                self.as_it_came(&texts).await
+            }
+        }
+    }
+
+    /// What was paid for is not in the answer, and not lost to whoever keeps books further out.
+    fn leave_behind(&self, paid: &[Arc<Came>]) {
+        for came in paid {
+            let meter = came.meter.clone();
+            let attempts = self.call.attempts();
+            attempts.leave_behind(&self.call, Verdict::Ok, Some(meter));
         }
     }
 
@@ -137,7 +150,7 @@ where
     }
 
     /// All of it is known, some of it perhaps past its time.
-    fn known(&self, texts: &mut [Text<St::Ticket>]) -> Option<Response<CacheBody<R>>> {
+    fn known(&mut self, texts: &mut [Text<St::Ticket>]) -> Option<Response<CacheBody<R>>> {
         let is_fresh = texts.iter().all(|text| text.known.is_some());
         if is_fresh {
             return self.merged(texts, &[]);
@@ -146,9 +159,10 @@ where
         if self.control.only_if_cached {
             return answer;
         }
+        let aside = Call::set_aside(&mut self.request);
         let round = self.join(texts, false);
         if let Some(own) = round.own {
-            revalidate::spawn(own.flight);
+            revalidate::spawn(own.flight, aside);
         }
         answer
     }

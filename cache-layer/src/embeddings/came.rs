@@ -5,7 +5,7 @@ use std::{future::poll_fn, pin::Pin, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
-use llm_exchange::{BoxError, Dialect, ErrorAnswer, Payload, Verdict};
+use llm_exchange::{BoxError, Dialect, ErrorAnswer, Meter, Payload, Verdict};
 use tower_service::Service;
 
 use super::LARGEST;
@@ -14,6 +14,7 @@ use crate::flight::{Failure, Flight, Outcome, Reader};
 /// The whole answer of one flight.
 pub(super) struct Came {
     pub(super) headers: HeaderMap,
+    pub(super) meter: Meter,
     pub(super) body: Bytes,
     /// How many texts it answers.
     pub(super) texts: usize,
@@ -39,7 +40,7 @@ where
         Outcome::Failed(failure) => return Err(Some(failure)),
         Outcome::OnesOwn => return Err(None),
     };
-    let mut reader = Reader::new(seat, meter, head.headers());
+    let mut reader = Reader::new(seat, meter.clone(), head.headers());
     let (mut frames, mut length) = (Vec::new(), 0);
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut reader).poll_frame(cx)).await {
         match frame.map(|frame| frame.into_data()) {
@@ -57,6 +58,7 @@ where
     let headers = head.into_parts().0.headers;
     Ok(Came {
         headers,
+        meter,
         body: body.unwrap_or_else(|| frames.concat().into()),
         texts,
     })

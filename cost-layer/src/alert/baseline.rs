@@ -154,6 +154,24 @@ impl<K: Eq + Hash> Baselines<K> {
         unusual
     }
 
+    /// Takes up what keys spent before, minute by minute, the earliest first. Keys that are known already
+    /// stay as they are, and when there are as many as may be, the rest is left.
+    pub(crate) fn seed<T: Into<K>>(&mut self, past: Vec<(u64, T, u64)>) {
+        let mut seeded = HashMap::<K, Baseline, RandomState>::default();
+        for (minute, key, nanos) in past {
+            let key = key.into();
+            let room = self.keys.len() + seeded.len() < self.most;
+            if self.keys.contains_key(&key) || !room && !seeded.contains_key(&key) {
+                continue;
+            }
+            let baseline = seeded.entry(key);
+            let baseline = baseline.or_insert_with(|| Baseline::new(minute));
+            // what is past is not unusual any more
+            baseline.spend(minute, nanos, u64::MAX);
+        }
+        self.keys.extend(seeded);
+    }
+
     /// A quarter at once, so that the search is paid for by many keys.
     fn forget(&mut self) {
         let mut slots: Vec<u64> = self.keys.values().map(|baseline| baseline.slot).collect();

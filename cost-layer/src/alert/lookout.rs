@@ -1,14 +1,15 @@
 //! Looks at each record as it is booked.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use llm_exchange::Money;
 
 use super::{
     Alert, AlertKind, Whose,
     baseline::{Baselines, Unusual},
+    days::Days,
     once::Once,
+    seed::Seed,
     sliding::SlidingHour,
 };
 use crate::{Day, Record, latency::TooSlow};
@@ -55,31 +56,29 @@ impl Default for Limits {
 /// The moment at which a record is booked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
-    /// Since the layer was made, by a clock that only goes on.
+    /// By a clock that only goes on, on which the layer was made at [`BEFORE`](super::BEFORE).
     pub(crate) second: u64,
     pub(crate) day: Day,
     /// Of the prices in use.
     pub(crate) age: Option<Duration>,
 }
 
-const MINUTE: u64 = 60;
-const HOUR: u64 = 3_600;
-const DAY: u64 = 24 * HOUR;
+pub(super) const MINUTE: u64 = 60;
+pub(super) const HOUR: u64 = 3_600;
+pub(super) const DAY: u64 = 24 * HOUR;
 /// Of each kind, whose rate is watched.
 const MOST_WATCHED: usize = 4_096;
-/// Whose spending of a day is added up. Users beyond it are not watched that day.
-const MOST_USERS: usize = 65_536;
 
 pub(crate) struct Lookout {
     limits: Limits,
     once: Once,
     hour: SlidingHour,
-    day: (Day, Money),
-    users_day: HashMap<Box<str>, Money, RandomState>,
+    days: Days,
     users: Baselines<Box<str>>,
     models: Baselines<Box<str>>,
     credentials: Baselines<u64>,
     lost: u64,
+    seeded: bool,
 }
 
 impl Lookout {
@@ -88,13 +87,37 @@ impl Lookout {
             limits,
             once: Once::default(),
             hour: SlidingHour::default(),
-            day: (Day::of(std::time::SystemTime::UNIX_EPOCH), Money::ZERO),
-            users_day: HashMap::default(),
+            days: Days::new(),
             users: Baselines::new(MOST_WATCHED),
             models: Baselines::new(MOST_WATCHED),
             credentials: Baselines::new(MOST_WATCHED),
             lost: 0,
+            seeded: false,
         }
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Takes up what was spent before, once. Whose spending is known here already keeps its baseline.
+    pub(crate) fn seed(&mut self, seed: Seed) {
+        if std::mem::replace(&mut self.seeded, true) {
+            return;
+        }
+        for (second, cost) in seed.hour {
+            self.hour.add(second, cost);
+        }
+        if let Some((day, spent)) = seed.day
+            && self.days.begin(day) == day
+        {
+            self.days.add(spent);
+            for (user, cost) in seed.users_day {
+                self.days.add_of(&user, cost);
+            }
+        }
+        self.users.seed(seed.users);
+        self.models.seed(seed.models);
     }
 
     /// The alerts that a record gives rise to.
@@ -149,33 +172,20 @@ impl Lookout {
             give("hour".into(), HOUR, AlertKind::HourlySpend { spent, limit });
         }
 
-        // a clock that steps back does not begin a day anew
-        if now.day > self.day.0 {
-            self.day = (now.day, Money::ZERO);
-            self.users_day.clear();
-        }
-        let today = self.day.0;
-        self.day.1 = self.day.1.saturating_add(cost);
+        let today = self.days.begin(now.day);
+        let spent = self.days.add(cost);
         if let Some(limit) = self.limits.day
-            && self.day.1 > limit
+            && spent > limit
         {
-            let spent = self.day.1;
-            give(
-                format!("day {today}"),
-                DAY,
-                AlertKind::DailySpend { spent, limit },
-            );
+            let key = format!("day {today}");
+            give(key, DAY, AlertKind::DailySpend { spent, limit });
         }
         if let (Some(limit), Some(user)) = (self.limits.user_day, &call.user)
-            && (self.users_day.len() < MOST_USERS || self.users_day.contains_key(user.as_str()))
+            && let Some(spent) = self.days.add_of(user.as_str(), cost)
+            && spent > limit
         {
-            let spent = self.users_day.entry(user.as_str().into()).or_default();
-            *spent = spent.saturating_add(cost);
-            let (user, spent) = (user.clone(), *spent);
-            if spent > limit {
-                let key = format!("day {today} {}", user.as_str());
-                give(key, DAY, AlertKind::UserDailySpend { user, spent, limit });
-            }
+            let (key, user) = (format!("day {today} {}", user.as_str()), user.clone());
+            give(key, DAY, AlertKind::UserDailySpend { user, spent, limit });
         }
 
         if let Some(floor) = self.limits.unusual
@@ -250,7 +260,7 @@ impl Lookout {
     }
 }
 
-fn nanos(amount: Money) -> u64 {
+pub(super) fn nanos(amount: Money) -> u64 {
     u64::try_from(amount.picos() / 1_000).unwrap_or(u64::MAX)
 }
 
@@ -259,170 +269,4 @@ fn dollars(nanos: u64) -> Money {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::SystemTime;
-
-    use llm_exchange::User;
-
-    use super::*;
-    use crate::{Charge, Entry, RecordId};
-
-    fn record(user: &str, model: &str, cost: Option<&str>) -> Record {
-        let mut entry = Entry::new(RecordId::new(), SystemTime::UNIX_EPOCH, model);
-        entry.user = Some(User::new(user));
-        entry.charge = cost.map(|cost| Charge {
-            stated: Some(cost.parse().unwrap()),
-            ..Charge::default()
-        });
-        Record::new(entry, Vec::new())
-    }
-
-    fn at(second: u64) -> Now {
-        Now {
-            second,
-            day: Day::of(SystemTime::UNIX_EPOCH + Duration::from_secs(second)),
-            age: None,
-        }
-    }
-
-    fn kinds(alerts: &[Alert]) -> Vec<&'static str> {
-        alerts.iter().map(|alert| alert.kind.as_str()).collect()
-    }
-
-    #[test]
-    fn an_expensive_call_is_told_once_a_minute_for_each_user_and_model() {
-        let mut lookout = Lookout::new(Limits {
-            unusual: None,
-            ..Limits::default()
-        });
-        let mut book = |user, model, cost, second| {
-            kinds(&lookout.booked(&record(user, model, Some(cost)), None, at(second)))
-        };
-        assert_eq!(book("a", "m", "1", 0), Vec::<&str>::new());
-        assert_eq!(book("a", "m", "1.01", 1), ["expensive_request"]);
-        assert_eq!(book("a", "m", "5", 2), Vec::<&str>::new());
-        assert_eq!(book("b", "m", "5", 3), ["expensive_request"]);
-        assert_eq!(book("a", "n", "5", 4), ["expensive_request"]);
-        assert_eq!(book("a", "m", "5", 61), ["expensive_request"]);
-    }
-
-    #[test]
-    fn an_hour_over_its_limit_is_told_once_an_hour_and_slides() {
-        let limits = Limits {
-            hour: Some(Money::usd(50)),
-            ..Limits::NONE
-        };
-        let mut lookout = Lookout::new(limits);
-        let mut told = Vec::new();
-        for minute in 0..240 {
-            // 60 dollars an hour
-            let alerts = lookout.booked(&record("a", "m", Some("1")), None, at(minute * 60));
-            told.extend(alerts.iter().map(|_| minute));
-        }
-        assert_eq!(told, [50, 110, 170, 230]);
-    }
-
-    #[test]
-    fn days_are_told_once_a_day_and_user_and_a_clock_stepping_back_is_no_new_day() {
-        let limits = Limits {
-            day: Some(Money::usd(5)),
-            user_day: Some(Money::usd(2)),
-            ..Limits::NONE
-        };
-        let mut lookout = Lookout::new(limits);
-        let mut book = |user, day: u64| {
-            let mut now = at(1_000);
-            now.day = Day::of(SystemTime::UNIX_EPOCH + Duration::from_secs(day * DAY));
-            kinds(&lookout.booked(&record(user, "m", Some("2")), None, now))
-        };
-        assert_eq!(book("a", 5), Vec::<&str>::new());
-        assert_eq!(book("a", 5), ["user_daily_spend"]);
-        assert_eq!(book("b", 5), ["daily_spend"]);
-        assert_eq!(book("b", 4), ["user_daily_spend"]);
-        assert_eq!(book("a", 6), Vec::<&str>::new());
-        assert_eq!(book("b", 6), Vec::<&str>::new());
-        assert_eq!(book("b", 6), ["daily_spend", "user_daily_spend"]);
-    }
-
-    #[test]
-    fn an_unknown_price_is_told_and_is_no_spending() {
-        let mut lookout = Lookout::new(Limits::default());
-        let told = lookout.booked(&record("a", "who-knows", None), None, at(0));
-        let model = "who-knows".into();
-        assert_eq!(told[0].kind, AlertKind::UnknownPrice { model });
-        assert!(
-            lookout
-                .booked(&record("a", "who-knows", None), None, at(60))
-                .is_empty()
-        );
-        assert_eq!(
-            lookout.booked(&record("a", "who-knows", None), None, at(3_600))[0].held_back,
-            1
-        );
-    }
-
-    #[test]
-    fn old_prices_and_lost_records_are_told() {
-        let mut lookout = Lookout::new(Limits::default());
-        let mut now = at(0);
-        now.age = Some(Duration::from_secs(61 * DAY));
-        let free = record("a", "m", Some("0"));
-        assert_eq!(kinds(&lookout.booked(&free, None, now)), ["old_prices"]);
-        assert!(lookout.booked(&free, None, now).is_empty());
-        assert!(lookout.lost(0, 0).is_none());
-        let told = lookout.lost(3, 0).unwrap();
-        assert_eq!(told.kind, AlertKind::RecordsLost { lost: 3 });
-        assert!(lookout.lost(3, 70).is_none());
-        assert!(lookout.lost(4, 59).is_none());
-        assert_eq!(lookout.lost(5, 70).unwrap().held_back, 1);
-    }
-
-    #[test]
-    fn a_successful_runaway_loop_is_told_of_by_user_model_and_key_within_minutes() {
-        let limits = Limits {
-            unusual: Some(Money::usd(1)),
-            ..Limits::NONE
-        };
-        let mut lookout = Lookout::new(limits);
-        for minute in 0..300 {
-            for user in ["a", "b"] {
-                let cents = if minute % 3 == 0 { "0.12" } else { "0.08" };
-                let alerts =
-                    lookout.booked(&record(user, "m", Some(cents)), Some(7), at(minute * 60));
-                assert!(alerts.is_empty(), "{alerts:?}");
-            }
-        }
-        let mut told = Vec::new();
-        for second in 300 * 60..305 * 60 {
-            // every call is answered, and small
-            let alerts = lookout.booked(&record("b", "m", Some("0.02")), Some(7), at(second));
-            told.extend(
-                alerts
-                    .into_iter()
-                    .map(|alert| (second - 300 * 60, alert.kind)),
-            );
-        }
-        assert!(told.iter().all(|(second, _)| *second < 240), "{told:?}");
-        let whose = |of: Whose| {
-            let found = told.iter().filter(
-                |(_, kind)| matches!(kind, AlertKind::Unusual { whose, .. } if *whose == of),
-            );
-            found.count()
-        };
-        assert_eq!(whose(Whose::User(User::new("b"))), 1);
-        assert_eq!(whose(Whose::Model("m".into())), 1);
-        assert_eq!(whose(Whose::Credential(7)), 1);
-        assert_eq!(told.len(), 3, "{told:?}");
-    }
-
-    #[test]
-    fn no_sentence_names_the_user() {
-        let mut lookout = Lookout::new(Limits {
-            request: Some(Money::ZERO),
-            ..Limits::default()
-        });
-        for alert in lookout.booked(&record("canary", "m", Some("2")), None, at(0)) {
-            assert!(!format!("{} {alert:?}", alert.kind).contains("canary"));
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,10 @@
 //! What somebody should look at.
 
 mod baseline;
+mod days;
 mod lookout;
 mod once;
+mod seed;
 mod sliding;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -10,7 +12,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use llm_exchange::{Money, User};
 use tokio::sync::broadcast;
 
-pub(crate) use self::lookout::{Limits, Lookout, Now};
+pub(crate) use self::{
+    lookout::{Limits, Lookout, Now},
+    seed::{BEFORE, Seed},
+};
 use crate::RecordId;
 
 /// Something that somebody should look at. Each comes once per window and key.

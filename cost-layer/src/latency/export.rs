@@ -8,14 +8,15 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hdrhistogram::serialization::{
-    Deserializer, V2DeflateSerializer,
+    V2DeflateSerializer,
     interval_log::{IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag},
 };
 
 use super::{
+    foreign,
     recorder::Recorder,
     series::{Latency, Name, Quantiles},
-    slices::{Counts, add, counts},
+    slices::{Counts, counts},
 };
 
 const OUTCOMES: [&str; 3] = ["ok", "failed", "abandoned"];
@@ -143,10 +144,11 @@ impl MergedLatency {
             let bytes = STANDARD
                 .decode(interval.encoded_histogram())
                 .map_err(|_| InvalidLatencies("a histogram is not in base64"))?;
-            let part: Counts = Deserializer::new()
-                .deserialize(&mut bytes.as_slice())
-                .map_err(|_| InvalidLatencies("a histogram can't be read"))?;
-            add(slot.get_or_insert_with(counts), &part);
+            let part =
+                foreign::read(&bytes).ok_or(InvalidLatencies("a histogram can't be read"))?;
+            slot.get_or_insert_with(counts)
+                .add(&part)
+                .map_err(|_| InvalidLatencies("a histogram can't be added"))?;
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "hdr")]
 mod export;
+#[cfg(feature = "hdr")]
+mod foreign;
 mod recorder;
 mod series;
 mod slices;

@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use super::{By, Ledger, LedgerFuture, Order, Page, Query, Spend, row::micros};
+use llm_exchange::Money;
+
+use super::{By, Ledger, LedgerFuture, Order, Page, Query, Slot, Spend, Timeline, row::micros};
 use crate::{Day, Entry, Record, Tags, entry::to_the_microsecond};
 
 /// Keeps sums by hour, user, model, provider and tags, and the last records. All is gone with the process.
@@ -125,8 +127,47 @@ impl MemoryLedger {
             .map(|(key, sum)| Spend { key, ..sum })
             .collect();
         Spend::sort(&mut spends);
-        spends.truncate(query.most);
+        spends.truncate(query.limit());
         spends
+    }
+
+    /// Of the records that are kept.
+    fn slots(&self, timeline: &Timeline) -> Vec<Slot> {
+        let slot = timeline.slot_micros();
+        let state = self.state();
+        let mut sums: BTreeMap<(i64, String), Money> = BTreeMap::new();
+        for entry in &state.entries {
+            let cost = entry.cost().unwrap_or_default();
+            let key = match &timeline.by {
+                By::Total => Some(String::new()),
+                By::User => Some(
+                    entry
+                        .user
+                        .as_ref()
+                        .map_or("", |user| user.as_str())
+                        .to_owned(),
+                ),
+                By::Model => Some(entry.model.to_string()),
+                By::Provider => Some(entry.provider.to_string()),
+                By::Day => Some(Day::of(entry.at).to_string()),
+                By::Tag(name) => entry.tags.get(name).map(str::to_owned),
+            };
+            let ended = entry.at.checked_add(entry.total).unwrap_or(entry.at);
+            if let Some(key) = key
+                && timeline.span.contains(ended)
+                && cost > Money::ZERO
+            {
+                let sum = sums.entry((micros(ended) / slot, key)).or_default();
+                *sum = sum.saturating_add(cost);
+            }
+        }
+        drop(state);
+        let earlier = sums.len().saturating_sub(timeline.limit());
+        let slots = sums.into_iter().skip(earlier).map(|((number, key), cost)| {
+            let at = Duration::from_micros((number * slot) as u64);
+            Slot::new(SystemTime::UNIX_EPOCH + at, key, cost)
+        });
+        slots.collect()
     }
 
     fn list(&self, page: &Page) -> Vec<Entry> {
@@ -156,7 +197,7 @@ impl MemoryLedger {
         if page.order == Order::Newest {
             found.reverse();
         }
-        found.into_iter().take(page.most).cloned().collect()
+        found.into_iter().take(page.limit()).cloned().collect()
     }
 }
 
@@ -249,6 +290,10 @@ impl Ledger for MemoryLedger {
 
     fn entries<'a>(&'a self, page: &'a Page) -> LedgerFuture<'a, Vec<Entry>> {
         Box::pin(std::future::ready(Ok(self.list(page))))
+    }
+
+    fn timeline<'a>(&'a self, timeline: &'a Timeline) -> LedgerFuture<'a, Vec<Slot>> {
+        Box::pin(std::future::ready(Ok(self.slots(timeline))))
     }
 }
 

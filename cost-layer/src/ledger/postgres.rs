@@ -3,13 +3,15 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio::time::timeout;
 use tokio_postgres::{
     Config, NoTls, Row,
+    error::SqlState,
     types::{ToSql, Type},
 };
 
 use super::{
-    Ledger, LedgerError, LedgerFuture, Page, Query, Spend,
+    LONGEST_READ, Ledger, LedgerError, LedgerFuture, Page, Query, Slot, Spend, Timeline,
     row::{self, COLUMNS, Kind, Value},
     sql::{self, Statement},
 };
@@ -18,7 +20,10 @@ use crate::{Entry, Record};
 /// Keeps records in a Postgres database, which several machines may share: the same tables as
 /// `SqliteLedger`. A record that is sent twice, as after a connection broke, is kept once.
 #[derive(Clone)]
-pub struct PostgresLedger(Pool);
+pub struct PostgresLedger {
+    pool: Pool,
+    longest_read: Duration,
+}
 
 /// Connections of a ledger that makes its own pool: one writes, the others answer questions.
 const CONNECTIONS: usize = 4;
@@ -61,13 +66,24 @@ impl PostgresLedger {
     ///
     /// The database is not there, or its tables are of a later version.
     pub async fn with_pool(pool: Pool) -> Result<Self, LedgerError> {
-        let ledger = Self(pool);
+        let ledger = Self {
+            pool,
+            longest_read: LONGEST_READ,
+        };
         ledger.migrate().await?;
         Ok(ledger)
     }
 
+    /// How long a question may take. Default 10 s. What takes longer is stopped by the server
+    /// (`statement_timeout`); one that does not answer at all is waited for 5 s more.
+    #[must_use]
+    pub const fn longest_read(mut self, time: Duration) -> Self {
+        self.longest_read = time;
+        self
+    }
+
     async fn client(&self) -> Result<Object, LedgerError> {
-        self.0.get().await.map_err(LedgerError::temporary)
+        self.pool.get().await.map_err(LedgerError::temporary)
     }
 
     async fn migrate(&self) -> Result<(), LedgerError> {
@@ -138,11 +154,31 @@ impl PostgresLedger {
     async fn read<T>(
         &self,
         statement: Statement,
-        mut row: impl FnMut(Vec<Value>) -> Option<T>,
+        row: impl FnMut(Vec<Value>) -> Option<T>,
     ) -> Result<Vec<T>, LedgerError> {
-        let client = self.client().await?;
+        let longest = self.longest_read.saturating_add(WAIT);
+        match timeout(longest, self.ask(statement)).await {
+            Ok(rows) => {
+                let cells = rows?.iter().map(cells).collect::<Option<Vec<_>>>();
+                cells.and_then(|cells| cells.into_iter().map(row).collect())
+            }
+            .ok_or_else(|| LedgerError::permanent("a row is not of ours")),
+            Err(late) => Err(LedgerError::timed_out(late)),
+        }
+    }
+
+    async fn ask(&self, statement: Statement) -> Result<Vec<Row>, LedgerError> {
+        let mut client = self.client().await?;
+        let reading = client.build_transaction().read_only(true).start();
+        let transaction = reading.await.map_err(error)?;
+        // of this question alone: the connection may be of an app's own pool
+        let limit = self.longest_read.as_millis().clamp(1, i32::MAX as u128);
+        transaction
+            .batch_execute(&format!("SET LOCAL statement_timeout = {limit}"))
+            .await
+            .map_err(error)?;
         let text = statement.text.replace('?', "$");
-        let prepared = client.prepare_cached(&text).await.map_err(error)?;
+        let prepared = transaction.prepare_cached(&text).await.map_err(error)?;
         let values: Vec<&(dyn ToSql + Sync)> = statement
             .values
             .iter()
@@ -152,12 +188,13 @@ impl PostgresLedger {
                 Value::Null => &None::<i64>,
             })
             .collect();
-        let rows = client.query(&prepared, &values).await.map_err(error)?;
-        let cells = rows.iter().map(cells);
-        cells
-            .map(|cells| cells.and_then(&mut row))
-            .collect::<Option<_>>()
-            .ok_or_else(|| LedgerError::permanent("a row is not of ours"))
+        let rows = transaction.query(&prepared, &values).await;
+        let rows = rows.map_err(|failed| match failed.code() {
+            Some(&SqlState::QUERY_CANCELED) => LedgerError::timed_out(failed),
+            _ => error(failed),
+        })?;
+        transaction.commit().await.map_err(error)?;
+        Ok(rows)
     }
 }
 
@@ -229,19 +266,21 @@ fn cells(row: &Row) -> Option<Vec<Value>> {
     cells.collect()
 }
 
-/// What the server refuses of a statement it refuses for ever; all else is about the connection.
 fn error(error: tokio_postgres::Error) -> LedgerError {
-    let of_the_statement = error.code().is_some_and(|code| {
-        // data exceptions, constraints, syntax and missing tables
-        ["22", "23", "42"]
-            .iter()
-            .any(|class| code.code().starts_with(class))
-    });
-    if of_the_statement {
+    if error.code().is_some_and(|code| is_of_the_data(code.code())) {
         LedgerError::permanent(error)
     } else {
         LedgerError::temporary(error)
     }
+}
+
+/// Only what is wrong with the data is wrong for ever: data exceptions, constraints, and what is larger than
+/// the server takes. A server may come back, a standby be promoted, a disk be freed, a table or a right be
+/// given back.
+fn is_of_the_data(code: &str) -> bool {
+    ["22", "23", "54"]
+        .iter()
+        .any(|class| code.starts_with(class))
 }
 
 impl Ledger for PostgresLedger {
@@ -260,6 +299,14 @@ impl Ledger for PostgresLedger {
         })
     }
 
+    fn timeline<'a>(&'a self, timeline: &'a Timeline) -> LedgerFuture<'a, Vec<Slot>> {
+        Box::pin(async move {
+            let statement = sql::timeline(timeline, " COLLATE \"C\"");
+            let slots = self.read(statement, |cells| sql::read_slot(timeline, cells));
+            Ok(slots.await?.into_iter().rev().collect())
+        })
+    }
+
     fn entries<'a>(&'a self, page: &'a Page) -> LedgerFuture<'a, Vec<Entry>> {
         Box::pin(self.read(sql::page(page), row::entry))
     }
@@ -268,5 +315,35 @@ impl Ledger for PostgresLedger {
 impl fmt::Debug for PostgresLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresLedger").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_wrong_with_the_data_loses_a_record() {
+        for (code, lost) in [
+            ("22003", true),  // a number out of range
+            ("23514", true),  // a check
+            ("54000", true),  // a row too large for an index
+            ("08006", false), // the connection failed
+            ("25006", false), // a standby, or read-only
+            ("28000", false), // a right that was taken away
+            ("40001", false), // serialization
+            ("40P01", false), // a deadlock
+            ("42P01", false), // no such table: somebody restores it
+            ("42501", false), // no right to it
+            ("53100", false), // the disk is full
+            ("53300", false), // too many connections
+            ("57014", false), // cancelled
+            ("57P01", false), // shut down by its operator
+            ("57P03", false), // starting up
+            ("58030", false), // an input or output error
+            ("XX000", false), // anything else
+        ] {
+            assert_eq!(is_of_the_data(code), lost, "{code}");
+        }
     }
 }

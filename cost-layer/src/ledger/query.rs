@@ -82,11 +82,14 @@ pub struct Query {
     pub user: Option<String>,
     /// Of this model alone.
     pub model: Option<String>,
-    /// The most sums. Default 1,000.
+    /// The most sums. Default 1,000, and never more than [`MOST`](Self::MOST).
     pub most: usize,
 }
 
 impl Query {
+    /// The most sums that a question is answered with.
+    pub const MOST: usize = 100_000;
+
     /// All that was spent in a span, summed so.
     #[must_use]
     pub const fn new(span: Span, by: By) -> Self {
@@ -119,6 +122,10 @@ impl Query {
         self.most = most;
         self
     }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.most.min(Self::MOST)
+    }
 }
 
 /// A sum of what was spent.
@@ -127,7 +134,7 @@ impl Query {
 pub struct Spend {
     /// Of which user, model, …, as [`By`] says.
     pub key: String,
-    /// Calls; attempts left behind are none, though they cost.
+    /// Calls, those included that a cache makes by itself; attempts left behind are none, though they cost.
     pub requests: u64,
     /// What they cost, as far as the prices are known.
     pub cost: Money,
@@ -181,6 +188,63 @@ impl Spend {
     }
 }
 
+/// A question about what was spent over time.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// When the calls ended; attempts left behind count when their call began.
+    pub span: Span,
+    /// Of how much time one sum is, in whole seconds, at least one.
+    pub slot: Duration,
+    /// By what they are summed besides.
+    pub by: By,
+    /// The most sums, the latest. Default [`Query::MOST`], and never more.
+    pub most: usize,
+}
+
+impl Timeline {
+    /// All that was spent in a span, summed so.
+    #[must_use]
+    pub const fn new(span: Span, slot: Duration, by: By) -> Self {
+        Self {
+            span,
+            slot,
+            by,
+            most: Query::MOST,
+        }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.most.min(Query::MOST)
+    }
+
+    /// In microseconds.
+    pub(crate) fn slot_micros(&self) -> i64 {
+        let seconds = i64::try_from(self.slot.as_secs()).unwrap_or(i64::MAX);
+        seconds.clamp(1, i64::MAX / 1_000_000) * 1_000_000
+    }
+}
+
+/// What was spent in a slot of time; nothing is not listed.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// When it began.
+    pub at: SystemTime,
+    /// Of which user, model, …, as [`By`] says.
+    pub key: String,
+    /// What it cost, as far as the prices are known.
+    pub cost: Money,
+}
+
+impl Slot {
+    /// What was spent in a slot.
+    #[must_use]
+    pub const fn new(at: SystemTime, key: String, cost: Money) -> Self {
+        Self { at, key, cost }
+    }
+}
+
 /// In which order entries are listed.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,11 +269,14 @@ pub struct Page {
     pub order: Order,
     /// The last entry of the page before: time, id and part.
     pub after: Option<(SystemTime, RecordId, u32)>,
-    /// The most entries. Default 100.
+    /// The most entries. Default 100, and never more than [`MOST`](Self::MOST).
     pub most: usize,
 }
 
 impl Page {
+    /// The most entries of a page.
+    pub const MOST: usize = 10_000;
+
     /// The first page of a span.
     #[must_use]
     pub const fn new(span: Span, order: Order) -> Self {
@@ -235,6 +302,10 @@ impl Page {
     pub const fn most(mut self, most: usize) -> Self {
         self.most = most;
         self
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.most.min(Self::MOST)
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) enum Value {
 }
 
 /// The columns, in the order of a row. Texts are those that say so; the rest are whole numbers.
-pub(crate) const COLUMNS: [(&str, Kind); 47] = {
+pub(crate) const COLUMNS: [(&str, Kind); 48] = {
     use Kind::{Int, Text};
     [
         ("id", Text),
@@ -69,6 +69,7 @@ pub(crate) const COLUMNS: [(&str, Kind); 47] = {
         ("provider_request_id", Text),
         ("answer_id", Text),
         ("tags", Text),
+        ("is_background", Int),
     ]
 };
 
@@ -151,12 +152,13 @@ pub(crate) fn row(entry: &Entry) -> Vec<Value> {
         text(entry.provider_request_id.as_deref()),
         text(entry.answer_id.as_deref()),
         text(tags(&entry.tags).as_deref()),
+        int(entry.is_background),
     ]
 }
 
 /// Reads the cells back. `None`: they are not those of an entry.
 #[cfg_attr(
-    not(any(test, feature = "sqlite", feature = "postgres")),
+    not(any(test, fuzzing, feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "for ledgers of tables")
 )]
 pub(crate) fn entry(cells: Vec<Value>) -> Option<Entry> {
@@ -234,6 +236,7 @@ pub(crate) fn entry(cells: Vec<Value>) -> Option<Entry> {
     };
     let tags = tags.iter();
     entry.tags = tags.fold(Tags::new(), |tags, (name, value)| tags.with(name, value));
+    entry.is_background = cells.int::<u8>()? != 0;
     Some(entry)
 }
 
@@ -269,13 +272,13 @@ fn duration(time: Option<Duration>) -> Value {
 }
 
 #[cfg_attr(
-    not(any(test, feature = "sqlite", feature = "postgres")),
+    not(any(test, fuzzing, feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "for ledgers of tables")
 )]
 struct Cells(std::vec::IntoIter<Value>);
 
 #[cfg_attr(
-    not(any(test, feature = "sqlite", feature = "postgres")),
+    not(any(test, fuzzing, feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "for ledgers of tables")
 )]
 impl Cells {
@@ -341,7 +344,7 @@ mod tests {
         entry.model_asked = Some("gpt-6-sol".into());
         entry.model_served = Some("gpt-6-sol-2026-09-22".into());
         entry.dialect = "openai_chat".into();
-        (entry.is_stream, entry.status) = (true, 200);
+        (entry.is_stream, entry.is_background, entry.status) = (true, true, 200);
         entry.verdict = Verdict::CallerGone;
         entry.end = Some(End::Cut(Cut::Limit));
         entry.finish = Some("stop".into());

@@ -1,31 +1,40 @@
 //! What SQLite and Postgres are both told: one schema, one set of questions.
 
+use std::time::{Duration, SystemTime};
+
+use llm_exchange::Money;
+
 use super::{
-    By, Order, Page, Query, Spend,
+    By, Order, Page, Query, Slot, Spend, Timeline,
     row::{COLUMNS, Kind, Value, micros},
 };
 use crate::Day;
 
+/// The columns of the schema's first version.
+const FIRST_COLUMNS: usize = 47;
+
 /// The steps from one version of the schema to the next, the first from nothing.
 pub(crate) fn migrations() -> Vec<String> {
-    let columns = COLUMNS.map(|(name, kind)| {
+    let columns = COLUMNS[..FIRST_COLUMNS].iter().map(|(name, kind)| {
         let kind = match kind {
             Kind::Int => "BIGINT",
             Kind::Text => "TEXT",
         };
-        let needed = matches!(name, "id" | "part" | "called_at" | "model");
+        let needed = matches!(*name, "id" | "part" | "called_at" | "model");
         format!("{name} {kind}{}", if needed { " NOT NULL" } else { "" })
     });
-    vec![format!(
-        "CREATE TABLE cost_entries ({}, PRIMARY KEY (id, part));
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    let tables = format!(
+        "CREATE TABLE cost_entries ({columns}, PRIMARY KEY (id, part));
          CREATE INDEX cost_entries_called_at ON cost_entries (called_at);
          CREATE INDEX cost_entries_user ON cost_entries (user_name, called_at);
          CREATE INDEX cost_entries_model ON cost_entries (model, called_at);
          CREATE TABLE cost_tags (id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
             PRIMARY KEY (id, name));
-         CREATE INDEX cost_tags_name ON cost_tags (name, value);",
-        columns.join(", ")
-    )]
+         CREATE INDEX cost_tags_name ON cost_tags (name, value);"
+    );
+    let background = "ALTER TABLE cost_entries ADD COLUMN is_background BIGINT NOT NULL DEFAULT 0;";
+    vec![tables, background.to_owned()]
 }
 
 pub(crate) fn column_names() -> String {
@@ -58,26 +67,44 @@ fn sum(expression: &str) -> String {
     format!("CAST(coalesce(sum({expression}), 0) AS BIGINT)")
 }
 
+/// What sums are made by: the key, where it stands, and what else has to hold.
+struct Keyed {
+    key: String,
+    from: String,
+    filter: String,
+}
+
+impl Keyed {
+    fn by(by: &By, statement: &mut Statement) -> Self {
+        let (mut from, mut filter) = (String::from("cost_entries e"), String::new());
+        let key = match by {
+            By::Total => "''".to_owned(),
+            By::User => "coalesce(e.user_name, '')".to_owned(),
+            By::Model => "e.model".to_owned(),
+            By::Provider => "e.provider".to_owned(),
+            By::Day => "CAST(e.called_at / 86400000000 AS TEXT)".to_owned(),
+            By::Tag(name) => {
+                let name = statement.bind(Value::Text(name.clone()));
+                from.push_str(" JOIN cost_tags t ON t.id = e.id");
+                filter = format!(" AND t.name = {name}");
+                "t.value".to_owned()
+            }
+        };
+        Self { key, from, filter }
+    }
+}
+
 /// `bytewise`: how the database is told to sort texts by their bytes.
 pub(crate) fn spend(query: &Query, bytewise: &str) -> Statement {
     let mut statement = Statement {
         text: String::new(),
         values: Vec::new(),
     };
-    let (mut from, mut filter) = (String::from("cost_entries e"), String::new());
-    let key = match &query.by {
-        By::Total => "''".to_owned(),
-        By::User => "coalesce(e.user_name, '')".to_owned(),
-        By::Model => "e.model".to_owned(),
-        By::Provider => "e.provider".to_owned(),
-        By::Day => "CAST(e.called_at / 86400000000 AS TEXT)".to_owned(),
-        By::Tag(name) => {
-            let name = statement.bind(Value::Text(name.clone()));
-            from.push_str(" JOIN cost_tags t ON t.id = e.id");
-            filter = format!(" AND t.name = {name}");
-            "t.value".to_owned()
-        }
-    };
+    let Keyed {
+        key,
+        from,
+        mut filter,
+    } = Keyed::by(&query.by, &mut statement);
     let since = statement.bind(Value::Int(micros(query.span.from)));
     let until = statement.bind(Value::Int(micros(query.span.to)));
     if let Some(user) = &query.user {
@@ -88,7 +115,7 @@ pub(crate) fn spend(query: &Query, bytewise: &str) -> Statement {
         let model = statement.bind(Value::Text(model.clone()));
         filter.push_str(&format!(" AND e.model = {model}"));
     }
-    let most = statement.bind(Value::Int(query.most.try_into().unwrap_or(i64::MAX)));
+    let most = statement.bind(Value::Int(query.limit() as i64));
     let sums = [
         sum("CASE WHEN e.part = 0 THEN 1 ELSE 0 END"),
         sum_of("e.cost"),
@@ -120,18 +147,8 @@ pub(crate) fn read_spend(query: &Query, cells: Vec<Value>) -> Option<Spend> {
         Value::Int(value) => u64::try_from(value).ok(),
         Value::Null | Value::Text(_) => None,
     };
-    let key = match query.by {
-        By::Day => {
-            let days: u64 = key.parse().ok()?;
-            let start = std::time::Duration::from_secs(days * 24 * 3_600);
-            Day::of(std::time::SystemTime::UNIX_EPOCH + start).to_string()
-        }
-        _ => key,
-    };
+    let key = read_key(&query.by, key)?;
     let requests = int()?;
-    let money = |micros: u64, picos: u64| {
-        llm_exchange::Money::from_picos(u128::from(micros) * 1_000_000 + u128::from(picos))
-    };
     let cost = money(int()?, int()?);
     let saved = money(int()?, int()?);
     Some(Spend {
@@ -146,6 +163,67 @@ pub(crate) fn read_spend(query: &Query, cells: Vec<Value>) -> Option<Spend> {
         output_tokens: int()?,
         reasoning_tokens: int()?,
     })
+}
+
+fn read_key(by: &By, key: String) -> Option<String> {
+    Some(match by {
+        By::Day => {
+            let days: u64 = key.parse().ok()?;
+            let start = Duration::from_secs(days * 24 * 3_600);
+            Day::of(SystemTime::UNIX_EPOCH + start).to_string()
+        }
+        _ => key,
+    })
+}
+
+fn money(micros: u64, picos: u64) -> Money {
+    Money::from_picos(u128::from(micros) * 1_000_000 + u128::from(picos))
+}
+
+/// No call takes longer, or if it does it is not found by its end.
+const LONGEST_CALL: i64 = 3_600_000_000;
+
+/// The latest first.
+pub(crate) fn timeline(timeline: &Timeline, bytewise: &str) -> Statement {
+    let mut statement = Statement {
+        text: String::new(),
+        values: Vec::new(),
+    };
+    let Keyed { key, from, filter } = Keyed::by(&timeline.by, &mut statement);
+    let (since, until) = (micros(timeline.span.from), micros(timeline.span.to));
+    let earliest = statement.bind(Value::Int(since.saturating_sub(LONGEST_CALL)));
+    let since = statement.bind(Value::Int(since));
+    let until = statement.bind(Value::Int(until));
+    let most = statement.bind(Value::Int(timeline.limit() as i64));
+    let ended = "(e.called_at + e.total_us)";
+    let slot = timeline.slot_micros();
+    statement.text = format!(
+        "SELECT {key}, {ended} / {slot}, {} FROM {from} \
+         WHERE e.called_at >= {earliest} AND e.called_at < {until} \
+         AND {ended} >= {since} AND {ended} < {until} AND e.cost > 0{filter} \
+         GROUP BY 1, 2 ORDER BY 2 DESC, {key}{bytewise} LIMIT {most}",
+        sum_of("e.cost")
+    );
+    statement
+}
+
+/// A row that [`timeline`] asked for. `None`: it is none.
+pub(crate) fn read_slot(timeline: &Timeline, cells: Vec<Value>) -> Option<Slot> {
+    let [
+        Value::Text(key),
+        Value::Int(number),
+        Value::Int(micros),
+        Value::Int(picos),
+    ] = <[Value; 4]>::try_from(cells).ok()?
+    else {
+        return None;
+    };
+    let at = u64::try_from(number.checked_mul(timeline.slot_micros())?).ok()?;
+    Some(Slot::new(
+        SystemTime::UNIX_EPOCH + Duration::from_micros(at),
+        read_key(&timeline.by, key)?,
+        money(micros.try_into().ok()?, picos.try_into().ok()?),
+    ))
 }
 
 /// The entries of a page.
@@ -177,7 +255,7 @@ pub(crate) fn page(page: &Page) -> Statement {
             " AND (called_at, id, part) {sign} ({at}, {id}, {part})"
         ));
     }
-    let most = statement.bind(Value::Int(page.most.try_into().unwrap_or(i64::MAX)));
+    let most = statement.bind(Value::Int(page.limit() as i64));
     statement.text = format!(
         "SELECT {} FROM cost_entries WHERE {filter} \
          ORDER BY called_at {direction}, id {direction}, part {direction} LIMIT {most}",

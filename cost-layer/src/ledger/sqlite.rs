@@ -4,18 +4,16 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
     time::Duration,
 };
 
-use llm_exchange::BoxError;
 use rusqlite::{Connection, OpenFlags, ToSql, types::ValueRef};
-use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Ledger, LedgerError, LedgerFuture, Page, Query, Spend,
+    LONGEST_READ, Ledger, LedgerError, LedgerFuture, Page, Query, Slot, Spend, Timeline,
     row::{self, COLUMNS, Value},
     sql::{self, Statement},
+    worker::Worker,
 };
 use crate::{Entry, Record};
 
@@ -29,6 +27,7 @@ pub struct SqliteLedger {
     path: PathBuf,
     writing: Worker,
     reading: Worker,
+    longest_read: Duration,
 }
 
 /// Who else has the file open is waited for so long.
@@ -44,23 +43,32 @@ impl SqliteLedger {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
         let path = path.as_ref().to_owned();
         private(&path).map_err(LedgerError::permanent)?;
-        let mut writing = Connection::open(&path).map_err(error)?;
-        writing.busy_timeout(BUSY).map_err(error)?;
+        let mut writing = Connection::open(&path).map_err(opening)?;
+        writing.busy_timeout(BUSY).map_err(opening)?;
         writing
             .pragma_update(None, "journal_mode", "WAL")
-            .map_err(error)?;
+            .map_err(opening)?;
         writing
             .pragma_update(None, "synchronous", "FULL")
-            .map_err(error)?;
+            .map_err(opening)?;
         migrate(&mut writing)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let reading = Connection::open_with_flags(&path, flags).map_err(error)?;
-        reading.busy_timeout(BUSY).map_err(error)?;
+        let reading = Connection::open_with_flags(&path, flags).map_err(opening)?;
+        reading.busy_timeout(BUSY).map_err(opening)?;
         Ok(Self {
             path,
             writing: Worker::start("cost-ledger-write", writing)?,
             reading: Worker::start("cost-ledger-read", reading)?,
+            longest_read: LONGEST_READ,
         })
+    }
+
+    /// How long a question may take, with its wait for those before it. Default 10 s. What takes longer
+    /// is stopped, and so is what nobody waits for any more.
+    #[must_use]
+    pub const fn longest_read(mut self, time: Duration) -> Self {
+        self.longest_read = time;
+        self
     }
 }
 
@@ -76,22 +84,22 @@ fn private(path: &Path) -> std::io::Result<()> {
 fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     let transaction = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-        .map_err(error)?;
+        .map_err(opening)?;
     let version: i64 = transaction
         .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(error)?;
+        .map_err(opening)?;
     let version = usize::try_from(version).unwrap_or(usize::MAX);
     let migrations = sql::migrations();
     let Some(steps) = migrations.get(version..) else {
         return Err(LedgerError::permanent("the tables are of a later version"));
     };
     for step in steps {
-        transaction.execute_batch(step).map_err(error)?;
+        transaction.execute_batch(step).map_err(opening)?;
     }
     transaction
         .pragma_update(None, "user_version", migrations.len() as i64)
-        .map_err(error)?;
-    transaction.commit().map_err(error)
+        .map_err(opening)?;
+    transaction.commit().map_err(opening)
 }
 
 fn write(connection: &mut Connection, records: &[Arc<Record>]) -> Result<(), LedgerError> {
@@ -158,17 +166,25 @@ impl ToSql for Value {
     }
 }
 
+/// Only what is wrong with the data is wrong for ever. A disk may be freed, a lock given back, a file put
+/// back where it was.
 fn error(error: rusqlite::Error) -> LedgerError {
+    use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
+    match error.sqlite_error_code() {
+        // it is not SQLite's, but of a value that can't be one of its
+        None | Some(ConstraintViolation | TooBig | TypeMismatch) => LedgerError::permanent(error),
+        Some(_) => LedgerError::temporary(error),
+    }
+}
+
+/// What is no file of SQLite's when it is opened is none later.
+fn opening(error: rusqlite::Error) -> LedgerError {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
-    let code = error.sqlite_error_code();
-    let may_pass = matches!(
-        code,
-        Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure)
-    );
-    if may_pass {
-        LedgerError::temporary(error)
-    } else {
-        LedgerError::permanent(error)
+    match error.sqlite_error_code() {
+        Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure) => {
+            LedgerError::temporary(error)
+        }
+        _ => LedgerError::permanent(error),
     }
 }
 
@@ -181,7 +197,7 @@ impl Ledger for SqliteLedger {
 
     fn spend<'a>(&'a self, query: &'a Query) -> LedgerFuture<'a, Vec<Spend>> {
         let query = query.clone();
-        self.reading.run(move |connection| {
+        self.reading.ask(self.longest_read, move |connection| {
             let statement = sql::spend(&query, "");
             let mut spends = read(connection, &statement, |cells| {
                 sql::read_spend(&query, cells)
@@ -191,48 +207,21 @@ impl Ledger for SqliteLedger {
         })
     }
 
+    fn timeline<'a>(&'a self, timeline: &'a Timeline) -> LedgerFuture<'a, Vec<Slot>> {
+        let timeline = timeline.clone();
+        self.reading.ask(self.longest_read, move |connection| {
+            let statement = sql::timeline(&timeline, "");
+            let slots = read(connection, &statement, |cells| {
+                sql::read_slot(&timeline, cells)
+            });
+            Ok(slots?.into_iter().rev().collect())
+        })
+    }
+
     fn entries<'a>(&'a self, page: &'a Page) -> LedgerFuture<'a, Vec<Entry>> {
         let statement = sql::page(page);
-        self.reading
-            .run(move |connection| read(connection, &statement, row::entry))
-    }
-}
-
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
-
-/// A thread that has a connection to itself. It ends when the ledger is gone, and its jobs are done.
-struct Worker(mpsc::Sender<Job>);
-
-/// More jobs than the layer and a few reports have at a time.
-const MOST_JOBS: usize = 16;
-
-impl Worker {
-    fn start(name: &str, mut connection: Connection) -> Result<Self, LedgerError> {
-        let (jobs, mut coming) = mpsc::channel::<Job>(MOST_JOBS);
-        thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                while let Some(job) = coming.blocking_recv() {
-                    job(&mut connection);
-                }
-            })
-            .map_err(LedgerError::temporary)?;
-        Ok(Self(jobs))
-    }
-
-    fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Connection) -> Result<T, LedgerError> + Send + 'static,
-    ) -> LedgerFuture<'_, T> {
-        Box::pin(async move {
-            let (answer, answered) = oneshot::channel();
-            let job: Job = Box::new(move |connection| {
-                // who asked may be gone
-                let _ = answer.send(job(connection));
-            });
-            let gone = || LedgerError::permanent(BoxError::from("the ledger's thread is gone"));
-            self.0.send(job).await.map_err(|_| gone())?;
-            answered.await.map_err(|_| gone())?
+        self.reading.ask(self.longest_read, move |connection| {
+            read(connection, &statement, row::entry)
         })
     }
 }
@@ -242,5 +231,46 @@ impl fmt::Debug for SqliteLedger {
         f.debug_struct("SqliteLedger")
             .field("path", &self.path)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{By, RecordId, Span};
+
+    fn records(many: usize) -> Vec<Arc<Record>> {
+        let entry = || Entry::new(RecordId::new(), std::time::SystemTime::UNIX_EPOCH, "m");
+        let record = || Arc::new(Record::new(entry(), Vec::new()));
+        (0..many).map(|_| record()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_waited_for_and_keeps_nothing_of_the_batch() {
+        let name = format!("cost-layer-full-{}.db", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let ledger = SqliteLedger::open(&path).unwrap();
+        let pages = async |most: i64| {
+            let set = move |connection: &mut Connection| {
+                connection
+                    .pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))
+                    .map_err(error)
+            };
+            ledger.writing.run(set).await.unwrap();
+        };
+        // as many as there are
+        pages(1).await;
+        let records = records(500);
+        let full = ledger.append(&records).await.unwrap_err();
+        assert!(!full.is_permanent(), "{full:?}");
+        let query = Query::new(Span::all(), By::Total);
+        assert_eq!(ledger.spend(&query).await.unwrap(), []);
+        pages(1_000_000).await;
+        ledger.append(&records).await.unwrap();
+        assert_eq!(ledger.spend(&query).await.unwrap()[0].requests, 500);
+        drop(ledger);
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! LiteLLM's `model_prices_and_context_window.json`, as it is.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,7 +15,8 @@ use super::{
     rates::{ModelPrice, Overlay, Rates, Service},
 };
 
-type Fields<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+/// In the order of their names, so that two of one meaning are read the same each time.
+type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 /// What was read, and how many entries could not be.
 pub(crate) struct Read {
@@ -99,10 +103,11 @@ fn price(fields: &Fields<'_>) -> Option<ModelPrice> {
     }
     if let Some(sizes) = fields.get("search_context_cost_per_query") {
         let sizes: Fields<'_> = serde_json::from_str(sizes.get()).ok()?;
+        let fee = |size: &RawValue| Rate::per_unit(number(size));
         let medium = sizes.get("search_context_size_medium");
-        price.search = medium
-            .map(|fee| Rate::per_unit(number(fee)))
-            .unwrap_or(None);
+        // which size it was no answer says; without the usual one the dearest counts
+        let dearest = || sizes.values().filter_map(|size| fee(size)).max();
+        price.search = medium.and_then(|size| fee(size)).or_else(dearest);
     }
     Some(price)
 }
@@ -171,16 +176,22 @@ fn rates(fields: &Fields<'_>, above: u64, service: Option<Service>) -> Option<Ra
             continue;
         }
         let rate = Some(Rate::per_unit(number(value))?);
-        match item {
-            Item::Input => rates.input = rate,
-            Item::Cached => rates.cached = rate,
-            Item::CacheWrite => rates.cache_write = rate,
-            Item::CacheWriteLong => rates.cache_write_long = rate,
-            Item::AudioInput => rates.audio_input = rate,
-            Item::Output => rates.output = rate,
-            Item::Reasoning => rates.reasoning = rate,
-            Item::AudioOutput => rates.audio_output = rate,
-        }
+        let slot = match item {
+            Item::Input => &mut rates.input,
+            Item::Cached => &mut rates.cached,
+            Item::CacheWrite => &mut rates.cache_write,
+            // an answer says that a write lives long, not how long: of two lives the dearer counts
+            Item::CacheWriteLong => {
+                rates.cache_write_long = rates.cache_write_long.max(rate);
+                continue;
+            }
+            Item::AudioInput => &mut rates.audio_input,
+            Item::Output => &mut rates.output,
+            Item::Reasoning => &mut rates.reasoning,
+            Item::AudioOutput => &mut rates.audio_output,
+        };
+        // of two spellings the first one, with the size before the service, is the present one
+        *slot = slot.or(rate);
     }
     if rates.cached.is_none()
         && let (0, None, Some(hit)) = (above, service, fields.get("input_cost_per_token_cache_hit"))

@@ -4,9 +4,11 @@
 
 mod alerts;
 mod auto_traits;
+mod background;
 mod booking;
 mod common;
 mod drops;
+mod fallen_back;
 mod ledgers;
 #[cfg(feature = "metrics")]
 mod metrics;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use cost_layer::{
-    By, Charge, Day, Entry, Ledger, LedgerError, Order, Page, Query, Record, RecordId, Span, Spend,
-    Tags,
+    By, Charge, CostLayer, Day, Entry, Format, Ledger, LedgerError, Order, Page, Query, Record,
+    RecordId, Span, Spend, Tags, Timeline,
 };
 use llm_exchange::{End, FromCache, Money, User, Verdict};
 
@@ -151,7 +151,32 @@ pub(crate) async fn check(ledger: &dyn Ledger) -> Result<(), LedgerError> {
     ledger.append(&records[100..200]).await?;
     sums_are_exact(ledger, &records).await?;
     entries_are_listed_as_they_were(ledger, &records).await?;
+    what_was_spent_over_time_is_exact(ledger, &records).await?;
     amounts_beyond_64_bits_are_summed(ledger).await
+}
+
+/// Checks that an empty ledger's records are written out, page by page.
+pub(crate) async fn check_exports(ledger: impl Ledger) {
+    let records = records(700);
+    ledger.append(&records).await.unwrap();
+    let mut all: Vec<&Entry> = records.iter().flat_map(|record| record.entries()).collect();
+    all.sort_by_key(|entry| (entry.at, entry.id, entry.part));
+    // more than a page
+    assert!(all.len() > 1_000);
+    let handle = CostLayer::default().ledger(ledger).handle();
+    for format in [Format::Csv, Format::JsonLines] {
+        let mut written = Vec::new();
+        let number = handle
+            .export(Span::all(), format, &mut written)
+            .await
+            .unwrap();
+        assert_eq!(number, all.len() as u64);
+        let written = String::from_utf8(written).unwrap();
+        let head = usize::from(format == Format::Csv);
+        let lines: Vec<_> = written.split_inclusive('\n').skip(head).collect();
+        let expected = all.iter().map(|entry| format.line(entry));
+        assert_eq!(lines, expected.collect::<Vec<_>>());
+    }
 }
 
 async fn sums_are_exact(ledger: &dyn Ledger, records: &[Arc<Record>]) -> Result<(), LedgerError> {
@@ -233,6 +258,69 @@ async fn entries_are_listed_as_they_were(
         assert_eq!(
             ledger.entries(&page).await?,
             bobs.take(5).cloned().collect::<Vec<_>>()
+        );
+    }
+    Ok(())
+}
+
+async fn what_was_spent_over_time_is_exact(
+    ledger: &dyn Ledger,
+    records: &[Arc<Record>],
+) -> Result<(), LedgerError> {
+    let span = Span {
+        from: at(5 * 3_600),
+        to: at(29 * 3_600),
+    };
+    for (seconds, by) in [
+        (1, By::Total),
+        (300, By::User),
+        (3_600, By::Model),
+        (60, By::Tag("team".to_owned())),
+    ] {
+        let mut sums: BTreeMap<(u64, String), Money> = BTreeMap::new();
+        for entry in records.iter().flat_map(|record| record.entries()) {
+            let key = match &by {
+                By::User => entry.user.as_ref().map_or("", |user| user.as_str()),
+                By::Model => &entry.model,
+                By::Tag(name) => match entry.tags.get(name) {
+                    Some(value) => value,
+                    None => continue,
+                },
+                _ => "",
+            };
+            let ended = entry.at + entry.total;
+            let cost = entry.cost().unwrap_or_default();
+            if span.from <= ended && ended < span.to && cost > Money::ZERO {
+                let since = ended.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+                let sum = sums.entry((since.as_secs() / seconds, key.to_owned()));
+                let sum = sum.or_default();
+                *sum = sum.saturating_add(cost);
+            }
+        }
+        let slots = sums.into_iter().map(|((number, key), cost)| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(number * seconds);
+            (at, key, cost)
+        });
+        let expected: Vec<_> = slots.collect();
+        assert!(expected.len() > 3);
+        let mut timeline = Timeline::new(span, Duration::from_secs(seconds), by);
+        let slots = ledger.timeline(&timeline).await?;
+        let mut found: Vec<_> = slots
+            .into_iter()
+            .map(|slot| (slot.at, slot.key, slot.cost))
+            .collect();
+        assert!(found.is_sorted_by_key(|(at, ..)| *at));
+        found.sort();
+        assert_eq!(found, expected, "{timeline:?}");
+        // the latest
+        timeline.most = 3;
+        let some = ledger.timeline(&timeline).await?;
+        let (first, last) = (some[0].at, expected[expected.len() - 1].0);
+        assert_eq!((some.len(), some[2].at), (3, last));
+        assert!(
+            expected[..expected.len() - 3]
+                .iter()
+                .all(|(at, ..)| *at <= first)
         );
     }
     Ok(())

@@ -5,6 +5,10 @@
 mod contract;
 mod memory;
 #[cfg(feature = "postgres")]
+mod outages;
+#[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "sqlite")]
+mod restarts;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use cost_layer::{By, Ledger, PostgresLedger, Query, Span};
 use testkit::TestServer;
+use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
 use crate::contract;
@@ -33,10 +36,14 @@ async fn postgres_keeps_the_contract_on_several_machines_and_over_broken_connect
         .await
         .unwrap();
 
+    let (url, _client) = database(&server, "exports").await;
+    contract::check_exports(PostgresLedger::connect(&url).await.unwrap()).await;
+
     let (url, client) = database(&server, "several").await;
     machines_that_start_at_once_make_the_tables_once(&url).await;
     a_batch_of_several_machines_is_counted_once(&url).await;
     a_broken_connection_is_replaced(&url, &client).await;
+    a_question_that_takes_too_long_is_stopped(&url, &client).await;
     tables_of_a_later_version_are_refused(&url, &client).await;
 }
 
@@ -81,6 +88,33 @@ async fn a_broken_connection_is_replaced(url: &str, client: &tokio_postgres::Cli
     ledger.append(&records).await.unwrap();
     let after = ledger.spend(&query).await.unwrap();
     assert_eq!(after[0].requests, before[0].requests + 10);
+}
+
+async fn a_question_that_takes_too_long_is_stopped(url: &str, client: &tokio_postgres::Client) {
+    let ledger = PostgresLedger::connect(url).await.unwrap();
+    let ledger = ledger.longest_read(Duration::from_millis(300));
+    client
+        .batch_execute(
+            "ALTER TABLE cost_entries RENAME TO kept;
+             CREATE VIEW cost_entries AS SELECT kept.* FROM kept, pg_sleep(60)",
+        )
+        .await
+        .unwrap();
+    let query = Query::new(Span::all(), By::Total);
+    let start = Instant::now();
+    let error = ledger.spend(&query).await.unwrap_err();
+    assert!(error.is_timed_out() && !error.is_permanent(), "{error:?}");
+    assert!(start.elapsed() < Duration::from_secs(30));
+    // by the server, so that the connection is free again
+    let asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' \
+                 AND state = 'active' AND pid <> pg_backend_pid()";
+    let running = client.query_one(asked, &[]).await.unwrap();
+    assert_eq!(running.get::<_, i64>(0), 0);
+    client
+        .batch_execute("DROP VIEW cost_entries; ALTER TABLE kept RENAME TO cost_entries")
+        .await
+        .unwrap();
+    assert!(!ledger.spend(&query).await.unwrap().is_empty());
 }
 
 async fn tables_of_a_later_version_are_refused(url: &str, client: &tokio_postgres::Client) {

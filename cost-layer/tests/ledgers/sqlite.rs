@@ -1,14 +1,14 @@
 use std::{fs, path::PathBuf, process::Command};
 
-use cost_layer::{By, Ledger, Query, Span, SqliteLedger};
+use cost_layer::{By, Ledger, Order, Page, Query, Span, SqliteLedger};
 
 use crate::contract;
 
 /// A file that is removed with what SQLite puts beside it.
-struct File(PathBuf);
+pub(crate) struct File(pub(crate) PathBuf);
 
 impl File {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let name = format!("cost-layer-{name}-{}.db", std::process::id());
         let file = Self(std::env::temp_dir().join(name));
         file.remove();
@@ -34,6 +34,8 @@ async fn sqlite_keeps_the_contract() {
     contract::check(&SqliteLedger::open(&file.0).unwrap())
         .await
         .unwrap();
+    let file = File::new("exports");
+    contract::check_exports(SqliteLedger::open(&file.0).unwrap()).await;
 }
 
 #[tokio::test]
@@ -76,6 +78,60 @@ async fn an_append_that_fails_keeps_nothing_of_its_batch() {
     assert_eq!(all, []);
 }
 
+#[tokio::test]
+async fn a_lock_that_another_holds_is_waited_for() {
+    let file = File::new("locked");
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    let other = rusqlite::Connection::open(&file.0).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let records = contract::records(20);
+    let error = ledger.append(&records).await.unwrap_err();
+    assert!(!error.is_permanent(), "{error:?}");
+    // nobody who reads waits for it
+    let query = Query::new(Span::all(), By::Total);
+    assert_eq!(ledger.spend(&query).await.unwrap(), []);
+    other.execute_batch("COMMIT").unwrap();
+    ledger.append(&records).await.unwrap();
+    assert_eq!(ledger.spend(&query).await.unwrap()[0].requests, 20);
+    // a table that is gone may come back, too
+    other
+        .execute_batch("ALTER TABLE cost_entries RENAME TO elsewhere")
+        .unwrap();
+    let error = ledger.append(&records).await.unwrap_err();
+    assert!(!error.is_permanent(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_question_that_takes_too_long_is_stopped_and_the_next_one_is_answered() {
+    let file = File::new("long");
+    let second = std::time::Duration::from_secs(1);
+    let ledger = SqliteLedger::open(&file.0).unwrap().longest_read(second);
+    ledger.append(&contract::records(20)).await.unwrap();
+    let other = rusqlite::Connection::open(&file.0).unwrap();
+    // as many rows as anybody waits for
+    other
+        .execute_batch(
+            "ALTER TABLE cost_entries RENAME TO kept;
+             CREATE VIEW cost_entries AS SELECT kept.* FROM kept, (
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)",
+        )
+        .unwrap();
+    let query = Query::new(Span::all(), By::Model);
+    let page = Page::new(Span::all(), Order::Oldest);
+    let (one, two) = tokio::join!(ledger.spend(&query), ledger.entries(&page));
+    for error in [one.unwrap_err(), two.unwrap_err()] {
+        assert!(error.is_timed_out() && !error.is_permanent(), "{error:?}");
+    }
+    // nor does the thread go on with what nobody waits for
+    let gone = tokio::time::timeout(second / 10, ledger.spend(&query));
+    gone.await.unwrap_err();
+    other
+        .execute_batch("DROP VIEW cost_entries; ALTER TABLE kept RENAME TO cost_entries")
+        .unwrap();
+    let total = Query::new(Span::all(), By::Total);
+    assert_eq!(ledger.spend(&total).await.unwrap()[0].requests, 20);
+}
+
 #[test]
 fn a_file_that_is_none_of_ours_is_refused() {
     let file = File::new("none");
@@ -92,6 +148,30 @@ fn a_file_that_is_none_of_ours_is_refused() {
         std::error::Error::source(&error).unwrap().to_string(),
         "the tables are of a later version"
     );
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_has() {
+    let file = File::new("first");
+    let records = contract::records(20);
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    ledger.append(&records[..10]).await.unwrap();
+    drop(ledger);
+    // as it was then
+    let other = rusqlite::Connection::open(&file.0).unwrap();
+    other
+        .execute_batch(
+            "ALTER TABLE cost_entries DROP COLUMN is_background; PRAGMA user_version = 1",
+        )
+        .unwrap();
+    drop(other);
+    let ledger = SqliteLedger::open(&file.0).unwrap();
+    ledger.append(&records).await.unwrap();
+    let query = Query::new(Span::all(), By::Total);
+    assert_eq!(ledger.spend(&query).await.unwrap()[0].requests, 20);
+    let page = Page::new(Span::all(), Order::Oldest).most(1_000);
+    let entries = ledger.entries(&page).await.unwrap();
+    assert!(entries.iter().all(|entry| !entry.is_background));
 }
 
 #[cfg(unix)]

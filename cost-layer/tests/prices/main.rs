@@ -4,5 +4,6 @@
 
 mod golden;
 mod lists;
+mod oddities;
 mod replacing;
 mod tiers;

@@ -26,7 +26,12 @@ pub(crate) async fn ledger(
         LedgerConfig::Postgres(url) => layer.ledger(PostgresLedger::connect(url).await?),
     };
     let board = Arc::clone(board);
-    Ok(Some(layer.on_alert(move |alert| board.alert(alert))))
+    let layer = layer.on_alert(move |alert| board.alert(alert));
+    // what alerts know of the past is no reason not to serve
+    if let Err(error) = layer.handle().seed_alerts().await {
+        tracing::warn!(%error, "alerts begin at zero");
+    }
+    Ok(Some(layer))
 }
 
 #[derive(Default)]

@@ -131,7 +131,12 @@ fn fields(spend: &Spend) -> Map<String, Value> {
 
 fn away(error: LedgerError) -> Response {
     tracing::error!(%error, "a report");
-    (StatusCode::SERVICE_UNAVAILABLE, "the ledger is not there").into_response()
+    let status = if error.is_timed_out() {
+        StatusCode::GATEWAY_TIMEOUT
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, error.to_string()).into_response()
 }
 
 async fn latency(State(reports): State<Arc<Reports>>) -> Json<Value> {
@@ -169,4 +174,55 @@ fn quantiles(of: &Quantiles) -> Value {
         "max": of.max.as_secs_f64(),
         "count": of.count,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::ready, sync::Arc};
+
+    use axum::body::Body;
+    use cost_layer::{CostLayer, Entry, Ledger, LedgerFuture, Page, Record};
+    use http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// A ledger that answers nothing but this.
+    struct Fails(fn(&'static str) -> LedgerError);
+
+    impl Fails {
+        fn now<T: Send + 'static>(&self) -> LedgerFuture<'_, T> {
+            Box::pin(ready(Err((self.0)("canary"))))
+        }
+    }
+
+    impl Ledger for Fails {
+        fn append<'a>(&'a self, _: &'a [Arc<Record>]) -> LedgerFuture<'a, ()> {
+            self.now()
+        }
+
+        fn spend<'a>(&'a self, _: &'a Query) -> LedgerFuture<'a, Vec<Spend>> {
+            self.now()
+        }
+
+        fn entries<'a>(&'a self, _: &'a Page) -> LedgerFuture<'a, Vec<Entry>> {
+            self.now()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_is_away_is_a_503_and_one_that_takes_too_long_a_504() {
+        let away: fn(&'static str) -> LedgerError = LedgerError::temporary;
+        for (error, status) in [(away, 503), (LedgerError::timed_out, 504)] {
+            let books = CostLayer::default().ledger(Fails(error)).handle();
+            for path in ["/report/daily", "/report/users/a", "/report/models/m/n"] {
+                let request = Request::get(path).body(Body::empty()).unwrap();
+                let answer = routes(books.clone()).oneshot(request).await.unwrap();
+                assert_eq!(answer.status(), status, "{path}");
+                let text = axum::body::to_bytes(answer.into_body(), 1 << 10).await;
+                let text = text.unwrap();
+                assert!(text.starts_with(b"the ledger") && !text.ends_with(b"canary"));
+            }
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! How an answer ended, for each of its readers.
 
-use std::sync::OnceLock;
+use std::sync::{MutexGuard, OnceLock, PoisonError};
 
-use super::{Cut, End, Meter};
+use super::{Cut, End, Meter, Then};
 use crate::{BodyEnd, BoxError, Classify, Standard, Verdict};
 
 /// An end of its own, of one of several readers of one answer.
@@ -67,6 +67,30 @@ impl Meter {
 
     fn set_end(&self, end: End) {
         let _ = self.ending().end.set(end);
+        if self.1.is_none() {
+            let waiting = std::mem::take(&mut *self.then());
+            waiting.into_iter().for_each(|then| then());
+        }
+    }
+
+    /// Calls this when the answer is over for all who read it, if it goes on after this one of several
+    /// [readers](Self::for_reader) has left: what it uses then is still to be booked.
+    ///
+    /// # Errors
+    ///
+    /// The same, if the answer is over or has one reader: nothing comes after its end.
+    pub fn after_others<F: FnOnce() + Send + 'static>(&self, then: F) -> Result<(), F> {
+        let mut waiting = self.then();
+        // under the lock: who ends it looks at what waits afterwards
+        if self.1.is_none() || self.0.ending.end.get().is_some() {
+            return Err(then);
+        }
+        waiting.push(Box::new(then));
+        Ok(())
+    }
+
+    fn then(&self) -> MutexGuard<'_, Vec<Then>> {
+        self.0.then.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ending(&self) -> &Ending {

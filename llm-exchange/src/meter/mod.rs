@@ -82,7 +82,11 @@ struct Shared {
     over: AtomicBool,
     reading: Mutex<Reading>,
     ending: Ending,
+    /// What waits for the end of the answer, whoever reads it.
+    then: Mutex<Vec<Then>>,
 }
+
+type Then = Box<dyn FnOnce() + Send>;
 
 impl Meter {
     fn new(
@@ -109,6 +113,7 @@ impl Meter {
             over: AtomicBool::new(false),
             reading: Mutex::default(),
             ending: Ending::default(),
+            then: Mutex::default(),
         };
         Self(Arc::new(shared), None)
     }

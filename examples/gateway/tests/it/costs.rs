@@ -244,3 +244,25 @@ async fn the_books_are_in_the_file_when_the_gateway_has_stopped_and_go_on_there(
         let _ = std::fs::remove_file(format!("{}{end}", path.display()));
     }
 }
+
+#[tokio::test]
+async fn after_a_restart_alerts_go_on_from_what_the_ledger_has() {
+    let path = std::env::temp_dir().join(format!("gateway-alerts-{}.db", std::process::id()));
+    let file = format!("[cost]\nledger_path = {:?}", path.display().to_string());
+    let house = house_with("", &file).await;
+    let answer = house.ask(CHAT, chat("gpt-4o")).await;
+    let cost: f64 = answer.header("x-llm-cost-usd").unwrap().parse().unwrap();
+    assert!(house.gateway.shutdown(SECOND).await);
+    // one call is below it, two are above
+    let limit = format!("{file}\nhourly_threshold_usd = {:.9}", cost * 1.5);
+    let house = house_with("", &limit).await;
+    assert_eq!(house.look("/alerts").await, serde_json::json!([]));
+    assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 200);
+    // asking for the report carries all records on
+    house.look("/report/daily").await;
+    assert_eq!(house.look("/alerts").await[0]["kind"], "hourly_spend");
+    assert!(house.gateway.shutdown(SECOND).await);
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+    }
+}
