@@ -8,6 +8,7 @@ mod onward;
 mod prefill;
 pub(crate) mod request;
 mod seam;
+mod words;
 
 use std::sync::Arc;
 
