@@ -95,7 +95,7 @@ impl<'a> Spent<'a> {
         let asked = asked.or(call.model()).unwrap_or_default();
         match &left.meter {
             Some(meter) => Self::of_answer(meter, plan, granted, None, asked),
-            None if left.verdict == Verdict::TimedOut => Self {
+            None if matches!(left.verdict, Verdict::TimedOut | Verdict::Outrun) => Self {
                 asked,
                 ..Self::unheard(call, plan, granted)
             },

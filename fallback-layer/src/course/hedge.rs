@@ -151,9 +151,9 @@ impl Course {
     /// The other target was faster than the current one, which is not waited for any longer.
     pub(crate) fn lose<O>(&mut self, meter: Option<Meter>, settings: &Settings<O>) {
         if let Some(meter) = &meter {
-            meter.cut(Cut::Clock);
+            meter.cut(Cut::Outrun);
         }
-        self.leave_behind(Verdict::TimedOut, meter);
+        self.leave_behind(Verdict::Outrun, meter);
         let left = Left {
             target: self.label(settings),
             why: Why::Outrun,

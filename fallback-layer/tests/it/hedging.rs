@@ -179,11 +179,11 @@ async fn what_the_loser_used_is_in_the_books() {
     let meter = left[0].meter.as_ref().unwrap();
     assert_eq!(
         (left[0].model.as_deref(), left[0].verdict),
-        (Some("a"), Verdict::TimedOut)
+        (Some("a"), Verdict::Outrun)
     );
     assert_eq!(
         (meter.end(), meter.spent().0.input()),
-        (Some(End::Cut(Cut::Clock)), 9)
+        (Some(End::Cut(Cut::Outrun)), 9)
     );
     text(response).await;
     assert_eq!(call.attempts().left_behind().len(), 1);

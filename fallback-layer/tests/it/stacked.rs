@@ -205,3 +205,26 @@ async fn the_memory_of_the_layer_and_a_breaker_go_together() {
     assert_eq!(script.calls(), 6);
     assert!(handle.remembered().iter().all(|one| one.failures == 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_beneath_does_not_count_the_loser_of_a_hedge_wherever_it_was() {
+    // nothing came of the first target, or its head, or all but content
+    for first in [
+        || Answer::hang(),
+        || Answer::stream(ScriptedBody::new().hang()),
+        || Answer::stream(ScriptedBody::new().data(ROLE).hang()),
+    ] {
+        let script = Script::new().collect_bodies();
+        let script = (0..3).fold(script, |script, _| script.then(first()).then(streamed()));
+        let service = ServiceBuilder::new()
+            .layer(layer().hedge_after(SECOND))
+            .layer(breaker())
+            .service(script.clone());
+        for _ in 0..3 {
+            let response = service.clone().oneshot(openai("a")).await.unwrap();
+            assert_eq!(by(&response), Some("b"));
+            text(response).await;
+        }
+        assert_eq!(asked(&script), ["a", "b", "a", "b", "a", "b"]);
+    }
+}
