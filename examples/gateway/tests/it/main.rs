@@ -13,6 +13,7 @@ mod common;
 mod connections;
 mod costs;
 mod dialects;
+mod onward;
 mod passing;
 mod program;
 mod routes;
