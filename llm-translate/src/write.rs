@@ -90,16 +90,23 @@ pub(crate) struct Caller {
     pub(crate) dialect: Dialect,
     /// A stream is to say its usage.
     pub(crate) asked_usage: bool,
+    /// Reasoning is to be in the answer.
+    pub(crate) asked_reasoning: bool,
     /// How the stream is framed; `None`: it asked for none.
     pub(crate) stream: Option<Framing>,
     pub(crate) repeated: Arc<responses::Repeated>,
 }
 
 impl Caller {
-    /// Whether reasoning can be shown in the caller's dialect. Anthropic's is signed and OpenAI's has
-    /// an id of the provider's: what is neither would be refused when it is sent back to them.
+    /// Whether the caller is shown reasoning. Anthropic's is signed and OpenAI's has an id of the
+    /// provider's: what is neither would be refused when it is sent back to them. Gemini's callers are
+    /// shown thoughts if they ask for them; callers of chat completions have no word for it.
     pub(crate) const fn shows_reasoning(&self) -> bool {
-        matches!(self.dialect, Dialect::OpenAiChat | Dialect::Gemini)
+        match self.dialect {
+            Dialect::OpenAiChat => true,
+            Dialect::Gemini => self.asked_reasoning,
+            _ => false,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use llm_exchange::{
 
 use super::Back;
 use crate::{
-    answer::{Head, Pieces},
+    answer::{Head, Kind, Pieces},
     error::Unsaid,
     media,
     write::{Out, Writer},
@@ -137,6 +137,9 @@ impl StreamTranslator {
                 self.back.head(&self.read)
             });
             let piece = self.pieces.piece(delta, head)?;
+            if piece.kind == Kind::Reasoning && !self.back.caller.shows_reasoning() {
+                continue;
+            }
             writer.piece(piece, head, &mut self.out)?;
         }
         Ok(())
