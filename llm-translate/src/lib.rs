@@ -2,6 +2,7 @@
 
 mod answer;
 mod back;
+mod beside;
 mod chat;
 mod conversation;
 mod error;

@@ -5,6 +5,7 @@ mod answers;
 mod auto_traits;
 mod bounds;
 mod chat_and_messages;
+mod dropped;
 mod gemini;
 mod layer;
 mod left_out;
