@@ -110,6 +110,24 @@ impl Dialect {
         matches!(self, Self::KServeStreamGrpc)
     }
 
+    /// Whether its clients pass over comments in a stream of server-sent events, as they should. Google's
+    /// own do not: they take one for JSON, and fail.
+    #[must_use]
+    pub const fn reads_comments(self) -> bool {
+        !matches!(self, Self::Gemini)
+    }
+
+    /// What keeps a silent stream of server-sent events alive and says nothing: a comment, or a blank line
+    /// where comments [are not read](Self::reads_comments).
+    #[must_use]
+    pub const fn keep_alive(self) -> &'static str {
+        if self.reads_comments() {
+            ": keep-alive\n\n"
+        } else {
+            "\r\n"
+        }
+    }
+
     /// The table: what is known of each format, and who reads it.
     pub(crate) const fn wire(self) -> &'static Wire {
         match self {
@@ -126,5 +144,32 @@ impl Dialect {
             Self::KServeGrpc => &kserve::WIRE,
             Self::KServeStreamGrpc => &kserve::STREAM,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sse::Decoder;
+
+    #[test]
+    fn what_keeps_a_stream_alive_is_no_event_and_part_of_none() {
+        for dialect in [
+            Dialect::OpenAiChat,
+            Dialect::AnthropicMessages,
+            Dialect::Gemini,
+        ] {
+            let silence = dialect.keep_alive();
+            let mut decoder = Decoder::new();
+            decoder.push(
+                format!("{silence}data: 1\n\n{silence}{silence}data: 2\r\n\r\n{silence}").into(),
+            );
+            let mut said = Vec::new();
+            while let Some(event) = decoder.next_event() {
+                said.extend(event.unwrap().data().map(|data| data.to_vec()));
+            }
+            assert_eq!(said, [b"1", b"2"], "{dialect:?}");
+        }
+        assert!(!Dialect::Gemini.keep_alive().contains(':'));
     }
 }
