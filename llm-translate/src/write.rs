@@ -19,14 +19,16 @@ use crate::{
 pub(crate) struct Out {
     bytes: Vec<u8>,
     array: Option<Begun>,
+    caller: Dialect,
 }
 
 /// Whether an array has its first element.
 type Begun = bool;
 
 impl Out {
-    pub(crate) fn new(framing: Framing) -> Self {
+    pub(crate) fn new(caller: Dialect, framing: Framing) -> Self {
         Self {
+            caller,
             bytes: Vec::new(),
             array: (framing == Framing::Array).then_some(false),
         }
@@ -64,9 +66,16 @@ impl Out {
         }
     }
 
-    /// What no reader is handed, where the framing has such a thing.
-    pub(crate) fn comment(&mut self, text: &str) {
+    /// Something is under way.
+    pub(crate) fn alive(&mut self) {
         if self.array.is_none() {
+            self.framed(self.caller.keep_alive().as_bytes());
+        }
+    }
+
+    /// What no reader is handed, where framing and clients have such a thing.
+    pub(crate) fn comment(&mut self, text: &str) {
+        if self.array.is_none() && self.caller.reads_comments() {
             self.framed(Encoder::new().comment(text).event().raw());
         }
     }
@@ -146,7 +155,7 @@ impl Writer {
     pub(crate) fn alive(&self, out: &mut Out) {
         match self {
             Self::Messages(_) => messages::ping(out),
-            _ => out.comment("keep-alive"),
+            _ => out.alive(),
         }
     }
 

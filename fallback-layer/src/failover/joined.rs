@@ -237,6 +237,9 @@ where
         if let Some(meter) = self.meter.get() {
             meter.goes_on(Some(&next.call));
         }
+        if !self.heard.dialect().reads_comments() {
+            return;
+        }
         let mut mark = format!("continued by {}", next.target);
         if let Some(left_out) = next.left_out {
             // the answer's head, which tells of it, is the first one's

@@ -291,7 +291,9 @@ async fn whoever_asks_and_wherever_it_goes_on_the_text_is_one() {
             "It jumps over the lazy dog.",
             "{caller:?} {target:?}"
         );
-        assert!(stream.contains(": continued by b\n\n"), "{stream}");
+        // Google's clients fail at a comment
+        let mark = stream.contains(": continued by b\n\n");
+        assert_eq!(mark, caller != Dialect::Gemini, "{stream}");
     }
 }
 

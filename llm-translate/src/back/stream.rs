@@ -51,7 +51,7 @@ impl StreamTranslator {
             pieces: Pieces::default(),
             head: None,
             writer: Writer::new(&back.caller),
-            out: Out::new(caller),
+            out: Out::new(back.caller.dialect, caller),
             dropped: Beside::default(),
             over: false,
             back,
@@ -72,7 +72,7 @@ impl StreamTranslator {
         if let (true, true, Some(writer)) = (is_alive, self.out.is_empty(), &self.writer) {
             match self.head {
                 Some(_) => writer.alive(&mut self.out),
-                None => self.out.comment("keep-alive"),
+                None => self.out.alive(),
             }
         }
         self.out.take()

@@ -500,3 +500,16 @@ fn an_instruction_among_the_contents_is_none_of_the_users() {
         "`contents[0].parts` cannot be carried over: an instruction is text"
     );
 }
+
+#[test]
+fn a_stream_for_its_callers_has_nothing_but_data_and_blank_lines() {
+    // pings, and reasoning that is not shown
+    let events = transcripts::bytes("23-anthropic-stream.sse");
+    for chunk in [1, 40, events.len()] {
+        let back = streamed_back(Gemini, Messages);
+        let all = stream(&back, Framing::Sse, events.chunks(chunk));
+        let text = String::from_utf8(all).unwrap();
+        let only_data = |line: &str| line.is_empty() || line.starts_with("data: ");
+        assert!(text.lines().all(only_data), "{text}");
+    }
+}
