@@ -1,3 +1,4 @@
+//! [guide]: crate::guide
 #![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
 //! [sse-layer]: ../sse_layer/index.html
 //! [cost-layer]: ../cost_layer/index.html
@@ -9,12 +10,6 @@
 //! [llm-exchange]: llm_exchange
 //!
 #![doc = include_str!("../README.md")]
-//!
-//! ## Where it stands
-//!
-//! Outermost first: [sse-layer] · [cost-layer] · [cache-layer] · [budget-layer] · **fallback-layer** · [retry-layer] ·
-//! [breaker-layer] · [sse-layer]'s clocks · your client. All are written in the words of [llm-exchange]; dialects are
-//! crossed by [llm-translate].
 
 mod all_failed;
 mod body;
@@ -23,6 +18,7 @@ mod chain;
 mod course;
 mod failover;
 mod future;
+pub mod guide;
 mod handle;
 mod hedge;
 mod hook;
@@ -43,6 +39,9 @@ mod target;
 #[cfg_attr(not(feature = "translate"), path = "no_translate.rs")]
 mod translate;
 mod walk;
+
+// what a caller of this crate names, so that it needs no other
+pub use llm_exchange::Standard;
 
 pub use self::{
     body::{FallbackBody, Remember},

@@ -1,3 +1,4 @@
+//! [guide]: crate::guide
 #![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
 //! [sse-layer]: ../sse_layer/index.html
 //! [cost-layer]: ../cost_layer/index.html
@@ -24,6 +25,7 @@ mod error;
 mod forth;
 mod future;
 mod gemini;
+pub mod guide;
 mod json;
 mod layer;
 mod media;
@@ -33,6 +35,9 @@ mod service;
 mod translated_answer;
 mod translation;
 mod write;
+
+// what a caller of this crate names, so that it needs no other
+pub use llm_exchange::Dialect;
 
 pub use self::{
     back::{Back, StreamTranslator},
