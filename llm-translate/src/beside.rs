@@ -3,6 +3,7 @@
 use std::fmt;
 
 use llm_exchange::Dialect;
+use memchr::memmem;
 use serde_json::Value;
 
 /// Where such fields stand in an answer, or in an event of a stream.
@@ -110,7 +111,7 @@ impl fmt::Display for Beside {
 /// Whether a member of this name is anywhere with something in it.
 fn is_filled(text: &str, name: &str) -> bool {
     let mut rest = text;
-    while let Some(at) = rest.find(name) {
+    while let Some(at) = memmem::find(rest.as_bytes(), name.as_bytes()) {
         let (before, after) = (&rest[..at], &rest[at + name.len()..]);
         rest = after;
         let value = after
