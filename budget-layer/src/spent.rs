@@ -96,7 +96,7 @@ impl<'a> Spent<'a> {
         let host = left.host.as_deref();
         match &left.meter {
             Some(meter) => Self::of_answer(meter, plan, granted, host, asked),
-            None if left.verdict == Verdict::TimedOut => Self {
+            None if matches!(left.verdict, Verdict::TimedOut | Verdict::Outrun) => Self {
                 asked,
                 host,
                 ..Self::unheard(call, plan, granted)

@@ -47,7 +47,9 @@ impl Used {
     pub(crate) fn left_behind(left: &LeftBehind, call: &Call) -> Self {
         match &left.meter {
             Some(meter) => Self::of_either(meter, call),
-            None if left.verdict == Verdict::TimedOut => Self::unanswered(call),
+            None if matches!(left.verdict, Verdict::TimedOut | Verdict::Outrun) => {
+                Self::unanswered(call)
+            }
             // it was not reached, or said so at once
             None => Self::default(),
         }

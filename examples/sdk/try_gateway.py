@@ -1,17 +1,13 @@
 #!/usr/bin/env python3
-"""The official OpenAI and Anthropic clients through the gateway.
+"""The official OpenAI, Anthropic and Google clients through the gateway.
 
-Starts the gateway on a free port with its own provider and runs every check below against it.
-Exit code 0 if all passed.
+Starts the gateway on a free port with its own provider and runs every check below, and those of the Google client,
+against it. Exit code 0 if all passed.
 """
 
 import argparse
 import contextlib
 import json
-import os
-import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,40 +16,8 @@ import traceback
 import anthropic
 import openai
 
-PROMPT = [{"role": "user", "content": "Colour of a ripe lemon?"}]
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
-
-
-class Gateway:
-    """The gateway's binary on a free port."""
-
-    def __init__(self, binary, arguments=(), environment=()):
-        self.binary = binary
-        self.process = subprocess.Popen(
-            [binary, "--listen", "127.0.0.1:0", *arguments],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **dict(environment), "RUST_LOG": "warn"},
-        )
-        self.url = None
-        for line in self.process.stdout:
-            found = re.search(r"http://127\.0\.0\.1:\d+", line)
-            if found:
-                self.url = found.group()
-                break
-        if self.url is None:
-            raise SystemExit("the gateway printed no address")
-        self.openai = openai.OpenAI(base_url=self.url + "/v1", api_key="sk-test", max_retries=0)
-        self.anthropic = anthropic.Anthropic(base_url=self.url, api_key="sk-ant", max_retries=0)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=40)
+import google_client  # its checks are among the others
+from house import ANTHROPIC_TOOL, CALLS_A_TOOL, CHECKS, OPENAI_TOOL, PROMPT, Gateway, check, translating
 
 
 @check
@@ -235,62 +199,6 @@ def callers_with_a_key_are_let_in_and_others_raise_authentication_errors(gateway
                 assert "sk-of-nobody" not in str(refused), refused
             else:
                 raise AssertionError("a key of nobody was taken")
-
-
-OPENAI_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "lookup",
-        "description": "Looks a word up.",
-        "parameters": {
-            "type": "object",
-            "properties": {"q": {"type": "string"}},
-            "required": ["q"],
-            "additionalProperties": False,
-        },
-    },
-}
-ANTHROPIC_TOOL = {
-    "name": "lookup",
-    "description": "Looks a word up.",
-    "input_schema": OPENAI_TOOL["function"]["parameters"],
-}
-CALLS_A_TOOL = {"x-fake": "tool"}
-
-
-@contextlib.contextmanager
-def translating(behind):
-    """A gateway whose models are served by providers of other dialects: the one in front of which it stands."""
-    providers = "".join(
-        f"""
-        [[provider]]
-        name = "{name}"
-        base_url = "{behind.url}"
-        dialect = "{name}"
-        api_key_env = "UPSTREAM_KEY"
-        """
-        for name in ("openai", "anthropic", "gemini")
-    )
-    routes = "".join(
-        f"""
-        [[route]]
-        model = "{asked}"
-        chain = [{{ provider = "{provider}", model = "{model}" }}]
-        """
-        for asked, provider, model in [
-            ("by-anthropic", "anthropic", "claude-sonnet-5-5"),
-            ("by-gemini", "gemini", "gemini-3.8-flash"),
-            ("by-openai", "openai", "gpt-6-sol"),
-        ]
-    )
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(providers + routes)
-        file.flush()
-        gateway = Gateway(behind.binary, ["--config", file.name], {"UPSTREAM_KEY": "sk-upstream"})
-        try:
-            yield gateway
-        finally:
-            gateway.stop()
 
 
 @check
@@ -487,6 +395,22 @@ def going_on(behind):
         model = "claude-opus-4-5"
         failover = true
         chain = [{{ provider = "messages" }}]
+        [[provider]]
+        name = "google"
+        base_url = "{behind.url}"
+        dialect = "gemini"
+        [[route]]
+        model = "gpt-4.1"
+        failover = true
+        chain = [{{ provider = "chat", model = "err-3" }}, {{ provider = "messages", model = "claude-opus-4-5" }}]
+        [[route]]
+        model = "claude-sonnet-5"
+        failover = true
+        chain = [{{ provider = "messages", model = "err-3" }}, {{ provider = "chat", model = "llama3", prefill = "last-message" }}]
+        [[route]]
+        model = "gemini-3.8-flash"
+        failover = true
+        chain = [{{ provider = "google", model = "err-3" }}, {{ provider = "messages", model = "claude-opus-4-5" }}]
     """
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(config)
@@ -519,6 +443,26 @@ def a_stream_that_breaks_and_goes_on_is_one_answer_to_both_clients(gateway):
             message = stream.get_final_message()
         assert [block.text for block in message.content] == ["echo: one two three four five"]
         assert message.stop_reason == "end_turn" and message.usage.output_tokens > 0
+
+
+@check
+def a_stream_that_goes_on_in_another_dialect_is_one_answer_to_all_three_clients(gateway):
+    prompt = "one two three four five"
+    messages = [{"role": "user", "content": prompt}]
+    with going_on(gateway) as front:
+        with front.openai.chat.completions.stream(
+            model="gpt-4.1", messages=messages, stream_options={"include_usage": True}
+        ) as stream:
+            answer = stream.get_final_completion()
+        assert answer.choices[0].message.content == f"echo: {prompt}", answer
+        assert answer.choices[0].finish_reason == "stop" and answer.usage.completion_tokens > 0
+        with front.anthropic.messages.stream(
+            model="claude-sonnet-5", max_tokens=99, messages=messages
+        ) as stream:
+            message = stream.get_final_message()
+        assert [block.text for block in message.content] == [f"echo: {prompt}"], message
+        assert message.stop_reason == "end_turn" and message.usage.output_tokens > 0, message
+        google_client.goes_on_in_another_dialect(front, prompt)
 
 
 def main():

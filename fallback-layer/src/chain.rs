@@ -28,6 +28,7 @@ pub(crate) struct Way {
     pub(crate) fails_over: bool,
     /// `None`: as the layer says.
     pub(crate) hedge: Option<Option<When>>,
+    pub(crate) hedge_share: Option<u8>,
 }
 
 impl Way {
@@ -35,6 +36,7 @@ impl Way {
         Self {
             fails_over: true,
             hedge: None,
+            hedge_share: None,
         }
     }
 }
@@ -96,6 +98,23 @@ impl<O> Chain<O> {
     #[must_use]
     pub const fn hedge_after(mut self, silence: Duration) -> Self {
         self.way.hedge = Some(Some(When::After(silence)));
+        self
+    }
+
+    /// For calls of this chain, what
+    /// [`FallbackLayer::hedge_after_usual`](crate::FallbackLayer::hedge_after_usual) is for all.
+    #[must_use]
+    pub const fn hedge_after_usual(mut self) -> Self {
+        self.way.hedge = Some(Some(When::Usual));
+        self
+    }
+
+    /// The most of a hundred calls of this chain of which a second target is asked, counted by itself. Default:
+    /// the share of all calls together,
+    /// [`FallbackLayer::hedge_share`](crate::FallbackLayer::hedge_share).
+    #[must_use]
+    pub fn hedge_share(mut self, percent: u8) -> Self {
+        self.way.hedge_share = Some(percent.min(100));
         self
     }
 

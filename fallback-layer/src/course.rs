@@ -261,10 +261,6 @@ impl Course {
         rewrite::rewrite(request, self.call.model(), spec)
             .map_err(|why| (Skipped::NotRewritten(why), None))?;
         if let Some(onward) = &mut self.onward {
-            // what the caller has is of one dialect, and so is what goes on from it
-            if onward.is_begun() && translation.is_some() {
-                return Err((Skipped::NotGoneOn, None));
-            }
             onward.make(request, spec).map_err(|why| (why, None))?;
         }
         // where no further target can be made one, the current one's answer still needs its own

@@ -152,6 +152,33 @@ where
         }
     }
 
+    /// The answer, as one that goes on where it breaks, if it may.
+    fn hand_on(
+        &mut self,
+        response: Response<FallbackBody<R>>,
+        cause: Option<Cause>,
+    ) -> Response<FallbackBody<R>>
+    where
+        C: Clone,
+        H: Clone,
+        F: GoesOn<S, R, O, C, H>,
+    {
+        let course = self.course.as_ref().filter(|_| cause.is_none());
+        let Some(course) = course.filter(|course| course.may_be_joined(&self.shared.settings))
+        else {
+            return response;
+        };
+        // what was translated is the caller's again
+        let call = match OfTarget::is_of(&response) {
+            true => course.call(),
+            false => course.sent(),
+        };
+        self.failover.join(response, Arc::clone(call), || {
+            let (inner, shared) = (self.attempt.inner.clone(), self.shared.clone());
+            FallbackFuture::onward(inner, shared, taken(self.course))
+        })
+    }
+
     /// The turn of the current target has come.
     fn begin_turn(&mut self, request: Request<Payload>) {
         let own = self.shared.own(self.course.as_ref());
@@ -197,11 +224,10 @@ where
                 if let Some(meter) = meter.take() {
                     response.extensions_mut().insert(OfTarget(meter));
                 }
-                let settings = &*this.shared.settings;
-                // in another dialect than its own it is not gone on with
-                let answer = finish(course, Ok(response), outcome, *cause, settings);
+                let (settings, cause) = (&*this.shared.settings, *cause);
+                let answer = finish(course, Ok(response), outcome, cause, settings);
                 this.attempt.as_mut().project().state.set(State::Done);
-                return Poll::Ready(answer);
+                return Poll::Ready(answer.map(|response| this.hand_on(response, cause)));
             }
             let Came { outcome, answer } = ready!(this.poll_targets(cx));
             let began = this.began();
@@ -261,14 +287,7 @@ where
                 }
                 (answer, _) => finish(course, answer, &outcome, cause, settings)?,
             };
-            if cause.is_some() || !course.may_be_joined(settings) {
-                return Poll::Ready(Ok(response));
-            }
-            let sent = Arc::clone(course.sent());
-            return Poll::Ready(Ok(this.failover.join(response, sent, || {
-                let (inner, shared) = (this.attempt.inner.clone(), this.shared.clone());
-                FallbackFuture::onward(inner, shared, taken(this.course))
-            })));
+            return Poll::Ready(Ok(this.hand_on(response, cause)));
         }
     }
 }

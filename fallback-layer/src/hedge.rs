@@ -5,6 +5,7 @@ mod share;
 mod stateless;
 
 use std::{
+    collections::HashMap,
     hash::{BuildHasher, Hash},
     num::NonZeroU64,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -15,6 +16,7 @@ use foldhash::quality::RandomState;
 
 pub(crate) use self::stateless::is_stateless;
 use self::{pace::Paces, share::Credit};
+use crate::routes::ChainId;
 
 /// What a target's pace is remembered by.
 pub(crate) type PaceKey = NonZeroU64;
@@ -31,7 +33,17 @@ pub(crate) enum When {
 pub(crate) struct Hedges {
     hasher: RandomState,
     paces: Mutex<Paces>,
-    credit: Mutex<Credit>,
+    credits: Mutex<HashMap<Whose, Credit, RandomState>>,
+}
+
+/// Whose calls a share is of: one chain's, or all of those without a share of their own.
+type Whose = Option<ChainId>;
+
+/// How many of whose calls may be hedged.
+#[derive(Clone, Copy)]
+pub(crate) struct Share {
+    pub(crate) percent: u8,
+    pub(crate) of: Whose,
 }
 
 impl Hedges {
@@ -39,7 +51,7 @@ impl Hedges {
         Self {
             hasher: RandomState::default(),
             paces: Mutex::default(),
-            credit: Mutex::default(),
+            credits: Mutex::default(),
         }
     }
 
@@ -48,19 +60,23 @@ impl Hedges {
         PaceKey::MIN.saturating_add(self.hasher.hash_one(of))
     }
 
-    /// A call of which another target may be asked, if this many of a hundred may.
-    pub(crate) fn call(&self, percent: u8) {
-        lock(&self.credit).earn(percent);
+    /// A call of which another target may be asked.
+    pub(crate) fn call(&self, share: Share) {
+        self.credit(share, |credit| credit.earn(share.percent));
     }
 
     /// Whether another target may be asked now.
-    pub(crate) fn take(&self) -> bool {
-        lock(&self.credit).take()
+    pub(crate) fn take(&self, share: Share) -> bool {
+        self.credit(share, Credit::take)
     }
 
     /// It was not asked after all.
-    pub(crate) fn give_back(&self) {
-        lock(&self.credit).give_back();
+    pub(crate) fn give_back(&self, share: Share) {
+        self.credit(share, Credit::give_back);
+    }
+
+    fn credit<T>(&self, share: Share, change: impl FnOnce(&mut Credit) -> T) -> T {
+        change(lock(&self.credits).entry(share.of).or_default())
     }
 
     /// The first content came so long after the target's turn did; or none did in that time.

@@ -1,3 +1,14 @@
+//! [guide]: crate::guide
+#![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
+//! [sse-layer]: ../sse_layer/index.html
+//! [cost-layer]: ../cost_layer/index.html
+//! [cache-layer]: ../cache_layer/index.html
+//! [budget-layer]: ../budget_layer/index.html
+//! [retry-layer]: ../retry_layer/index.html
+//! [breaker-layer]: ../breaker_layer/index.html
+//! [llm-translate]: ../llm_translate/index.html
+//! [llm-exchange]: llm_exchange
+//!
 #![doc = include_str!("../README.md")]
 
 mod all_failed;
@@ -7,6 +18,7 @@ mod chain;
 mod course;
 mod failover;
 mod future;
+pub mod guide;
 mod handle;
 mod hedge;
 mod hook;
@@ -27,6 +39,9 @@ mod target;
 #[cfg_attr(not(feature = "translate"), path = "no_translate.rs")]
 mod translate;
 mod walk;
+
+// what a caller of this crate names, so that it needs no other
+pub use llm_exchange::Standard;
 
 pub use self::{
     body::{FallbackBody, Remember},

@@ -58,10 +58,11 @@ const MOST_EXTENDERS: usize = 8;
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct LeftBehind {
-    /// What it came to.
+    /// What it came to; of one that was hedged and lost [`Verdict::Outrun`].
     pub verdict: Verdict,
     /// What it used, as far as its answer was read. `None`: there was no answer, or none with
-    /// anything in it; whether it was generated and will be billed is not known.
+    /// anything in it; whether it was generated and will be billed is not known. Of one that nobody
+    /// waited for any longer (timed out, outrun), the prompt most likely is.
     pub meter: Option<Meter>,
     /// The model that was asked.
     pub model: Option<Box<str>>,

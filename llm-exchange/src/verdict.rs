@@ -59,6 +59,9 @@ pub enum Verdict {
     CallersFault,
     /// The caller went away, or its upload broke.
     CallerGone,
+    /// Another attempt at the same call, asked at the same time, answered first, and this one was dropped. It
+    /// says nothing of the provider: to be slower is no failure. Never the verdict of an answer's words.
+    Outrun,
     /// A layer of ours refused the call: none was sent. Never the verdict of a provider's answer.
     Refused,
 }
@@ -77,6 +80,7 @@ impl Verdict {
             Verdict::Filtered => "filtered",
             Verdict::CallersFault => "callers_fault",
             Verdict::CallerGone => "caller_gone",
+            Verdict::Outrun => "outrun",
             Verdict::Refused => "refused",
         }
     }

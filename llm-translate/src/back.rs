@@ -13,6 +13,7 @@ use llm_exchange::{
 pub use self::stream::StreamTranslator;
 use crate::{
     answer::{Answer, Head, Kind, Pieces, some_id},
+    beside::Beside,
     error::Unsaid,
     media,
     write::{self, Caller},
@@ -103,6 +104,13 @@ impl Back {
         let head = head.unwrap_or_else(|| self.head(&read));
         let whole = write::whole(&self.caller, &head, answer, &end);
         whole.map(Bytes::from).map_err(|unsaid| unsaid.answer())
+    }
+
+    /// What a whole answer has beside its content that is not carried over, by the fields' names in the
+    /// target's dialect: `annotations`, `citations`, `logprobs`, `groundingMetadata`, …
+    #[must_use]
+    pub fn dropped(&self, body: &[u8]) -> Vec<&'static str> {
+        Beside::of(self.target, body).names().to_vec()
     }
 
     /// The events that the answer would have had as a stream: what is read is one thing.

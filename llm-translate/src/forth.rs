@@ -105,6 +105,8 @@ impl<'a> Asked<'a> {
         let caller = Caller {
             dialect: self.from,
             asked_usage: conversation.usage,
+            asked_reasoning: conversation.thinking.and_then(|thinking| thinking.shown)
+                == Some(true),
             stream: stream.then_some(self.framing),
             repeated: Repeated::new(conversation.echo),
         };

@@ -18,6 +18,9 @@ use llm_exchange::{
 
 use crate::{StreamTranslator, Translation, error::Unsaid};
 
+/// On an answer: what came beside its content and is not carried over.
+const DROPPED: HeaderName = HeaderName::from_static("x-llm-dropped");
+
 /// What belongs to the bytes as they were.
 const OF_THE_BYTES: [HeaderName; 8] = [
     header::CONTENT_LENGTH,
@@ -166,7 +169,7 @@ impl Translation {
     }
 
     /// All of an answer that is no stream.
-    fn read<R>(&self, parts: Parts, body: Bytes) -> Response<AnswerBody<R>>
+    fn read<R>(&self, mut parts: Parts, body: Bytes) -> Response<AnswerBody<R>>
     where
         R: Body<Data = Bytes> + Unpin,
         R::Error: Into<BoxError>,
@@ -185,6 +188,14 @@ impl Translation {
         };
         match answer {
             Ok(answer) => {
+                let dropped = self.back().dropped(&body).join(", ");
+                if let (false, Ok(names)) = (dropped.is_empty(), HeaderValue::try_from(&dropped)) {
+                    tracing::debug!(
+                        dropped,
+                        "an answer has what its caller's dialect has no place for"
+                    );
+                    parts.headers.insert(DROPPED, names);
+                }
                 let content_type = if streamed { self.stream_type() } else { JSON };
                 self.with_body(parts, content_type, AnswerBody::own(answer))
             }

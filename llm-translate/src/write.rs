@@ -19,14 +19,16 @@ use crate::{
 pub(crate) struct Out {
     bytes: Vec<u8>,
     array: Option<Begun>,
+    caller: Dialect,
 }
 
 /// Whether an array has its first element.
 type Begun = bool;
 
 impl Out {
-    pub(crate) fn new(framing: Framing) -> Self {
+    pub(crate) fn new(caller: Dialect, framing: Framing) -> Self {
         Self {
+            caller,
             bytes: Vec::new(),
             array: (framing == Framing::Array).then_some(false),
         }
@@ -64,9 +66,16 @@ impl Out {
         }
     }
 
-    /// What no reader is handed, where the framing has such a thing.
-    pub(crate) fn comment(&mut self, text: &str) {
+    /// Something is under way.
+    pub(crate) fn alive(&mut self) {
         if self.array.is_none() {
+            self.framed(self.caller.keep_alive().as_bytes());
+        }
+    }
+
+    /// What no reader is handed, where framing and clients have such a thing.
+    pub(crate) fn comment(&mut self, text: &str) {
+        if self.array.is_none() && self.caller.reads_comments() {
             self.framed(Encoder::new().comment(text).event().raw());
         }
     }
@@ -90,16 +99,23 @@ pub(crate) struct Caller {
     pub(crate) dialect: Dialect,
     /// A stream is to say its usage.
     pub(crate) asked_usage: bool,
+    /// Reasoning is to be in the answer.
+    pub(crate) asked_reasoning: bool,
     /// How the stream is framed; `None`: it asked for none.
     pub(crate) stream: Option<Framing>,
     pub(crate) repeated: Arc<responses::Repeated>,
 }
 
 impl Caller {
-    /// Whether reasoning can be shown in the caller's dialect. Anthropic's is signed and OpenAI's has
-    /// an id of the provider's: what is neither would be refused when it is sent back to them.
+    /// Whether the caller is shown reasoning. Anthropic's is signed and OpenAI's has an id of the
+    /// provider's: what is neither would be refused when it is sent back to them. Gemini's callers are
+    /// shown thoughts if they ask for them; callers of chat completions have no word for it.
     pub(crate) const fn shows_reasoning(&self) -> bool {
-        matches!(self.dialect, Dialect::OpenAiChat | Dialect::Gemini)
+        match self.dialect {
+            Dialect::OpenAiChat => true,
+            Dialect::Gemini => self.asked_reasoning,
+            _ => false,
+        }
     }
 }
 
@@ -147,7 +163,7 @@ impl Writer {
     pub(crate) fn alive(&self, out: &mut Out) {
         match self {
             Self::Messages(_) => messages::ping(out),
-            _ => out.comment("keep-alive"),
+            _ => out.alive(),
         }
     }
 

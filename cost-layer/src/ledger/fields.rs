@@ -2,7 +2,7 @@
 
 use llm_exchange::{Cut, End, FromCache, Verdict};
 
-const VERDICTS: [Verdict; 11] = [
+const VERDICTS: [Verdict; 12] = [
     Verdict::Ok,
     Verdict::Throttled,
     Verdict::QuotaExhausted,
@@ -13,10 +13,11 @@ const VERDICTS: [Verdict; 11] = [
     Verdict::Filtered,
     Verdict::CallersFault,
     Verdict::CallerGone,
+    Verdict::Outrun,
     Verdict::Refused,
 ];
 
-const ENDS: [(&str, End); 9] = [
+const ENDS: [(&str, End); 10] = [
     ("complete", End::Complete),
     ("truncated", End::Truncated),
     ("errored", End::Errored),
@@ -24,6 +25,7 @@ const ENDS: [(&str, End); 9] = [
     ("timed_out", End::TimedOut),
     ("cut_by_limit", End::Cut(Cut::Limit)),
     ("cut_by_clock", End::Cut(Cut::Clock)),
+    ("outrun", End::Cut(Cut::Outrun)),
     ("dropped", End::Dropped),
     ("unreadable", End::Unreadable),
 ];
@@ -56,5 +58,17 @@ pub(crate) fn from_cache(name: &str) -> Option<FromCache> {
         "hit" => Some(FromCache::Hit),
         "shared" => Some(FromCache::Shared),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_was_outrun_is_read_back_as_that() {
+        assert_eq!(verdict(Verdict::Outrun.as_str()), Verdict::Outrun);
+        let outrun = End::Cut(Cut::Outrun);
+        assert_eq!(end(end_name(outrun)), Some(outrun));
     }
 }

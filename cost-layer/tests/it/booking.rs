@@ -338,6 +338,8 @@ async fn what_attempts_left_behind_spent_is_booked_with_their_models() {
         let mini = asking("gpt-4o-mini").await;
         attempts.leave_behind(&mini, Verdict::TimedOut, None);
         attempts.again().unwrap();
+        attempts.leave_behind(Some("gpt-5-nano"), Verdict::Outrun, None);
+        attempts.again().unwrap();
         script.oneshot(post(OPENAI)).await
     });
     text(layer.layer(inner).oneshot(post(STREAM)).await.unwrap()).await;
@@ -346,12 +348,23 @@ async fn what_attempts_left_behind_spent_is_booked_with_their_models() {
         .iter()
         .map(|entry| (entry.part, &*entry.model))
         .collect();
-    assert_eq!(parts, [(0, "gpt-6-sol"), (1, "gpt-4o"), (2, "gpt-4o-mini")]);
+    assert_eq!(
+        parts,
+        [
+            (0, "gpt-6-sol"),
+            (1, "gpt-4o"),
+            (2, "gpt-4o-mini"),
+            (3, "gpt-5-nano")
+        ]
+    );
     assert!(all.iter().all(|entry| entry.id == all[0].id));
     assert!(all[1].is_estimated && all[1].usage.output() > 0);
     // nobody knows whether it was generated; its prompt was most likely read
-    assert!(all[2].is_estimated && all[2].usage.input() > 0 && all[2].usage.output() == 0);
-    assert_eq!(all[0].attempts, 3);
+    for (entry, verdict) in all[2..].iter().zip([Verdict::TimedOut, Verdict::Outrun]) {
+        assert_eq!(entry.verdict, verdict);
+        assert!(entry.is_estimated && entry.usage.input() > 0 && entry.usage.output() == 0);
+    }
+    assert_eq!(all[0].attempts, 4);
     let sum = all
         .iter()
         .filter_map(|entry| entry.cost())

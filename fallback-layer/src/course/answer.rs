@@ -29,7 +29,13 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub(crate) struct OfTarget(pub(crate) Meter);
 
 impl OfTarget {
-    fn meter<B>(response: &Response<B>) -> Option<Meter> {
+    /// Whether this answer was translated.
+    pub(crate) fn is_of<B>(response: &Response<B>) -> bool {
+        response.extensions().get::<Self>().is_some()
+    }
+
+    /// What the target has said, also where its answer was translated since.
+    pub(crate) fn meter<B>(response: &Response<B>) -> Option<Meter> {
         let translated = response.extensions().get().map(|Self(meter)| meter);
         translated.or_else(|| Meter::of(response)).cloned()
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Course;
 use crate::{
     Leaving, Left, OnFallback, Why,
-    hedge::{PaceKey, When, is_stateless},
+    hedge::{PaceKey, Share, When, is_stateless},
     hook,
     layer::Settings,
     leave::Outcome,
@@ -47,15 +47,30 @@ impl Course {
     /// When another target is asked, if the current one is silent until then. Counts the call.
     pub(crate) fn hedge_at<O>(&self, began: Instant, settings: &Settings<O>) -> Option<Instant> {
         let when = self.when(settings)?;
-        if settings.hedge_share == 0 {
+        let share = self.share(settings);
+        if share.percent == 0 {
             return None;
         }
-        settings.hedges.call(settings.hedge_share);
+        settings.hedges.call(share);
         if !self.may_go_on(settings) {
             return None;
         }
         let limit = settings.hedges.limit(when, self.pace?)?;
         began.checked_add(limit)
+    }
+
+    fn share<O>(&self, settings: &Settings<O>) -> Share {
+        let chain = self.target.chain;
+        match settings.routes.way(chain).hedge_share {
+            Some(percent) => Share {
+                percent,
+                of: Some(chain),
+            },
+            None => Share {
+                percent: settings.hedge_share,
+                of: None,
+            },
+        }
     }
 
     fn when<O>(&self, settings: &Settings<O>) -> Option<When> {
@@ -84,14 +99,18 @@ impl Course {
     /// The request to another target, which becomes the other one. `None`: none is asked.
     pub(crate) fn hedge<O>(&mut self, settings: &Settings<O>) -> Option<Request<Payload>> {
         let mut request = self.as_asked()?;
-        if !self.call.attempts().may_go_on() || !is_stateless(&request) || !settings.hedges.take() {
+        let share = self.share(settings);
+        if !self.call.attempts().may_go_on()
+            || !is_stateless(&request)
+            || !settings.hedges.take(share)
+        {
             return None;
         }
         let current = self.translation.take();
         let target = self.next(&mut request, Cause::Any, Instant::now(), settings);
         let translation = mem::replace(&mut self.translation, current);
         let Some(target) = target else {
-            settings.hedges.give_back();
+            settings.hedges.give_back(share);
             return None;
         };
         self.other = Some(Box::new(Other {
@@ -151,9 +170,9 @@ impl Course {
     /// The other target was faster than the current one, which is not waited for any longer.
     pub(crate) fn lose<O>(&mut self, meter: Option<Meter>, settings: &Settings<O>) {
         if let Some(meter) = &meter {
-            meter.cut(Cut::Clock);
+            meter.cut(Cut::Outrun);
         }
-        self.leave_behind(Verdict::TimedOut, meter);
+        self.leave_behind(Verdict::Outrun, meter);
         let left = Left {
             target: self.label(settings),
             why: Why::Outrun,

@@ -90,6 +90,11 @@ impl Heard {
         self.reader = DeltaReader::new(self.dialect);
     }
 
+    /// The caller's.
+    pub(super) const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     pub(super) const fn names(&self) -> &Names {
         &self.names
     }

@@ -73,6 +73,9 @@ where
         onward: Box<dyn Onward<R> + Send>,
     ) -> Response<AnswerBody<Self>> {
         let outer = Arc::new(OnceLock::new());
+        let mut response = response;
+        // where it was translated no meter is left of it, and it began with its target's all the same
+        response.extensions_mut().insert(inner.clone());
         let response = response.map(|part| Self {
             part: Some(part),
             inner,
@@ -229,12 +232,19 @@ where
         self.decoder = new_decoder();
         self.begun = 0;
         let seam = Seam::after(self.heard.text().unwrap_or_default(), next.echoes);
-        self.graft = Some(Graft::new(next.call.dialect(), seam));
+        self.graft = Some(Graft::new(self.heard.dialect(), seam));
         self.heard.goes_on();
         if let Some(meter) = self.meter.get() {
             meter.goes_on(Some(&next.call));
         }
-        let mark = format!("continued by {}", next.target);
+        if !self.heard.dialect().reads_comments() {
+            return;
+        }
+        let mut mark = format!("continued by {}", next.target);
+        if let Some(left_out) = next.left_out {
+            // the answer's head, which tells of it, is the first one's
+            mark = mark + ", without " + &left_out;
+        }
         let mark = mark.replace(char::is_control, " ");
         self.queue.push_back(Ok(Frame::data(
             Encoder::new().comment(mark).event().raw().clone(),

@@ -8,11 +8,12 @@ mod onward;
 mod prefill;
 pub(crate) mod request;
 mod seam;
+mod words;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use http_body::Body;
 use llm_exchange::{BoxError, Call, Classify, Dialect, Framing, Meter, Payload};
 use tower_service::Service;
@@ -24,7 +25,7 @@ pub(crate) use self::{
     onward::{Died, Ending, Next},
     request::Beginning,
 };
-use crate::{FallbackBody, FallbackFuture, OnFallback, Own};
+use crate::{FallbackBody, FallbackFuture, OnFallback, Own, course::OfTarget};
 
 /// How a stream that breaks after its first content is gone on with; see
 /// [`FallbackLayer::failover`](crate::FallbackLayer::failover).
@@ -138,7 +139,7 @@ where
         call: Arc<Call>,
         onward: impl FnOnce() -> FallbackFuture<S, R, O, C, H>,
     ) -> Response<FallbackBody<R>> {
-        let Some(inner) = readable(&response, &call) else {
+        let Some(inner) = readable(&response).filter(|_| has_prefix(&call)) else {
             return response;
         };
         FallbackBody::join(response, |response| {
@@ -148,14 +149,29 @@ where
     }
 }
 
-/// The meter of a stream whose events are read for this.
-fn readable<B>(response: &Response<B>, call: &Call) -> Option<Meter> {
+/// Whether a stream of this call's dialect, as its caller reads it, can be gone on with.
+fn has_prefix(call: &Call) -> bool {
     let dialect = matches!(
         call.dialect(),
         Dialect::OpenAiChat | Dialect::AnthropicMessages | Dialect::Gemini
     );
-    let meter = Meter::of(response)?;
-    let is_stream = meter.is_stream() && meter.framing() == Some(Framing::Sse);
-    let goes_on = dialect && is_stream && response.status() == StatusCode::OK;
-    (goes_on && call.choices() == 1).then(|| meter.clone())
+    dialect && call.choices() == 1
+}
+
+/// The meter of a stream whose events are read for this: its target's, also where the events were
+/// translated since.
+pub(crate) fn readable<B>(response: &Response<B>) -> Option<Meter> {
+    let meter = OfTarget::meter(response)?;
+    let framing = match OfTarget::is_of(response) {
+        true => framing(response),
+        false => meter.framing(),
+    };
+    let is_stream = meter.is_stream() && framing == Some(Framing::Sse);
+    (is_stream && response.status() == StatusCode::OK).then_some(meter)
+}
+
+/// Of a translated stream: its head says it.
+fn framing<B>(response: &Response<B>) -> Option<Framing> {
+    let content_type = response.headers().get(header::CONTENT_TYPE)?;
+    (content_type == "text/event-stream").then_some(Framing::Sse)
 }

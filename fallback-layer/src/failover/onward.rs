@@ -54,6 +54,8 @@ where
     pub(crate) target: String,
     /// Whether it may begin with what it goes on from.
     pub(crate) echoes: bool,
+    /// What of the call was not carried over to its dialect.
+    pub(crate) left_out: Option<String>,
 }
 
 /// The rest of a call's course, kept with the body of its answer.

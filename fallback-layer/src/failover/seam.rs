@@ -2,12 +2,13 @@
 //!
 //! What the caller has seen is the prefix that was sent to the model, and the blanks at its end that
 //! were not, as no prefix may end in blanks. A model may begin its continuation with those blanks, may
-//! say its last words once more, or the whole prefix.
+//! say its last words once more, or the whole prefix. Where it begins to do so it may be within a word.
+//! Words that are too few to be said twice by accident hardly ever are taken for new ones.
+
+use super::words;
 
 /// How much of the prefix's end is looked at for repeated words.
 const LONGEST: usize = 1 << 10;
-/// So many different words in a row are said twice by accident hardly ever.
-const WORDS: usize = 3;
 
 /// The beginning of a continuation, of which it is not clear yet what of it is new.
 pub(super) struct Seam {
@@ -50,13 +51,16 @@ impl Seam {
         }
         let before = self.came.len() - words.len();
         for repeated in self.candidates() {
-            if let Some(rest) = words.strip_prefix(repeated) {
-                let new = self.new_in(rest, waits);
-                return new.map(|new| before + repeated.len() + new);
+            let is_said = words.starts_with(repeated);
+            let may_come = waits && repeated.starts_with(words);
+            if !(is_said || may_come) || !self.counts(repeated) {
+                continue;
             }
-            if repeated.starts_with(words) && waits {
+            if !is_said {
                 return None;
             }
+            let new = self.new_in(&words[repeated.len()..], waits);
+            return new.map(|new| before + repeated.len() + new);
         }
         self.new_in(&self.came, waits)
     }
@@ -74,43 +78,32 @@ impl Seam {
         )
     }
 
-    /// What a model may say again, the longest first.
+    /// What a model may say again, the longest first: the whole prefix, or an end of it.
     fn candidates(&self) -> impl Iterator<Item = &str> {
-        let whole = self.prefix.trim_start();
-        let counts = self.echoes && !whole.is_empty();
-        let whole = Some(whole).filter(|whole| counts || are_words(whole));
         let earliest = self.prefix.len().saturating_sub(LONGEST);
-        let mut before = None;
-        let places = self.prefix.char_indices().filter_map(move |(at, char)| {
-            let starts = !before.replace(char).is_some_and(char::is_alphanumeric);
-            (at >= earliest && starts && !char.is_whitespace()).then_some(at)
-        });
-        let tails = places.map(|at| &self.prefix[at..]);
+        let places = self.prefix.char_indices();
+        let places = places.filter(move |(at, char)| *at >= earliest && !char.is_whitespace());
+        let whole = self.whole();
+        let whole = Some(whole).filter(|whole| !whole.is_empty());
         whole
             .into_iter()
-            .chain(tails.take_while(|tail| are_words(tail)))
+            .chain(places.map(|(at, _)| &self.prefix[at..]))
+    }
+
+    fn whole(&self) -> &str {
+        self.prefix.trim_start()
+    }
+
+    /// Whether it is said again, and not once more.
+    fn counts(&self, repeated: &str) -> bool {
+        let is_whole = repeated.len() == self.whole().len();
+        (self.echoes && is_whole) || words::are_enough(repeated)
     }
 }
 
 /// What of a text is sent as the prefix, and the blanks behind it.
 pub(super) fn split(text: &str) -> (&str, &str) {
     text.split_at(text.trim_end().len())
-}
-
-/// Whether there are enough different words in it.
-fn are_words(text: &str) -> bool {
-    let mut seen: [&str; WORDS] = [""; WORDS];
-    let mut count = 0;
-    for word in text.split(|char: char| !char.is_alphanumeric()) {
-        if !word.is_empty() && !seen[..count].contains(&word) {
-            seen[count] = word;
-            count += 1;
-            if count == WORDS {
-                return true;
-            }
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -188,6 +181,29 @@ mod tests {
         assert_eq!(joined(&long, true, &[&long, "end"]), format!("{long}end"));
     }
 
+    #[test]
+    fn where_words_are_written_without_spaces_characters_count() {
+        let text = "敏捷的棕色狐狸跳过了那只懒";
+        assert_eq!(
+            joined(text, false, &["棕色狐狸跳过了", "那只懒狗。"]),
+            "敏捷的棕色狐狸跳过了那只懒狗。"
+        );
+        assert_eq!(
+            joined(text, false, &["狗。"]),
+            "敏捷的棕色狐狸跳过了那只懒狗。"
+        );
+        assert_eq!(
+            joined(
+                "すばやい茶色の狐が怠け者の",
+                false,
+                &["い茶色の狐が怠け者の犬"]
+            ),
+            "すばやい茶色の狐が怠け者の犬"
+        );
+        // so few may be meant
+        assert_eq!(joined("非常非常", false, &["非常好"]), "非常非常非常好");
+    }
+
     fn pieces(text: &str, cuts: &[prop::sample::Index]) -> Vec<String> {
         let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
         places.retain(|at| text.is_char_boundary(*at));
@@ -226,10 +242,62 @@ mod tests {
             distinct.dedup();
             prop_assume!(distinct.len() == words.len());
             let (said, new) = words.split_at(words.len() - 2);
-            let said_again = &said[from.min(said.len() - WORDS)..];
+            let said_again = &said[from.min(said.len() - 3)..];
             let text = said.join(" ") + if blank { " " } else { "" };
             let again = [said_again, new].concat().join(" ");
             prop_assert_eq!(joined(&text, false, &[&again]), words.join(" "));
+        }
+
+        #[test]
+        fn of_any_text_cut_anywhere_what_is_said_again_is_said_once_if_it_is_enough(
+            text in ".{1,40}|[你好吗我很他的了一\\n ]{1,60}|[ab ]{1,40}", cut: prop::sample::Index,
+            again in 0usize..40, pieces_of in 1usize..9,
+        ) {
+            let places: Vec<_> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+            let cut = cut.index(places.len());
+            let seen = &text[..places[cut]];
+            // a model goes on from what it is sent, which ends in no blanks
+            let sent = split(seen).0;
+            let from = sent.char_indices().rev().map(|(at, _)| at).take(again).last();
+            let from = from.unwrap_or(sent.len());
+            let (said_again, came) = (&sent[from..], &text[from..]);
+            let chars: Vec<_> = came.chars().collect();
+            let pieces: Vec<String> = chars.chunks(pieces_of).map(|some| some.iter().collect()).collect();
+            let pieces: Vec<_> = pieces.iter().map(String::as_str).collect();
+            let got = joined(seen, false, &pieces);
+            // by the rule: the longest end of what was sent that the words begin with, and that is enough
+            let words = came.trim_start();
+            let ends = sent.char_indices().map(|(at, _)| &sent[at..]);
+            let mut ends = ends.filter(|end| !end.starts_with(char::is_whitespace));
+            let rule = ends.find(|end| words::are_enough(end) && words.starts_with(end));
+            let rest = rule.map_or(came, |end| &words[end.len()..]);
+            let blanks = split(seen).1.chars().zip(rest.chars()).take_while(|(one, other)| one == other);
+            let new: String = rest.chars().skip(blanks.count()).collect();
+            prop_assert_eq!(&got, &format!("{seen}{new}"));
+            // which is the text itself, but where too little is said again or more than that was said before
+            let is_told = match rule {
+                Some(end) => end.len() == said_again.trim_start().len(),
+                None => said_again.is_empty(),
+            };
+            if is_told {
+                prop_assert_eq!(got, text);
+            }
+        }
+
+        #[test]
+        fn a_text_in_which_nothing_stands_twice_is_always_itself(
+            text in Just(('一'..='倀').chain('ぁ'..='ん').chain('ก'..='ฮ').collect::<Vec<_>>()).prop_shuffle(),
+            long in 12usize..80, cut: prop::sample::Index, again: prop::sample::Index,
+        ) {
+            let text = &text[..long];
+            let cut = cut.index(long + 1);
+            let again = match again.index(cut + 1) {
+                ..9 => 0,
+                many => many,
+            };
+            let of = |chars: &[char]| chars.iter().collect::<String>();
+            let (seen, came) = (of(&text[..cut]), of(&text[cut - again..]));
+            prop_assert_eq!(joined(&seen, false, &[&came]), of(text));
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::{pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode};
 use http_body::Body;
-use llm_exchange::{BoxError, Classify, Framing, Meter, Payload, Peeked, Verdict};
+use llm_exchange::{BoxError, Classify, Payload, Peeked, Verdict};
 use tower_service::Service;
 
 use super::{
@@ -15,12 +15,15 @@ use super::{
 };
 use crate::{
     FallbackBody, OnFallback, Own,
-    course::Course,
-    failover::{Died, Ending, Next},
+    course::{Course, OfTarget},
+    failover::{Died, Ending, Next, readable},
     leave::Outcome,
     shared::Shared,
     walk::Cause,
 };
+
+/// On an answer that was translated: what of the request was not carried over.
+const LEFT_OUT: HeaderName = HeaderName::from_static("x-llm-left-out");
 
 impl<S, R, O, C, H> FallbackFuture<S, R, O, C, H>
 where
@@ -83,20 +86,19 @@ where
         let this = self.project();
         let course = this.course.as_mut()?;
         let (call, target, echoes) = course.take_served(&this.shared.settings)?;
-        let meter = Meter::of(&answer).cloned();
-        let meter = match meter {
-            Some(meter) if meter.framing() == Some(Framing::Sse) => meter,
-            other => {
-                course.leave_behind(Verdict::Failed, other);
-                return None;
-            }
+        let Some(meter) = readable(&answer) else {
+            course.leave_behind(Verdict::Failed, OfTarget::meter(&answer));
+            return None;
         };
+        let left_out = answer.headers().get(LEFT_OUT);
+        let left_out = left_out.and_then(|names| names.to_str().ok().map(str::to_owned));
         Some(Next {
             part: answer.into_body().into_one()?,
             meter,
             call,
             target: target.as_str().to_owned(),
             echoes,
+            left_out,
         })
     }
 }

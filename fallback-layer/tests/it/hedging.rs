@@ -179,11 +179,11 @@ async fn what_the_loser_used_is_in_the_books() {
     let meter = left[0].meter.as_ref().unwrap();
     assert_eq!(
         (left[0].model.as_deref(), left[0].verdict),
-        (Some("a"), Verdict::TimedOut)
+        (Some("a"), Verdict::Outrun)
     );
     assert_eq!(
         (meter.end(), meter.spent().0.input()),
-        (Some(End::Cut(Cut::Clock)), 9)
+        (Some(End::Cut(Cut::Outrun)), 9)
     );
     text(response).await;
     assert_eq!(call.attempts().left_behind().len(), 1);
@@ -274,13 +274,41 @@ async fn no_more_than_the_share_of_calls_is_made_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_chain_with_a_share_of_its_own_is_counted_by_itself() {
+    let chain = |model| Chain::for_model(model).then(model).then("z");
+    let chains = Chains::new()
+        .chain(chain("a").hedge_share(100))
+        .chain(chain("b").hedge_share(0))
+        .chain(chain("c"))
+        .chain(chain("d"));
+    let layer = FallbackLayer::new(chains).unwrap().no_memory();
+    let layer = layer.hedge_after(SECOND * 2).hedge_share(1);
+    let handle = layer.handle();
+    let service = layer.layer(Script::new().then_always(|| silent(SECOND * 3)));
+    let mut hedged = Vec::new();
+    for model in ["a", "b", "c", "d"] {
+        let before = handle.stats().hedged;
+        for _ in 0..30 {
+            service.clone().oneshot(openai(model)).await.unwrap();
+        }
+        hedged.push(handle.stats().hedged - before);
+    }
+    // what is the share of all is not used up by those that have their own
+    assert_eq!(hedged, [30, 0, 10, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_the_usual_time_is_learnt_only_the_unusually_slow_are_hedged() {
     let waits = Arc::new(AtomicU32::new(1_000));
     let script = Script::new().then_always({
         let waits = Arc::clone(&waits);
         move || silent(Duration::from_millis(waits.load(Ordering::Relaxed).into()))
     });
-    let layer = layer().hedge_after_usual();
+    let chain = Chain::for_model("a")
+        .then("a")
+        .then("b")
+        .hedge_after_usual();
+    let layer = FallbackLayer::new(chain).unwrap();
     let handle = layer.handle();
     let service = layer.layer(script);
     let call = async || service.clone().oneshot(openai("a")).await.unwrap();

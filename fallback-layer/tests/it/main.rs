@@ -7,6 +7,8 @@ mod chains;
 mod common;
 mod drops;
 mod failover;
+#[cfg(feature = "translate")]
+mod failover_across;
 mod failover_dialects;
 mod hedging;
 mod leaving;

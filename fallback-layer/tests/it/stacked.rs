@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::*;
 use breaker_layer::BreakerLayer;
-use llm_exchange::Verdict;
+use llm_exchange::{PeekLimits, Verdict};
 use retry_layer::{Backoff, RetryLayer};
 use tokio::time::Instant;
 use tower::ServiceBuilder;
@@ -204,4 +204,32 @@ async fn the_memory_of_the_layer_and_a_breaker_go_together() {
     }
     assert_eq!(script.calls(), 6);
     assert!(handle.remembered().iter().all(|one| one.failures == 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_beneath_does_not_count_the_loser_of_a_hedge_wherever_it_was() {
+    let nothing: fn() -> Answer = || Answer::hang();
+    let role = || Answer::stream(ScriptedBody::new().data(ROLE).hang());
+    let patient = PeekLimits::default().commit_after(SECOND * 60);
+    // nothing came of the first target, or all but content, which the breaker still waits for, or does no longer
+    for (first, after) in [(nothing, SECOND), (role, SECOND), (role, SECOND * 20)] {
+        let script = Script::new().collect_bodies();
+        let script = (0..3).fold(script, |script, _| script.then(first()).then(streamed()));
+        let service = ServiceBuilder::new()
+            .layer(layer().hedge_after(after).peek_limits(patient))
+            .layer(breaker())
+            .service(script.clone());
+        for _ in 0..3 {
+            let call = r#"{"model":"a","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+            let request = post("https://api.example/v1/chat/completions", call);
+            let response = service.clone().oneshot(request).await.unwrap();
+            assert_eq!(by(&response), Some("b"));
+            let all = tokio::time::timeout(SECOND * 99, text(response)).await;
+            assert!(
+                all.is_ok(),
+                "`a` was refused, and what it would have said is b's"
+            );
+        }
+        assert_eq!(asked(&script), ["a", "b", "a", "b", "a", "b"]);
+    }
 }

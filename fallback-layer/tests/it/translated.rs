@@ -1,9 +1,9 @@
 //! Targets of another dialect than their callers'.
 
 use crate::common::*;
-use fallback_layer::{Chain, Failover, FallbackLayer, Prefill, Served, Skipped, Target, Why};
+use fallback_layer::{Chain, FallbackLayer, Served, Skipped, Target, Why};
 use http::{HeaderName, HeaderValue, Request};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use llm_exchange::{AskedModel, Dialect, Meter, Refusal};
 use serde_json::{Value, json};
 use testkit::{DroppedAt, Point, drop_everywhere};
@@ -401,42 +401,4 @@ async fn a_hedge_may_speak_another_dialect() {
         .unwrap();
     assert_eq!(by(&response), Some("b"));
     assert!(text(response).await.starts_with("{\"id\":\"chatcmpl-1\""));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stream_goes_on_at_no_target_of_another_dialect() {
-    let same = || Target::model("b").prefill(Prefill::LastMessage);
-    let chain = Chain::for_model("a").then(same()).then(claude());
-    let layer = FallbackLayer::new(chain).unwrap().failover(Failover::new());
-    let broken = || Answer::stream(ScriptedBody::new().data(ROLE).data(HELLO).error("reset"));
-    let script = script()
-        .then(broken().header("content-type", "text/event-stream"))
-        .then(Answer::status(500));
-    let request = chat(&json!({"stream": true}));
-    let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
-    let _ = response.into_body().collect().await;
-    let hosts: Vec<_> = script
-        .seen()
-        .iter()
-        .map(|seen| seen.uri.host().map(str::to_owned))
-        .collect();
-    assert!(
-        hosts
-            .iter()
-            .all(|host| host.as_deref() == Some("api.example")),
-        "{hosts:?}"
-    );
-    assert_eq!(hosts.len(), 2);
-    // nor does one that was translated
-    let chain = Chain::for_model("a").then(claude()).then(same());
-    let layer = FallbackLayer::new(chain).unwrap().failover(Failover::new());
-    let body = ScriptedBody::new().data(BEGIN).data(TEXT).error("reset");
-    let script = Script::new()
-        .collect_bodies()
-        .then(Answer::stream(body).header("content-type", "text/event-stream"));
-    let request = chat(&json!({"stream": true}));
-    let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
-    let error = response.into_body().collect().await.unwrap_err();
-    assert_eq!(error.to_string(), "reset");
-    assert_eq!(script.calls(), 1);
 }

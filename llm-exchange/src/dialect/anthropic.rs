@@ -40,6 +40,7 @@ pub(super) const WIRE: Wire = Wire {
     },
     framing_of_json: None,
     goes_both_ways: false,
+    reads_comments: true,
     has_last_word: true,
     facts: request::facts,
     model: Place::Member("model"),

@@ -40,6 +40,7 @@ pub(super) const WIRE: Wire = Wire {
     },
     framing_of_json: Some(Framing::Array),
     goes_both_ways: false,
+    reads_comments: false,
     // another candidate may still begin
     has_last_word: false,
     facts,

@@ -51,6 +51,7 @@ pub(super) const VERTEX: Wire = Wire {
     framing_asked: |_| None,
     framing_of_json: None,
     goes_both_ways: false,
+    reads_comments: true,
     has_last_word: true,
     facts: |message| facts(message, &AI_PLATFORM),
     model: Place::Field(&[5]),

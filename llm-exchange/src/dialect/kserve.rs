@@ -33,6 +33,7 @@ pub(super) const STREAM: Wire = Wire {
         asked.map(|_| Asked::default())
     },
     goes_both_ways: true,
+    reads_comments: true,
     // the requests are not read
     facts: |_| Ok(Facts::default()),
     model: Place::Nowhere,

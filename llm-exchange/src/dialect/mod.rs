@@ -119,6 +119,24 @@ impl Dialect {
     pub const fn goes_both_ways(self) -> bool {
         self.wire().goes_both_ways
     }
+
+    /// Whether its clients pass over comments in a stream of server-sent events, as they should. Google's
+    /// own do not: they take one for JSON, and fail.
+    #[must_use]
+    pub const fn reads_comments(self) -> bool {
+        self.wire().reads_comments
+    }
+
+    /// What keeps a silent stream of server-sent events alive and says nothing: a comment, or a blank line
+    /// where comments [are not read](Self::reads_comments).
+    #[must_use]
+    pub const fn keep_alive(self) -> &'static str {
+        if self.reads_comments() {
+            ": keep-alive\n\n"
+        } else {
+            "\r\n"
+        }
+    }
 }
 
 /// Makes of the table what is asked of it: the rows, and which there are.

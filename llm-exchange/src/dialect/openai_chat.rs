@@ -31,6 +31,7 @@ pub(super) const WIRE: Wire = Wire {
     framing_asked: |_| None,
     framing_of_json: None,
     goes_both_ways: false,
+    reads_comments: true,
     has_last_word: true,
     facts,
     model: Place::Member("model"),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use http::{Method, Uri};
 
 use super::*;
-use crate::{ProviderError, Tokens, meter::Open, route::Route};
+use crate::{ProviderError, Tokens, meter::Open, route::Route, sse::Decoder};
 
 /// A path of each dialect, as clients ask for it. The compiler asks for a new dialect's.
 const fn path(dialect: Dialect) -> &'static str {
@@ -125,4 +125,20 @@ fn the_rows_of_one_dialect_fit_each_other() {
         assert_eq!(ended.is_empty(), wire.output_cap.is_empty(), "{dialect:?}");
         assert!(!wire.usage_on_request || !is_grpc);
     });
+}
+
+#[test]
+fn what_keeps_a_stream_alive_is_no_event_and_part_of_none() {
+    for dialect in Dialect::ALL {
+        let silence = dialect.keep_alive();
+        let mut decoder = Decoder::new();
+        let text = format!("{silence}data: 1\n\n{silence}{silence}data: 2\r\n\r\n{silence}");
+        decoder.push(text.into());
+        let mut said = Vec::new();
+        while let Some(event) = decoder.next_event() {
+            said.extend(event.unwrap().data().map(|data| data.to_vec()));
+        }
+        assert_eq!(said, [b"1", b"2"], "{dialect:?}");
+    }
+    assert!(!Dialect::Gemini.keep_alive().contains(':'));
 }

@@ -39,6 +39,8 @@ pub(crate) struct Wire {
     pub(crate) framing_of_json: Option<Framing>,
     /// Requests go on while answers come.
     pub(crate) goes_both_ways: bool,
+    /// Its clients pass over comments in server-sent events.
+    pub(crate) reads_comments: bool,
     /// What the request's body asks for. Of a gRPC call the message alone.
     pub(crate) facts: fn(&[u8]) -> Result<Facts, Unreadable>,
     /// Where the model stands, unless the path names it.

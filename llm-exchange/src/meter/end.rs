@@ -33,6 +33,8 @@ pub enum Cut {
     Clock,
     /// The model said the same thing again and again.
     Repeating,
+    /// Another attempt at the same call answered first.
+    Outrun,
 }
 
 /// Why a provider ended a choice, in one vocabulary. Ordered: the later, the less of an answer it

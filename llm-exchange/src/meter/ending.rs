@@ -30,6 +30,7 @@ impl Meter {
             Some(End::Truncated | End::Broken) => Verdict::Failed,
             Some(End::TimedOut | End::Cut(Cut::Clock)) => Verdict::TimedOut,
             Some(End::Dropped) => Verdict::CallerGone,
+            Some(End::Cut(Cut::Outrun)) => Verdict::Outrun,
             Some(End::Errored | End::Cut(Cut::Repeating)) => Verdict::Failed,
         }
     }

@@ -135,7 +135,11 @@ async fn whoever_watches_finds_the_end_noted_wherever_the_body_is_dropped() {
 
 #[tokio::test]
 async fn a_cut_of_ours_is_not_the_callers_doing() {
-    for (why, verdict) in [(Cut::Limit, Verdict::Ok), (Cut::Clock, Verdict::TimedOut)] {
+    for (why, verdict) in [
+        (Cut::Limit, Verdict::Ok),
+        (Cut::Clock, Verdict::TimedOut),
+        (Cut::Outrun, Verdict::Outrun),
+    ] {
         let body = Chunks::new().data(ONE).hang();
         let (meter, response) = Meter::attach(stream(body), &call(Dialect::OpenAiChat));
         let mut body = response.into_body();

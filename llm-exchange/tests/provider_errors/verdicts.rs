@@ -280,6 +280,7 @@ fn verdicts_have_names_for_labels() {
     assert_eq!(Verdict::Ok.as_str(), "ok");
     assert_eq!(Verdict::CallersFault.as_str(), "callers_fault");
     assert_eq!(Verdict::TimedOut.as_str(), "timed_out");
+    assert_eq!(Verdict::Outrun.as_str(), "outrun");
 }
 
 proptest! {

@@ -11,7 +11,8 @@ use llm_exchange::{
 
 use super::Back;
 use crate::{
-    answer::{Head, Pieces},
+    answer::{Head, Kind, Pieces},
+    beside::Beside,
     error::Unsaid,
     media,
     write::{Out, Writer},
@@ -37,6 +38,7 @@ pub struct StreamTranslator {
     head: Option<Head>,
     writer: Option<Writer>,
     out: Out,
+    dropped: Beside,
     over: bool,
 }
 
@@ -49,7 +51,8 @@ impl StreamTranslator {
             pieces: Pieces::default(),
             head: None,
             writer: Writer::new(&back.caller),
-            out: Out::new(caller),
+            out: Out::new(back.caller.dialect, caller),
+            dropped: Beside::default(),
             over: false,
             back,
         }
@@ -69,7 +72,7 @@ impl StreamTranslator {
         if let (true, true, Some(writer)) = (is_alive, self.out.is_empty(), &self.writer) {
             match self.head {
                 Some(_) => writer.alive(&mut self.out),
-                None => self.out.comment("keep-alive"),
+                None => self.out.alive(),
             }
         }
         self.out.take()
@@ -109,7 +112,10 @@ impl StreamTranslator {
                 return;
             }
             Ok(data) if media::is_in(self.back.target, &data) => Err(Unsaid::Media),
-            Ok(_) => self.say(),
+            Ok(data) => {
+                self.tell(&data);
+                self.say()
+            }
         };
         if let Err(unsaid) = said {
             self.fail(&unsaid.answer());
@@ -118,6 +124,22 @@ impl StreamTranslator {
         // the other dialects have a last word, after which some servers let the connection stand
         if self.back.target != Dialect::Gemini && self.read.finish().is_ok() {
             self.end();
+        }
+    }
+
+    /// What so far came beside the content and is not carried over, by its fields' names in the target's
+    /// dialect. The stream tells each once, in a comment, where its framing has such.
+    #[must_use]
+    pub const fn dropped(&self) -> &[&'static str] {
+        self.dropped.names()
+    }
+
+    fn tell(&mut self, data: &[u8]) {
+        let seen = Beside::of(self.back.target, data);
+        let new = self.dropped.add(seen);
+        if !new.is_empty() {
+            tracing::debug!(dropped = %new, "an answer has what its caller's dialect has no place for");
+            self.out.comment(&format!("dropped {new}"));
         }
     }
 
@@ -137,6 +159,9 @@ impl StreamTranslator {
                 self.back.head(&self.read)
             });
             let piece = self.pieces.piece(delta, head)?;
+            if piece.kind == Kind::Reasoning && !self.back.caller.shows_reasoning() {
+                continue;
+            }
             writer.piece(piece, head, &mut self.out)?;
         }
         Ok(())

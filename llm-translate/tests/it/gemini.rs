@@ -1,7 +1,7 @@
 //! Gemini as a target and as a caller.
 
 use llm_exchange::Framing;
-use llm_translate::Asked;
+use llm_translate::{Asked, Back};
 use serde_json::{Value, json};
 
 use crate::{
@@ -396,11 +396,51 @@ fn its_callers_are_answered_by_openai_and_anthropic() {
         })
     );
     let message = transcripts::bytes("22-anthropic-response.json");
-    let answer = answer(&back(Gemini, Messages), &message);
+    let answer = answer(&thinking_back(json!({"includeThoughts": true})), &message);
     assert_eq!(
         answer["candidates"][0]["content"]["parts"],
         json!([{"text": "short", "thought": true}, {"text": "Yellow"}])
     );
+}
+
+/// The way back from Anthropic of a call with this in its configuration.
+fn thinking_back(config: Value) -> Back {
+    let asked = json!({"generationConfig": {"thinkingConfig": config}});
+    let body = with(smallest(Gemini), asked).to_string();
+    let asked = Asked::new(Gemini, body.as_bytes())
+        .model("m")
+        .stream(Framing::Sse);
+    asked.translate(Messages).unwrap().back().clone()
+}
+
+#[test]
+fn thoughts_are_shown_to_those_who_ask_for_them_and_to_no_other() {
+    let message = transcripts::bytes("22-anthropic-response.json");
+    let events = transcripts::bytes("23-anthropic-stream.sse");
+    for (config, shown) in [
+        (json!({"includeThoughts": true}), true),
+        (
+            json!({"includeThoughts": true, "thinkingLevel": "HIGH"}),
+            true,
+        ),
+        (json!({"includeThoughts": false}), false),
+        (
+            json!({"includeThoughts": false, "thinkingBudget": 1024}),
+            false,
+        ),
+        (json!({"thinkingBudget": 1024}), false),
+        (json!({}), false),
+    ] {
+        let back = thinking_back(config.clone());
+        let parts = answer(&back, &message)["candidates"][0]["content"]["parts"].clone();
+        let thoughts = |parts: &Value| parts.to_string().contains(r#""thought":true"#);
+        assert_eq!(thoughts(&parts), shown, "{config}");
+        let chunks = jsons(&stream(&back, Framing::Sse, [&*events]));
+        assert_eq!(chunks.iter().any(thoughts), shown, "{config}");
+        // what was thought is counted all the same
+        let used = &chunks.last().unwrap()["usageMetadata"];
+        assert!(used["thoughtsTokenCount"].as_u64() > Some(0), "{used}");
+    }
 }
 
 #[test]
@@ -431,7 +471,7 @@ fn who_asks_for_an_array_gets_one_whatever_comes_of_it() {
         .stream(Framing::Array);
     let back = asked.translate(Messages).unwrap().back().clone();
     for (name, count, error) in [
-        ("23-anthropic-stream.sse", 4, false),
+        ("23-anthropic-stream.sse", 2, false),
         ("24-anthropic-stream-error.sse", 2, true),
         ("26-anthropic-stream-truncated.sse", 0, true),
     ] {
@@ -459,4 +499,17 @@ fn an_instruction_among_the_contents_is_none_of_the_users() {
         refused(Gemini, Chat, &asked),
         "`contents[0].parts` cannot be carried over: an instruction is text"
     );
+}
+
+#[test]
+fn a_stream_for_its_callers_has_nothing_but_data_and_blank_lines() {
+    // pings, and reasoning that is not shown
+    let events = transcripts::bytes("23-anthropic-stream.sse");
+    for chunk in [1, 40, events.len()] {
+        let back = streamed_back(Gemini, Messages);
+        let all = stream(&back, Framing::Sse, events.chunks(chunk));
+        let text = String::from_utf8(all).unwrap();
+        let only_data = |line: &str| line.is_empty() || line.starts_with("data: ");
+        assert!(text.lines().all(only_data), "{text}");
+    }
 }

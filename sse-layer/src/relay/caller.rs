@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Request;
 use llm_exchange::{Call, Framing, Payload, ask_for_plain_text};
 use tokio::time::Instant;
@@ -24,6 +25,17 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// What is written while the upstream is silent.
+    pub(super) fn keep_alive(&self) -> Bytes {
+        Bytes::from_static(self.call.dialect().keep_alive().as_bytes())
+    }
+
+    /// Whether a last event of numbers is written; clients that read nothing but data would fail at its
+    /// name.
+    pub(super) fn is_told_numbers(&self) -> bool {
+        self.settings.summary && self.call.dialect().reads_comments()
+    }
+
     /// `None`: it is no LLM call, or not known to ask for a stream.
     pub(super) fn of(request: &mut Request<Payload>, settings: &Arc<Settings>) -> Option<Self> {
         let call = Arc::clone(Call::of(request).filter(|call| call.is_stream())?);

@@ -18,10 +18,7 @@ use super::{
     caller::Caller,
     stream::Stream,
 };
-use crate::{
-    quiet::{COMMENT, Quiet},
-    tell,
-};
+use crate::{quiet::Quiet, tell};
 
 /// The most that is read of an answer that is no stream.
 const MOST: usize = Payload::DEFAULT_MAX_BYTES;
@@ -30,6 +27,7 @@ const MOST: usize = Payload::DEFAULT_MAX_BYTES;
 pub(super) struct Early<F, R> {
     waiting: Waiting<F, R>,
     quiet: Quiet,
+    keep_alive: Bytes,
     /// Taken when the answer is known.
     caller: Option<Caller>,
     /// Something was written, so that the head went out.
@@ -62,6 +60,7 @@ impl<F, R> Early<F, R> {
         Self {
             waiting: Waiting::Call(Mutex::new(call)),
             quiet: Quiet::new(caller.settings.keep_alive),
+            keep_alive: caller.keep_alive(),
             caller: Some(caller),
             begun: false,
         }
@@ -78,7 +77,7 @@ where
         loop {
             if !self.begun {
                 self.begun = true;
-                return Poll::Ready(Some(Next::Data(COMMENT)));
+                return Poll::Ready(Some(Next::Data(self.keep_alive.clone())));
             }
             match &mut self.waiting {
                 Waiting::Nothing => return Poll::Ready(None),
@@ -86,7 +85,7 @@ where
                     let call = call.get_mut().unwrap_or_else(PoisonError::into_inner);
                     let Poll::Ready(answer) = call.as_mut().poll(cx) else {
                         ready!(self.quiet.poll(cx));
-                        return Poll::Ready(Some(Next::Data(COMMENT)));
+                        return Poll::Ready(Some(Next::Data(self.keep_alive.clone())));
                     };
                     self.waiting = Waiting::Nothing;
                     match answer {
@@ -101,7 +100,7 @@ where
                 Waiting::Rest { status, body, read } => match Pin::new(body).poll_frame(cx) {
                     Poll::Pending => {
                         ready!(self.quiet.poll(cx));
-                        return Poll::Ready(Some(Next::Data(COMMENT)));
+                        return Poll::Ready(Some(Next::Data(self.keep_alive.clone())));
                     }
                     Poll::Ready(Some(Ok(frame))) if read.len() < MOST => {
                         if let Some(data) = frame.data_ref() {

@@ -13,7 +13,7 @@ use llm_exchange::{BoxError, Cut, ErrorAnswer, Framing, Meter, Reached};
 
 use super::{caller::Caller, ending};
 use crate::{
-    quiet::{COMMENT, Quiet},
+    quiet::Quiet,
     tell,
     whole::{Passed, Whole},
 };
@@ -190,7 +190,7 @@ impl<U> Stream<U> {
     /// `unfinished`: the last event lacks its end.
     fn last(&mut self, unfinished: bool) {
         tell::ended(ending::end(&self.meter));
-        if self.caller.settings.summary && self.meter.framing() == Some(Framing::Sse) {
+        if self.caller.is_told_numbers() && self.meter.framing() == Some(Framing::Sse) {
             if unfinished {
                 self.queue.push_back(Bytes::from_static(b"\n\n"));
             }
@@ -228,7 +228,7 @@ where
                 Poll::Pending if self.whole.is_within() => return Poll::Pending,
                 Poll::Pending => {
                     ready!(self.quiet.poll(cx));
-                    return Poll::Ready(Some(Ok(Frame::data(COMMENT))));
+                    return Poll::Ready(Some(Ok(Frame::data(self.caller.keep_alive()))));
                 }
             }
         }

@@ -176,3 +176,31 @@ async fn a_reader_who_pauses_amid_a_wait_is_sent_one_comment_for_it() {
     assert_eq!(data(&mut body).await, KEEP_ALIVE);
     assert_eq!(start.elapsed().as_secs(), 15);
 }
+
+#[tokio::test(start_paused = true)]
+async fn googles_clients_are_kept_alive_by_blank_lines_and_told_nothing_but_data() {
+    let first = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hi\"}]}}]}\r\n\r\n";
+    let last = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\"}]},\"finishReason\":\"STOP\"}]}\r\n\r\n";
+    let body = ScriptedBody::new().data(first).wait(SECOND * 40).data(last);
+    let script = Script::new().then(Answer::stream(body).after(SECOND * 20));
+    let layer = SseLayer::new()
+        .keep_alive(SECOND * 15)
+        .early_head(SECOND)
+        .summary();
+    let request = http::Request::post(
+        "https://h/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse",
+    )
+    .header("content-type", "application/json")
+    .body(http_body_util::Full::from(r#"{"contents":[]}"#))
+    .unwrap();
+    let response = layer.layer(script).oneshot(request).await.unwrap();
+    let all = response.into_body().collect().await.unwrap().to_bytes();
+    let all = String::from_utf8(all.to_vec()).unwrap();
+    let only_data = |line: &str| line.is_empty() || line.starts_with("data: ");
+    assert!(all.lines().all(only_data), "{all}");
+    assert!(all.starts_with("\r\n") && all.contains(first), "{all}");
+    assert!(
+        all.ends_with(last) && all.matches("\r\n").count() > 6,
+        "{all}"
+    );
+}

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use fallback_layer::{Chain, Chains, Failover, FallbackLayer, Inner, Prefill, Target};
+use jiff::SignedDuration;
 use llm_exchange::{Money, Price, Standard};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IntoDeserializer, value::StringDeserializer},
+};
 use toml::Spanned;
 
 use super::{
     ConfigError,
     error::fault,
-    value::{dollars, duration},
+    value::{dollars, duration, some_time},
 };
 use crate::{provider::Provider, routes::Routes};
 
@@ -24,8 +28,31 @@ pub(super) struct RouteSection {
     #[serde(default)]
     failover: bool,
     /// Over so long a silence of the first target the next one is asked as well.
-    #[serde(default, deserialize_with = "duration")]
-    hedge_after: Option<Duration>,
+    hedge_after: Option<Spanned<HedgeAfter>>,
+    /// Of the route's calls at most this part.
+    hedge_share: Option<Spanned<f64>>,
+}
+
+/// How long the first target may be silent.
+enum HedgeAfter {
+    Time(Duration),
+    /// The time in which 95 of 100 of its answers begin.
+    Usual,
+}
+
+impl<'de> Deserialize<'de> for HedgeAfter {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(value)?;
+        if text == "p95" {
+            return Ok(Self::Usual);
+        }
+        if text.parse::<SignedDuration>().is_err() {
+            let what = format!("{text:?} is neither \"p95\" nor a duration such as \"2s\"");
+            return Err(D::Error::custom(what));
+        }
+        let text: StringDeserializer<D::Error> = text.into_deserializer();
+        some_time(text).map(|time| Self::Time(time.unwrap_or_default()))
+    }
 }
 
 #[derive(Deserialize)]
@@ -90,10 +117,13 @@ pub(super) fn routes(
         } else {
             chain.no_failover()
         };
-        let chain = match section.hedge_after {
-            Some(silence) => chain.hedge_after(silence),
-            None => chain,
-        };
+        let chain = hedge(
+            chain,
+            section.hedge_after,
+            section.hedge_share,
+            way.len(),
+            text,
+        )?;
         chains = match model {
             Some(_) => chains.chain(chain),
             None => chains.default_chain(chain),
@@ -103,6 +133,44 @@ pub(super) fn routes(
     let layer = FallbackLayer::new(chains);
     let layer = layer.map_err(|error| ConfigError(format!("[[route]] {error}")))?;
     Ok(Some((layer.failover(Failover::new()), routes)))
+}
+
+fn hedge(
+    chain: Chain,
+    after: Option<Spanned<HedgeAfter>>,
+    share: Option<Spanned<f64>>,
+    targets: usize,
+    text: &str,
+) -> Result<Chain, ConfigError> {
+    let not = |span, what| Err(fault(text, Some(span), what));
+    let chain = match (after, &share) {
+        (None, None) => return Ok(chain),
+        (None, Some(share)) => {
+            return not(share.span(), "it is of no use without hedge_after");
+        }
+        (Some(after), _) if targets < 2 => {
+            return not(after.span(), "the chain has no second target to ask");
+        }
+        (Some(after), _) => match after.into_inner() {
+            HedgeAfter::Time(silence) => chain.hedge_after(silence),
+            HedgeAfter::Usual => chain.hedge_after_usual(),
+        },
+    };
+    let Some(share) = share else {
+        return Ok(chain);
+    };
+    match percent(*share.get_ref()) {
+        Some(percent) => Ok(chain.hedge_share(percent)),
+        None => not(
+            share.span(),
+            "it is a part of the calls from 0.01 to 1, in hundredths",
+        ),
+    }
+}
+
+/// `None`: it is no whole number of hundredths from 1 to 100.
+fn percent(share: f64) -> Option<u8> {
+    (1..=100).find(|percent| (f64::from(*percent) / 100.0 - share).abs() < 1e-9)
 }
 
 fn is_mixed(way: &[Provider]) -> bool {
@@ -182,7 +250,8 @@ mod tests {
             [[route]]
             model = "*"
             failover = true
-            hedge_after = "2s"
+            hedge_after = "p95"
+            hedge_share = 0.1
             chain = [{ provider = "p" }, { provider = "q", model = "llama3", prefill = "last-message" }]
             "#,
         ))
@@ -225,7 +294,27 @@ mod tests {
             ),
             (
                 "[[route]]\nmodel = \"m\"\nhedge_after = \"2\"\nchain = [{ provider = \"p\" }]",
-                "\"2\" is no duration",
+                "line 9, [[route]] hedge_after: \"2\" is neither \"p95\" nor a duration",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nhedge_after = \"0s\"\nchain = [{ provider = \"p\" }]",
+                "no time at all is no setting",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nhedge_after = \"p95\"\nchain = [{ provider = \"p\" }]",
+                "line 9, [[route]] hedge_after: the chain has no second target to ask",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nhedge_share = 0.1\nchain = [{ provider = \"p\" }, { provider = \"q\" }]",
+                "line 9, [[route]] hedge_share: it is of no use without hedge_after",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nhedge_after = \"2s\"\nhedge_share = 10.0\nchain = [{ provider = \"p\" }, { provider = \"q\" }]",
+                "line 10, [[route]] hedge_share: it is a part of the calls from 0.01 to 1, in hundredths",
+            ),
+            (
+                "[[route]]\nmodel = \"m\"\nhedge_after = \"2s\"\nhedge_share = 0.0\nchain = [{ provider = \"p\" }, { provider = \"q\" }]",
+                "from 0.01 to 1",
             ),
             (
                 "[[route]]\nmodel = \"m\"\nchain = [{ provider = \"p\", cap = 1 }]",

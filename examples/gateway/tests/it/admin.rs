@@ -23,7 +23,7 @@ ledger = "memory"
 "#;
 
 /// The newest call on the dashboard, when so many are there: a call is there when its body has gone.
-async fn newest(house: &House, calls: usize) -> Value {
+pub(crate) async fn newest(house: &House, calls: usize) -> Value {
     loop {
         let board = house.look("/dashboard").await;
         let all = board["calls"].as_array().unwrap();

@@ -15,6 +15,7 @@ mod connections;
 mod costs;
 mod dialects;
 mod kserve;
+mod onward;
 mod passing;
 mod program;
 mod routes;

@@ -7,12 +7,12 @@ use serde_json::json;
 use crate::common::*;
 
 /// Two providers, of which the second one takes our key only, and these routes.
-struct Two {
-    house: House,
-    other: FakeProvider,
+pub(crate) struct Two {
+    pub(crate) house: House,
+    pub(crate) other: FakeProvider,
 }
 
-async fn two(routes: &str) -> Two {
+pub(crate) async fn two(routes: &str) -> Two {
     let fake = FakeProvider::start().await.unwrap();
     let other = FakeProvider::builder()
         .require_key(OUR_KEY)
@@ -220,77 +220,4 @@ async fn what_another_host_answered_is_not_kept_as_the_answer_of_the_one_asked()
         assert_eq!(cached, ["miss", "miss", "hit"]);
         assert_eq!((house.fake.log().len(), other.log().len()), (2, 1));
     }
-}
-
-const ONWARD: &str = r#"
-    [cost]
-    ledger = "memory"
-    [sse]
-    [[route]]
-    model = "gpt-4o"
-    failover = true
-    chain = [
-      { provider = "openai", model = "gpt-4o", prefill = "last-message" },
-      { provider = "other", model = "llama3", prefill = "last-message" },
-    ]
-    [[route]]
-    model = "slow"
-    hedge_after = "50ms"
-    chain = [{ provider = "openai", model = "slow" }, { provider = "other", model = "llama3" }]
-"#;
-
-#[tokio::test]
-async fn a_stream_that_breaks_after_its_content_goes_on_where_the_route_says_so() {
-    let Two { house, other } = two(ONWARD).await;
-    house.fake.on(
-        "gpt-4o",
-        Behaviour::ok().error_like(3, Failure::overloaded()),
-    );
-    let answer = house.ask(CHAT, &streamed("gpt-4o")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert!(
-        answer.text.contains("continued by other/llama3"),
-        "{answer:?}"
-    );
-    assert!(!answer.text.contains("\"error\""), "{answer:?}");
-    assert!(
-        answer.text.trim_end().ends_with("data: [DONE]"),
-        "{answer:?}"
-    );
-    assert_eq!(answer.text.matches("\"role\"").count(), 1, "{answer:?}");
-    let sent: serde_json::Value = serde_json::from_slice(&other.log()[0].body).unwrap();
-    assert_eq!(sent["messages"][1]["role"], "assistant");
-    assert!(sent["max_tokens"].as_u64().unwrap() < 99, "{sent}");
-}
-
-#[tokio::test]
-async fn a_stream_that_a_clock_further_in_ends_goes_on_too() {
-    let Two {
-        house,
-        other: _other,
-    } = two(&ONWARD.replace("[sse]", "[sse]\nidle_timeout = \"200ms\"")).await;
-    house.fake.on(
-        "gpt-4o",
-        fake_provider::Script::new()
-            .times(1, Behaviour::ok().stall_at(3))
-            .then_ok(),
-    );
-    let answer = house.ask(CHAT, &streamed("gpt-4o")).await;
-    assert!(
-        answer.text.contains("continued by openai/gpt-4o"),
-        "{answer:?}"
-    );
-    assert!(
-        answer.text.trim_end().ends_with("data: [DONE]"),
-        "{answer:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_route_asks_its_second_target_as_well_when_the_first_is_silent() {
-    let Two { house, other } = two(ONWARD).await;
-    house.fake.on("slow", Behaviour::ok().stall_at(At::First));
-    let answer = house.ask(CHAT, &streamed("slow")).await;
-    assert_eq!(answer.header("x-llm-model"), Some("llama3"), "{answer:?}");
-    assert_eq!((house.fake.log().len(), other.log().len()), (1, 1));
 }

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::common::*;
 
 /// A server of each dialect, each with our key, and these sections.
-struct Three {
-    house: House,
-    claude: FakeProvider,
-    gemini: FakeProvider,
+pub(crate) struct Three {
+    pub(crate) house: House,
+    pub(crate) claude: FakeProvider,
+    pub(crate) gemini: FakeProvider,
 }
 
-async fn three(sections: &str) -> Three {
+pub(crate) async fn three(sections: &str) -> Three {
     let start = || FakeProvider::builder().require_key(OUR_KEY).start();
     let fake = start().await.unwrap();
     let (claude, gemini) = (start().await.unwrap(), start().await.unwrap());
