@@ -66,7 +66,7 @@ pub(crate) fn alike<R, St: Store>(
     cached.age = Some(entry.age(ask.wanted.now));
     cached.similarity = Some(*similarity);
     cached.mark(&mut response);
-    response.extensions_mut().insert(FromCache::Hit);
+    FromCache::Hit.mark(&mut response);
     Some(response)
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn answered<R>(
         // which is another caller's
         response.headers_mut().remove(header::SET_COOKIE);
         Cached::new(CacheStatus::Coalesced, key).mark(&mut response);
-        response.extensions_mut().insert(FromCache::Shared);
+        FromCache::Shared.mark(&mut response);
     }
     response
 }

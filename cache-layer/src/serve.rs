@@ -68,5 +68,5 @@ pub(crate) fn mark<R>(
     let mut cached = Cached::new(status, Some(key));
     cached.age = Some(age);
     cached.mark(response);
-    response.extensions_mut().insert(FromCache::Hit);
+    FromCache::Hit.mark(response);
 }

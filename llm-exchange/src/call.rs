@@ -1,9 +1,6 @@
 //! What a request asks for.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, Method, Request, Uri, header, uri::PathAndQuery};
 
@@ -53,30 +50,7 @@ pub struct Call {
     host: Option<Arc<str>>,
     facts: Facts,
     unreadable: Option<Unreadable>,
-    attempts: OnDemand,
-}
-
-/// The attempts of a call, made when they are first asked for: a call that is answered without being
-/// sent needs none. Copies of a call share them.
-#[derive(Default)]
-struct OnDemand(OnceLock<Attempts>);
-
-impl OnDemand {
-    fn get(&self) -> &Attempts {
-        self.0.get_or_init(Attempts::default)
-    }
-}
-
-impl From<Option<Attempts>> for OnDemand {
-    fn from(attempts: Option<Attempts>) -> Self {
-        Self(attempts.map_or_else(OnceLock::new, OnceLock::from))
-    }
-}
-
-impl Clone for OnDemand {
-    fn clone(&self) -> Self {
-        Some(self.get().clone()).into()
-    }
+    attempts: Attempts,
 }
 
 /// Why a call's facts could not be read. The request itself is passed on as it is.
@@ -138,7 +112,7 @@ impl std::error::Error for NotRewritten {}
 impl Call {
     /// Reads the body of a request that went there. Of a gRPC call that is its one message, with
     /// what stands before it.
-    pub(crate) fn read(route: &Route, uri: &Uri, body: &[u8], attempts: Option<Attempts>) -> Self {
+    pub(crate) fn read(route: &Route, uri: &Uri, body: &[u8], attempts: Attempts) -> Self {
         let wire = route.dialect.wire();
         let facts = if route.dialect.is_grpc() {
             rewrite::only_message(body).and_then(wire.facts)
@@ -167,7 +141,7 @@ impl Call {
         route: &Route,
         uri: &Uri,
         why: Unreadable,
-        attempts: Option<Attempts>,
+        attempts: Attempts,
     ) -> Self {
         Self {
             dialect: route.dialect,
@@ -178,7 +152,7 @@ impl Call {
                 ..Facts::default()
             },
             unreadable: Some(why),
-            attempts: attempts.into(),
+            attempts,
         }
     }
 
@@ -299,8 +273,8 @@ impl Call {
 
     /// The attempts that this call has made and may still make, shared by every layer.
     #[must_use]
-    pub fn attempts(&self) -> &Attempts {
-        self.attempts.get()
+    pub const fn attempts(&self) -> &Attempts {
+        &self.attempts
     }
 
     pub(crate) fn with(self, attempts: Attempts) -> Self {

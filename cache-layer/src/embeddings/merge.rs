@@ -164,10 +164,10 @@ where
         let mut cached = Cached::new(status, self.key());
         cached.age = ages.max();
         cached.mark(&mut response);
-        response.extensions_mut().insert(match status {
-            CacheStatus::Coalesced => FromCache::Shared,
-            _ => FromCache::Hit,
-        });
+        match status {
+            CacheStatus::Coalesced => FromCache::Shared.mark(&mut response),
+            _ => FromCache::Hit.mark(&mut response),
+        }
         Some(response)
     }
 

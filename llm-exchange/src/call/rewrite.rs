@@ -115,7 +115,7 @@ impl Call {
         let uri = Uri::from_parts(parts).map_err(|_| NotRewritten::NotRead)?;
         let route = Route::of_request(request.method(), &uri).ok_or(NotRewritten::NotRead)?;
         let before = Self::of(request).ok_or(NotRewritten::NotRead)?;
-        let attempts = Some(before.attempts().clone());
+        let attempts = before.attempts.clone();
         let mut call = Self::read(&route, &uri, &body, attempts);
         call.host.clone_from(&before.host);
         if call.unreadable.is_some() {
@@ -193,7 +193,7 @@ pub(super) fn body(
 ) -> Result<(), NotRewritten> {
     let body = change(readable(request)?).ok_or(NotRewritten::NotRead)?;
     let before = Call::of(request).ok_or(NotRewritten::NotRead)?;
-    let attempts = Some(before.attempts().clone());
+    let attempts = before.attempts.clone();
     let mut call = Call::read(&route_of(request)?, request.uri(), &body, attempts);
     call.host.clone_from(&before.host);
     if call.unreadable.is_some() {

@@ -120,7 +120,8 @@ where
             .parts
             .take()
             .unwrap_or_else(|| Request::new(()).into_parts().0);
-        let attempts = parts.extensions.get::<Attempts>().cloned();
+        let attempts = parts.extensions.get::<Attempts>();
+        let attempts = attempts.cloned().unwrap_or_default();
         let read = if is_encoded(&parts.headers) {
             read.and(Err(Unreadable::Encoded))
         } else {
@@ -233,7 +234,8 @@ impl Collected {
 
 /// A call whose requests go on while it is answered: known, and not read.
 pub(super) fn both_ways(mut request: Request<Payload>, route: &Route) -> Request<Payload> {
-    let attempts = request.extensions().get::<Attempts>().cloned();
+    let attempts = request.extensions().get::<Attempts>();
+    let attempts = attempts.cloned().unwrap_or_default();
     let call = Call::unreadable_because(route, request.uri(), Unreadable::BothWays, attempts);
     request.body_mut().call = Some(Arc::new(call));
     request
