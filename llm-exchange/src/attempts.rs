@@ -56,6 +56,8 @@ const MOST_EXTENDERS: usize = 8;
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct LeftBehind {
+    /// When it was given up.
+    pub at: Instant,
     /// What it came to.
     pub verdict: Verdict,
     /// What it used, as far as its answer was read. `None`: there was no answer, or none with
@@ -215,6 +217,7 @@ impl Attempts {
         let mut left = lock(&self.0.left_behind);
         if left.len() < MOST_LEFT_BEHIND {
             left.push(LeftBehind {
+                at: Instant::now(),
                 verdict,
                 meter,
                 model: model.map(Into::into),
