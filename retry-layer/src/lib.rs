@@ -1,4 +1,7 @@
 //! [guide]: crate::guide
+//! [`llm_exchange::Attempts`]: llm_exchange::Attempts
+//! [`llm_exchange::Classify`]: llm_exchange::Classify
+//! [`llm_exchange::Verdict`]: llm_exchange::Verdict
 #![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
 //! [sse-layer]: ../sse_layer/index.html
 //! [cost-layer]: ../cost_layer/index.html

@@ -38,15 +38,16 @@ pub(super) fn script(fake: &FakeProvider) {
         .times(3, words(90))
         .start_over();
     fake.on("gpt-5.4-mini", often);
-    // as many failures in a row as open its circuit
+    // as many failures in a row as open its circuit, and well for so long then that it is not open for
+    // twice the time when that comes again
     let breaks = || words(500).error_like(2, Failure::overloaded());
     let down = Script::new()
         .times(5, no(Behaviour::fails(Failure::overloaded())))
         .times(3, words(500))
         .times(1, breaks())
-        .times(4, words(500))
+        .times(20, words(500))
         .times(1, breaks())
-        .times(4, words(500))
+        .times(40, words(500))
         .start_over();
     fake.on("gpt-5.5", down);
 }
