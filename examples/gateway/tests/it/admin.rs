@@ -51,6 +51,7 @@ async fn the_dashboard_tells_of_each_call_what_the_layers_did_to_it() {
     let call = newest(&house, 1).await;
     assert_eq!(call["steps"][0]["tried"], "gpt-4o");
     assert_eq!(call["steps"][0]["verdict"], "throttled");
+    assert!(call["steps"][0]["ms"].as_u64() <= call["total_ms"].as_u64());
     assert_eq!((&call["ok"], &call["status"]), (&json!(true), &json!(200)));
     assert!(call["cost_usd"].as_f64().unwrap() > 0.0);
     assert!(call["output_tokens"].as_u64().unwrap() > 0);
@@ -123,6 +124,10 @@ async fn a_caller_who_leaves_is_on_the_dashboard_with_what_that_cost() {
     );
     assert_eq!(call["estimated"], true);
     assert!(call["cost_usd"].as_f64().unwrap() > 0.0);
+    // the model has not failed
+    let board = house.look("/dashboard").await;
+    let row = &board["models"]["rows"][0];
+    assert_eq!((&row["left"], &row["errors"]), (&json!(1), &json!(0)));
 }
 
 async fn post(house: &House, path: &str) -> Answer {
