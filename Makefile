@@ -57,6 +57,7 @@ lint:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --all-features
+	.ci/links "$${CARGO_TARGET_DIR:-target}/doc" $(CRATES)
 
 # Each published crate by itself, with no features and with all.
 alone:

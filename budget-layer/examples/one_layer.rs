@@ -5,11 +5,10 @@
 //! cargo run -p budget-layer --example one_layer
 //! ```
 
-use budget_layer::{BudgetLayer, Limit, MemoryStore};
+use budget_layer::{BudgetLayer, Limit, MemoryStore, User};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use llm_exchange::User;
 use tower::{Layer, ServiceExt};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -101,19 +101,44 @@ impl<S: Store> BudgetHandle<S> {
     ///
     /// The store did not answer.
     pub async fn user(&self, user: &str) -> Result<Vec<(Arc<str>, Account)>, BudgetError> {
+        let mut all = self.users([user]).await?;
+        Ok(all.pop().unwrap_or_default())
+    }
+
+    /// The same of several users, in their order; the store is asked once for all of them. A store elsewhere
+    /// is better asked for a hundred at a time than for ten thousand.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer.
+    pub async fn users<'u>(
+        &self,
+        users: impl IntoIterator<Item = &'u str>,
+    ) -> Result<Vec<Vec<(Arc<str>, Account)>>, BudgetError> {
         let limits = self.0.limits.iter();
-        let of_user: Vec<(&Kept, Claim)> = limits
+        let limits: Vec<(&Kept, Window)> = limits
             .filter(|kept| matches!(kept.whose, crate::limit::Whose::User))
-            .filter_map(|kept| Some((kept, claim(kept, kept.window.clone()?, user))))
+            .filter_map(|kept| Some((kept, kept.window.clone()?)))
             .collect();
-        let claims: Vec<Claim> = of_user.iter().map(|(_, claim)| claim.clone()).collect();
+        let users = users.into_iter();
+        if limits.is_empty() {
+            return Ok(users.map(|_| Vec::new()).collect());
+        }
+        let claims_of = |user: &'u str| {
+            let limits = limits.iter();
+            limits.map(move |(kept, window)| claim(kept, window.clone(), user))
+        };
+        let claims: Vec<Claim> = users.flat_map(claims_of).collect();
         if claims.is_empty() {
             return Ok(Vec::new());
         }
         let standings = self.0.store.read(&claims).await.map_err(away)?;
-        let all = of_user.into_iter().zip(standings);
-        Ok(all
-            .map(|((kept, _), standing)| (Arc::clone(&kept.name), Account::of(kept.unit, standing)))
+        let account = |((kept, _), standing): (&(&Kept, Window), &Standing)| {
+            (Arc::clone(&kept.name), Account::of(kept.unit, *standing))
+        };
+        let of_users = standings.chunks(limits.len());
+        Ok(of_users
+            .map(|of_user| limits.iter().zip(of_user).map(account).collect())
             .collect())
     }
 

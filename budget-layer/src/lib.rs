@@ -1,3 +1,14 @@
+//! [guide]: crate::guide
+#![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
+//! [sse-layer]: ../sse_layer/index.html
+//! [cost-layer]: ../cost_layer/index.html
+//! [cache-layer]: ../cache_layer/index.html
+//! [fallback-layer]: ../fallback_layer/index.html
+//! [retry-layer]: ../retry_layer/index.html
+//! [breaker-layer]: ../breaker_layer/index.html
+//! [llm-translate]: ../llm_translate/index.html
+//! [llm-exchange]: llm_exchange
+//!
 #![doc = include_str!("../README.md")]
 
 mod account;
@@ -8,6 +19,7 @@ mod body;
 mod budget;
 mod extend;
 mod future;
+pub mod guide;
 mod handle;
 mod headers;
 mod keys;
@@ -29,6 +41,9 @@ mod sync;
 mod tell;
 pub mod tokens;
 mod window;
+
+// what a caller of this crate names, so that it needs no other
+pub use llm_exchange::{Money, User};
 
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;

@@ -1,3 +1,14 @@
+//! [guide]: crate::guide
+#![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
+//! [sse-layer]: ../sse_layer/index.html
+//! [cost-layer]: ../cost_layer/index.html
+//! [budget-layer]: ../budget_layer/index.html
+//! [fallback-layer]: ../fallback_layer/index.html
+//! [retry-layer]: ../retry_layer/index.html
+//! [breaker-layer]: ../breaker_layer/index.html
+//! [llm-translate]: ../llm_translate/index.html
+//! [llm-exchange]: llm_exchange
+//!
 #![doc = include_str!("../README.md")]
 
 mod alike;
@@ -12,6 +23,7 @@ mod freshness;
 mod future;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod guide;
 mod handle;
 mod key;
 mod land;
@@ -32,6 +44,9 @@ mod within;
 
 #[cfg(feature = "redis")]
 pub use self::store::{Generations, InvalidRedis, RedisStore};
+// what a caller of this crate names, so that it needs no other
+pub use llm_exchange::User;
+
 pub use self::{
     alike::{Candidate, Indexed, MemoryIndex, Near, Nearest, Semantic, VectorIndex},
     body::CacheBody,

@@ -1,3 +1,14 @@
+//! [guide]: crate::guide
+#![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
+//! [sse-layer]: ../sse_layer/index.html
+//! [cache-layer]: ../cache_layer/index.html
+//! [budget-layer]: ../budget_layer/index.html
+//! [fallback-layer]: ../fallback_layer/index.html
+//! [retry-layer]: ../retry_layer/index.html
+//! [breaker-layer]: ../breaker_layer/index.html
+//! [llm-translate]: ../llm_translate/index.html
+//! [llm-exchange]: llm_exchange
+//!
 #![doc = include_str!("../README.md")]
 
 mod alert;
@@ -9,6 +20,7 @@ mod export;
 mod future;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod guide;
 mod handle;
 mod latency;
 mod layer;
@@ -24,6 +36,9 @@ mod settle;
 mod stripes;
 mod tags;
 mod used;
+
+// what a caller of this crate names, so that it needs no other
+pub use llm_exchange::{Money, User};
 
 pub use self::{
     alert::{Alert, AlertKind, Alerts, Whose},

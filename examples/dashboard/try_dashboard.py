@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 
 from playwright.sync_api import expect, sync_playwright
@@ -80,6 +81,9 @@ def filled(browser, url, pictures):
     models = page.locator("#models tbody tr")
     for model in ["gpt-5.4", "gpt-5.4-mini", "claude-haiku-4-5", "gpt-5.5"]:
         expect(models.get_by_text(model, exact=True)).to_have_count(1, timeout=60_000)
+    counted(page, "gpt-5.4", "calls", "from cache", "tokens in", "tokens out", "cost")
+    counted(page, "gpt-5.4-mini", "retries")
+    counted(page, "gpt-5.5", "retries", "fell back")
     # three curves need two points in time
     page.select_option("#of-model", "gpt-5.4")
     expect(page.locator("#curve path[data-line]")).to_have_count(3, timeout=60_000)
@@ -94,15 +98,70 @@ def filled(browser, url, pictures):
     expect(page.locator("#spend .key")).to_contain_text("alice")
     expect(page.locator("#spend rect").first).to_be_visible()
     expect(page.locator("#cache")).to_contain_text("hit rate")
-    expect(page.locator("#budgets")).to_contain_text("user-day-tokens · alice")
+    expect(page.locator("#spend rect title").first).to_contain_text(re.compile(r"^\d\d:\d\d:\d\d \w+: \$0\.\d+"))
+    budgets = page.locator("#budgets")
+    expect(budgets).to_contain_text("user-day-tokens · alice")
+    expect(budgets).to_contain_text("6 of 6, the nearest to their limits")
+    assert page.locator("#budgets .bar i").first.bounding_box()["width"] > 0, "an empty bar"
     expect(page.locator("#calls")).to_contain_text("reserved", timeout=60_000)
     calls = page.locator("#calls")
     expect(calls).to_contain_text("from the cache", timeout=60_000)
     expect(calls).to_contain_text("throttled", timeout=60_000)
     expect(calls).to_contain_text("→ fake/gpt-5.4", timeout=60_000)
+    sent_again = calls.locator("tbody tr").filter(has_text="throttled").filter(has=page.locator("td.good"))
+    expect(sent_again.first).to_be_visible(timeout=60_000)
+    one_line(sent_again.first)
     assert "Which fruit" not in page.content(), "a prompt is on the page"
     page.screenshot(path=pictures / "light.png", full_page=True)
     visit.end()
+
+
+def counted(page, model, *columns):
+    """These columns of a model's row come to be more than nothing."""
+    names = page.locator("#models thead th").all_inner_texts()
+    row = page.locator("#models tbody tr").filter(has=page.get_by_text(model, exact=True))
+    for column in columns:
+        cell = row.locator("td").nth(names.index(column))
+        expect(cell).to_have_text(re.compile(r"[1-9]"), timeout=120_000)
+
+
+def one_line(row):
+    """When, who, which model, what the layers did, tokens, cost and times of a call that was sent again."""
+    at, user, model, did, came_to, tokens, cost, first, whole = row.locator("td").all_inner_texts()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", at), at
+    assert user in ("alice", "bob", "carol"), user
+    assert model.startswith("gpt-5.4-mini"), model
+    assert re.search(r"reserved [\d,]+", did) and re.search(r"gpt-5\.4-mini → throttled \d+ ms", did), did
+    assert came_to == "ok" and re.search(r"\d", tokens) and cost.startswith("$0."), (came_to, tokens, cost)
+    assert re.search(r"\d m?s", whole), whole
+
+
+def in_trouble(browser, url, pictures):
+    """A model that is down: its circuit counts down to the next probe, its broken streams go on elsewhere,
+    and what is spent comes to an alert."""
+    visit = Visit(browser, url, viewport={"width": 1300, "height": 1900}, color_scheme="dark")
+    page = visit.page
+    row = page.locator("#breakers tbody tr").filter(has_text="gpt-5.5@")
+    probe = row.locator("td").nth(2)
+    expect(probe).to_have_text(re.compile(r"^in [\d.]+ s$"), timeout=180_000)
+    expect(row.locator("td").nth(1)).to_have_text("open")
+    before = seconds(probe)
+    page.wait_for_function(
+        "before => { const cell = [...document.querySelectorAll('#breakers tbody tr')]"
+        ".find(row => row.textContent.includes('gpt-5.5@')).children[2].textContent;"
+        " return !cell.startsWith('in ') || parseFloat(cell.slice(3)) < before; }",
+        arg=before,
+        timeout=30_000,
+    )
+    expect(page.locator("#alerts tbody tr").first).to_contain_text("the last hour cost $", timeout=180_000)
+    gone_on = page.locator("#calls tbody tr").filter(has_text="broke off, went on at fake/gpt-5.")
+    expect(gone_on.first).to_be_visible(timeout=180_000)
+    page.screenshot(path=pictures / "dark.png", full_page=True)
+    visit.end()
+
+
+def seconds(cell):
+    return float(re.search(r"[\d.]+", cell.inner_text()).group())
 
 
 def by_hand(browser, url):
@@ -127,9 +186,16 @@ def on_a_phone(browser, url, pictures):
     expect(page.locator("#calls tbody tr").first).to_be_visible(timeout=20_000)
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390, f"{wide} pixels on a screen of 390"
+    # nor is anything cut off: what the layers did is there to read
+    for row in ["#calls tbody tr", "#breakers tbody tr", "#models tbody tr"]:
+        for cell in page.locator(row).first.locator("td").all():
+            box = cell.bounding_box()
+            assert box is None or box["x"] + box["width"] <= 390, (row, cell.inner_text(), box)
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, re.findall(r"\d+", back)[:3])) < 64, back
     page.screenshot(path=pictures / "phone.png", full_page=True)
+    page.locator("#calls").scroll_into_view_if_needed()
+    page.screenshot(path=pictures / "phone-calls.png")
     visit.end()
 
 
@@ -156,19 +222,35 @@ def with_a_token(browser, binary, folder):
 
 
 def for_grafana(url):
-    """What the Grafana file asks for is there."""
+    """What the Grafana file asks for is there: each metric, and each label that it is summed by."""
+    board = json.loads(pathlib.Path(__file__).with_name("grafana.json").read_text())
+    queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    asked = {}
+    for query in queries:
+        names = re.findall(r"\b(?:gen_ai_client|llm)_[a-z_]+(?=[\s{\[)]|$)", query)
+        assert names, f"it asks for nothing: {query}"
+        by = {label for labels in re.findall(r"by \(([^)]*)\)", query) for label in labels.split(", ")}
+        for name in names:
+            asked.setdefault(name, set()).update(by)
+    # a circuit has a time to its next probe only while it is open
+    until = time.monotonic() + 180
+    while missing := not_there(url, asked):
+        assert time.monotonic() < until, missing
+        time.sleep(1)
+    assert len(asked) >= 28, len(asked)
+
+
+def not_there(url, asked):
     with urllib.request.urlopen(url + "/metrics") as answer:
         told = answer.read().decode()
-    there = set(re.findall(r"^([a-z_]+)", told, re.MULTILINE))
-    board = json.loads(pathlib.Path(__file__).with_name("grafana.json").read_text())
-    asked = {
-        name
-        for panel in board["panels"]
-        for target in panel["targets"]
-        for name in re.findall(r"\b(?:gen_ai_client|llm)_[a-z_]+(?=[\s{\[)]|$)", target["expr"])
+    there = {}
+    for name, labels in re.findall(r"^([a-z_]+)(?:\{(.*)\})? ", told, re.MULTILINE):
+        there.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    return {
+        name: labels - there.get(name, set())
+        for name, labels in asked.items()
+        if name not in there or labels - there[name]
     }
-    missing = asked - there
-    assert len(asked) >= 15 and not missing, missing
 
 
 def main():
@@ -189,6 +271,8 @@ def main():
         browsers = stack.enter_context(sync_playwright()).chromium
         browser = browsers.launch(executable_path=chromium, args=["--no-sandbox"])
         url = stack.enter_context(gateway(arguments.gateway))
+        # its circuit is open soon after the start
+        in_trouble(browser, url, pictures)
         filled(browser, url, pictures)
         by_hand(browser, url)
         on_a_phone(browser, url, pictures)

@@ -58,6 +58,8 @@ const MOST_EXTENDERS: usize = 8;
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct LeftBehind {
+    /// When it was given up.
+    pub at: Instant,
     /// What it came to; of one that was hedged and lost [`Verdict::Outrun`].
     pub verdict: Verdict,
     /// What it used, as far as its answer was read. `None`: there was no answer, or none with
@@ -223,6 +225,7 @@ impl Attempts {
         let mut left = lock(&self.0.left_behind);
         if left.len() < MOST_LEFT_BEHIND {
             left.push(LeftBehind {
+                at: Instant::now(),
                 verdict,
                 meter,
                 model: sent.model().map(Into::into),

@@ -1,3 +1,14 @@
+//! [guide]: crate::guide
+#![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
+//! [sse-layer]: ../sse_layer/index.html
+//! [cost-layer]: ../cost_layer/index.html
+//! [cache-layer]: ../cache_layer/index.html
+//! [budget-layer]: ../budget_layer/index.html
+//! [fallback-layer]: ../fallback_layer/index.html
+//! [retry-layer]: ../retry_layer/index.html
+//! [breaker-layer]: ../breaker_layer/index.html
+//! [llm-translate]: ../llm_translate/index.html
+//!
 #![doc = include_str!("../README.md")]
 
 mod answer;
@@ -18,6 +29,7 @@ mod from_cache;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod grpc;
+pub mod guide;
 mod hints;
 mod host;
 mod kept;

@@ -1,6 +1,19 @@
+//! [guide]: crate::guide
+//! [`llm_exchange::CutShort`]: llm_exchange::CutShort
+#![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
+//! [cost-layer]: ../cost_layer/index.html
+//! [cache-layer]: ../cache_layer/index.html
+//! [budget-layer]: ../budget_layer/index.html
+//! [fallback-layer]: ../fallback_layer/index.html
+//! [retry-layer]: ../retry_layer/index.html
+//! [breaker-layer]: ../breaker_layer/index.html
+//! [llm-translate]: ../llm_translate/index.html
+//! [llm-exchange]: llm_exchange
+//!
 #![doc = include_str!("../README.md")]
 
 pub mod client;
+pub mod guide;
 mod quiet;
 mod relay;
 pub mod server;

@@ -481,6 +481,12 @@ async fn limits_are_changed_granted_and_reset_while_calls_run_and_what_was_spent
     assert_eq!(ask(&layer, answered(), chat("")).await, 200);
 
     let of_alice = handle.user("alice").await.unwrap();
+    let of_both = handle.users(["bob", "alice"]).await.unwrap();
+    assert_eq!(of_both.len(), 2);
+    assert_eq!(of_both[1], of_alice);
+    let of_bob = handle.account(DAY, "bob").await.unwrap();
+    assert_eq!(of_both[0], [(DAY.into(), of_bob)]);
+    assert!(handle.users([]).await.unwrap().is_empty());
     assert_eq!((of_alice.len(), &*of_alice[0].0), (1, DAY));
     assert!(handle.set_limit("no-such", Amount::Tokens(1)).is_err());
     assert!(handle.set_limit(DAY, Amount::Money(Money::ZERO)).is_err());

@@ -38,6 +38,7 @@ mod connections;
 pub mod demo;
 mod errors;
 mod exporter;
+mod exposition;
 mod headers;
 mod live;
 mod log;

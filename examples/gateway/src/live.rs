@@ -57,23 +57,28 @@ impl Live {
             };
             format!("{} at {}, {key}", provider.name, provider.host)
         });
+        format!(
+            "providers: {}\n{}",
+            providers.collect::<Vec<_>>().join("; "),
+            self.layers()
+        )
+    }
+
+    /// The layers that are switched on, in a line.
+    pub(crate) fn layers(&self) -> String {
         let layers = &self.layers;
         let on = [
             ("sse", layers.sse.is_some()),
             ("cost", layers.cost.is_some()),
             ("cache", layers.answers.is_some()),
             ("budget", layers.budgets.is_some()),
-            ("fallback", !now.routes.is_empty()),
+            ("fallback", !self.now().routes.is_empty()),
             ("retry", layers.retry.is_some()),
             ("breaker", layers.breaker.is_some()),
             ("prompt cache", layers.prompts.is_some()),
         ];
         let on = on.into_iter().filter(|(_, on)| *on).map(|(name, _)| name);
-        format!(
-            "providers: {}\nlayers: {}",
-            providers.collect::<Vec<_>>().join("; "),
-            on.collect::<Vec<_>>().join(", ")
-        )
+        format!("layers: {}", on.collect::<Vec<_>>().join(", "))
     }
 
     /// Serves calls by this from now on. The layers stay, with all that they keep, but for the routes: what

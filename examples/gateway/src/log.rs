@@ -10,7 +10,7 @@ use http::{Method, Response, StatusCode};
 use llm_exchange::{BodyEnd, BoxError, Call, Money, Observe, Refusal, User, Verdict};
 use tokio::time::Instant;
 
-use crate::board::{Board, Line, Step};
+use crate::board::{Board, CALLER_GONE, Line, Step};
 
 /// Longest text of a caller that is written into a log.
 const LONGEST: usize = 120;
@@ -60,7 +60,7 @@ impl CallLog {
             booked: None,
             served: None,
             error: None,
-            end: "caller gone",
+            end: CALLER_GONE,
         }
     }
 
@@ -149,6 +149,10 @@ impl CallLog {
         if let Some(record) = self.booked.as_ref().and_then(Booked::record) {
             line.fill(record);
         }
+        // what was passed over or refused then came after what was tried
+        let reserved = |step: &&Step| matches!(step, Step::Reserved(_) | Step::Cached(_));
+        let first = line.steps.iter().take_while(reserved).count();
+        line.steps.splice(first..first, tried(call, self.began));
         let went_on = self.served.as_ref().map(Served::went_on);
         let went_on = went_on.into_iter().flatten();
         line.steps
@@ -167,7 +171,7 @@ impl Observe for CallLog {
                 self.error(error);
                 "broken"
             }
-            _ => "caller gone",
+            _ => CALLER_GONE,
         };
     }
 }
@@ -192,6 +196,23 @@ impl Drop for CallLog {
             self.board.add(line);
         }
     }
+}
+
+/// The attempts of a call that were left for others.
+fn tried(call: &Call, began: Instant) -> Vec<Step> {
+    let mut before = began;
+    let left = call.attempts().left_behind().into_iter();
+    left.map(|left| {
+        let took = left.at.saturating_duration_since(before);
+        before = left.at;
+        let model = left.model.as_deref().or(call.model());
+        Step::Tried {
+            model: short(model.unwrap_or_default()).into(),
+            verdict: left.verdict.as_str(),
+            took,
+        }
+    })
+    .collect()
 }
 
 fn short(text: &str) -> &str {

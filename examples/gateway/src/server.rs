@@ -67,7 +67,7 @@ impl Gateway {
         check(config.listen, &config)?;
         let tls = upstream::public_roots().map_err(StartError::Tls)?;
         exporter::install();
-        let board = Arc::new(Board::default());
+        let board = Arc::new(Board::new(config.admin.metric_users));
         let cost = open::ledger(config.cost.as_ref(), &board)
             .await
             .map_err(StartError::Ledger)?;
@@ -113,11 +113,11 @@ impl Gateway {
                 });
             }
         }
-        if let Some(books) = books.clone() {
+        if books.is_some() {
             let watched = Arc::clone(&proxy);
             beside.spawn(prices::watch(move || watched.live.prices()));
-            beside.spawn(draw(board, books));
         }
+        beside.spawn(draw(board));
         beside.spawn(exporter::upkeep());
         let accepting = tokio::spawn(connections::accept(listener, router, stopping));
         Ok(Self {
@@ -166,6 +166,11 @@ impl Gateway {
             self.admin_url(),
             self.proxy.live.summary()
         )
+    }
+
+    /// The layers that are switched on, in a line.
+    pub(crate) fn layers(&self) -> String {
+        self.proxy.live.layers()
     }
 
     /// The same of where operators look: the dashboard, the reports, the layers' states.
@@ -284,11 +289,11 @@ async fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartErr
 }
 
 /// Notes again and again how long calls take.
-async fn draw(board: Arc<Board>, books: CostHandle) {
+async fn draw(board: Arc<Board>) {
     let mut every = interval(board::EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         every.tick().await;
-        board.sample(&books);
+        board.sample();
     }
 }

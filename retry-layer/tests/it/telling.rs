@@ -129,8 +129,10 @@ async fn without_an_answer_the_apps_own_attempts_tell_how_often_the_call_was_sen
     let layer = exact().max_retries(2);
     layer.layer(script).oneshot(request).await.unwrap_err();
     assert_eq!(attempts.count(), 3);
+    // each says when it was left: the second one after the wait of a second
     let left: Vec<_> = attempts.left_behind();
     assert_eq!(left.len(), 2);
+    assert_eq!(left[1].at - left[0].at, SECOND);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Admin;
-use crate::board::in_millis;
+use crate::{board::in_millis, exposition::Exposition};
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>) -> Json<Value> {
     Json(all(&admin))
@@ -37,6 +37,21 @@ pub(super) fn all(admin: &Admin) -> Value {
         })
     });
     circuits.collect()
+}
+
+/// When open circuits let a call through again, for Prometheus.
+pub(super) fn metrics(admin: &Admin, text: &mut Exposition) {
+    let circuits = admin
+        .breakers
+        .iter()
+        .flat_map(|breakers| breakers.circuits());
+    for circuit in circuits {
+        if let Some(time) = circuit.open_for {
+            let labels = [("key", &*circuit.key)];
+            let name = "llm_breaker_next_probe_seconds";
+            text.add(name, "gauge", &labels, time.as_secs_f64());
+        }
+    }
 }
 
 type Done = Result<Json<Value>, (StatusCode, Json<Value>)>;

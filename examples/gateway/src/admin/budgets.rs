@@ -10,57 +10,106 @@ use super::Admin;
 use crate::{
     board::dollars,
     budgets::{ANONYMOUS, Budgets},
+    exposition::Exposition,
 };
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>) -> Json<Value> {
     Json(all(&admin).await)
 }
 
-/// The accounts of the last users; null without budgets, or while their store is away.
+/// Accounts that are shown.
+const MOST: usize = 24;
+
+/// Users whose accounts the store is asked for at a time.
+const AT_A_TIME: usize = 64;
+
+/// The accounts that are nearest to their limits, of those of the last users who called, with how many these
+/// are; null without budgets, or while their store is away.
 pub(super) async fn all(admin: &Admin) -> Value {
     let Some(budgets) = &admin.budgets else {
         return Value::Null;
     };
-    let mut accounts = Vec::new();
     let mut users = admin.board.users();
     if users.is_empty() {
         // nobody is told apart: all share one account
         users.push(ANONYMOUS.into());
     }
-    for user in users {
-        match accounts_of(budgets, &user).await {
-            Ok(of_user) => {
-                let lines = of_user.iter();
-                accounts.extend(lines.map(|(name, account)| line(name, &user, account)));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the budgets can't be looked at");
-                return Value::Null;
-            }
+    match accounts_of(budgets, &users).await {
+        Ok(mut accounts) => {
+            let count = accounts.len();
+            accounts.sort_by(|one, other| {
+                let nearest = share(&other.2).total_cmp(&share(&one.2));
+                nearest.then_with(|| (&one.1, &one.0).cmp(&(&other.1, &other.0)))
+            });
+            accounts.truncate(MOST);
+            json!({
+                "accounts": accounts.iter().map(line).collect::<Vec<_>>(),
+                "of": count,
+            })
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the budgets can't be looked at");
+            Value::Null
         }
     }
-    accounts.into()
 }
 
-async fn accounts_of(
-    budgets: &Budgets,
-    user: &str,
-) -> Result<Vec<(Arc<str>, Account)>, BudgetError> {
-    match budgets {
-        Budgets::InMemory(layer) => layer.handle().user(user).await,
-        Budgets::InRedis(layer) => layer.handle().user(user).await,
+/// The limit's name, whose it is, and how it stands.
+type Owned = (Arc<str>, Box<str>, Account);
+
+async fn accounts_of(budgets: &Budgets, users: &[Box<str>]) -> Result<Vec<Owned>, BudgetError> {
+    let mut accounts = Vec::new();
+    for some in users.chunks(AT_A_TIME) {
+        let names = some.iter().map(|user| &**user);
+        let found = match budgets {
+            Budgets::InMemory(layer) => layer.handle().users(names).await?,
+            Budgets::InRedis(layer) => layer.handle().users(names).await?,
+        };
+        for (user, of_user) in some.iter().zip(found) {
+            let of_user = of_user.into_iter();
+            accounts.extend(of_user.map(|(name, account)| (name, user.clone(), account)));
+        }
+    }
+    Ok(accounts)
+}
+
+/// How much of the limit is used or reserved: 1 is all of it.
+fn share(account: &Account) -> f64 {
+    let amount = |amount| match amount {
+        Amount::Tokens(tokens) => tokens as f64,
+        Amount::Money(money) => dollars(money),
+        _ => 0.0,
+    };
+    let taken = amount(account.used) + amount(account.reserved);
+    let limit = amount(account.limit);
+    if limit > 0.0 { taken / limit } else { 1.0 }
+}
+
+/// The same for Prometheus.
+pub(super) async fn metrics(admin: &Admin, text: &mut Exposition) {
+    let accounts = all(admin).await;
+    for account in accounts["accounts"].as_array().into_iter().flatten() {
+        if let (Some(limit), Some(owner), Some(share)) = (
+            account["name"].as_str(),
+            account["owner"].as_str(),
+            account["share"].as_f64(),
+        ) {
+            let labels = [("limit", limit), ("owner", owner)];
+            text.add("llm_budget_account_ratio", "gauge", &labels, share);
+        }
     }
 }
 
-fn line(name: &str, owner: &str, account: &Account) -> Value {
+fn line((name, owner, account): &Owned) -> Value {
     let unit = match account.limit {
         Amount::Tokens(_) => "tokens",
         _ => "usd",
     };
     json!({
-        "name": name,
+        "name": &**name,
         "owner": owner,
         "unit": unit,
+        "share": share(account),
         "used": number(account.used),
         "reserved": number(account.reserved),
         "limit": number(account.limit),

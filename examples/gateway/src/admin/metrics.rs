@@ -1,6 +1,6 @@
 //! `GET /metrics`: for Prometheus.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::State,
@@ -8,16 +8,15 @@ use axum::{
 };
 use http::header;
 
-use super::Admin;
-use crate::{board::dollars, exporter};
+use super::{Admin, breakers, budgets};
+use crate::{board::dollars, exporter, exposition::Exposition};
 
-/// The layers' metrics, whose labels they bound, and the sums of the books.
+/// The layers' metrics, whose labels they bound, the sums of the books, and what the dashboard draws.
 pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let mut ours = Exposition::default();
     // first, as it books what waits
-    let books = admin.books.as_ref();
-    let sums = books.map(|books| (books.stats(), books.pricing().age()));
-    let mut text = exporter::text();
-    if let Some((stats, age)) = sums {
+    if let Some(books) = &admin.books {
+        let (stats, age) = (books.stats(), books.pricing().age());
         // an age that is not known is none, and not zero
         let age = age.map(|age| ("llm_prices_age_seconds", "gauge", age.as_secs_f64()));
         let known = [
@@ -28,8 +27,13 @@ pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
             ("llm_cost_records_waiting", "gauge", stats.waiting as f64),
         ];
         for (name, kind, value) in known.into_iter().chain(age) {
-            let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
+            ours.add(name, kind, &[], value);
         }
     }
+    admin.board.metrics(&mut ours);
+    breakers::metrics(&admin, &mut ours);
+    budgets::metrics(&admin, &mut ours).await;
+    let mut text = exporter::text();
+    ours.write_to(&mut text);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -1,13 +1,13 @@
 //! One call, in one line: what each layer did to it. Never a word of a prompt or an answer.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cost_layer::{Entry, Record};
-use llm_exchange::{FromCache, Money};
+use cost_layer::Record;
+use llm_exchange::{FromCache, Money, Verdict};
 use serde_json::{Value, json};
+
+/// How the log says that a caller went away.
+pub(crate) const CALLER_GONE: &str = "caller gone";
 
 /// What a layer did to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +16,9 @@ pub(crate) enum Step {
     Cached(&'static str),
     /// The budget reserved so many tokens for it.
     Reserved(u64),
-    /// A model was asked in vain.
+    /// A model was asked in vain, and left so long after the one before, with the wait between them.
     Tried {
-        model: Arc<str>,
+        model: Box<str>,
         verdict: &'static str,
         took: Duration,
     },
@@ -62,7 +62,7 @@ impl Line {
     pub(crate) fn fill(&mut self, record: &Record) {
         let call = &record.call;
         self.end = call.verdict.as_str();
-        self.is_ok = call.verdict == llm_exchange::Verdict::Ok;
+        self.is_ok = call.verdict == Verdict::Ok;
         self.input_tokens = call.usage.input();
         self.output_tokens = call.usage.output();
         self.is_estimated = call.is_estimated;
@@ -76,7 +76,6 @@ impl Line {
                 _ => "hit",
             }));
         }
-        self.steps.extend(record.left_behind.iter().map(tried));
     }
 
     pub(crate) fn is_cached(&self) -> bool {
@@ -87,6 +86,12 @@ impl Line {
     pub(crate) fn is_refused(&self) -> bool {
         let refused = |step: &Step| matches!(step, Step::Refused(_));
         self.steps.iter().any(refused)
+    }
+
+    /// Its caller went away before its end.
+    pub(crate) fn is_left(&self) -> bool {
+        // by the record, or by the log where there is none
+        self.end == Verdict::CallerGone.as_str() || self.end == CALLER_GONE
     }
 
     pub(crate) fn fell_back(&self) -> bool {
@@ -114,14 +119,6 @@ impl Line {
     }
 }
 
-fn tried(attempt: &Entry) -> Step {
-    Step::Tried {
-        model: Arc::clone(&attempt.model),
-        verdict: attempt.verdict.as_str(),
-        took: attempt.total,
-    }
-}
-
 impl Step {
     fn json(&self) -> Value {
         match self {
@@ -131,7 +128,7 @@ impl Step {
                 model,
                 verdict,
                 took,
-            } => json!({"tried": **model, "verdict": verdict, "ms": in_millis(*took)}),
+            } => json!({"tried": model, "verdict": verdict, "ms": in_millis(*took)}),
             Self::WentOn(target) => json!({"went_on": target}),
             Self::Skipped(why) => json!({"skipped": why}),
             Self::Refused(code) => json!({"refused": code}),

@@ -1,11 +1,18 @@
-//! Sums and histograms by model.
+//! Sums, histograms and curves by the model that callers asked for, whichever model answered.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use llm_exchange::Money;
 use serde_json::{Value, json};
 
-use super::line::{Line, dollars};
+use super::{
+    line::{Line, dollars},
+    recent::{Quantiles, Recent},
+};
+use crate::exposition::Exposition;
 
 /// Models with a row of their own; further ones are `other`, as callers choose the names.
 const MOST: usize = 32;
@@ -24,6 +31,7 @@ pub(super) struct Models(BTreeMap<Box<str>, Model>);
 struct Model {
     requests: u64,
     errors: u64,
+    left: u64,
     retries: u64,
     fell_back: u64,
     cached: u64,
@@ -34,6 +42,7 @@ struct Model {
     saved: Money,
     total: Histogram,
     first_token: Histogram,
+    recent: Recent,
 }
 
 #[derive(Debug, Default)]
@@ -50,12 +59,15 @@ impl Histogram {
 }
 
 impl Models {
-    pub(super) fn add(&mut self, line: &Line) {
+    pub(super) fn add(&mut self, line: &Line, now: SystemTime) {
         let is_known = self.0.contains_key(&line.model) || self.0.len() < MOST;
         let name = if is_known { &*line.model } else { OTHER };
         let model = self.0.entry(name.into()).or_default();
         model.requests += 1;
-        model.errors += u64::from(!line.is_ok);
+        // a caller who left is no failure of the model
+        let is_left = line.is_left();
+        model.left += u64::from(is_left);
+        model.errors += u64::from(!line.is_ok && !is_left);
         model.retries += u64::from(line.retries);
         model.fell_back += u64::from(line.fell_back());
         model.cached += u64::from(line.is_cached());
@@ -71,6 +83,7 @@ impl Models {
         model.output_tokens += line.output_tokens;
         // how fast a model is, is told by what it answered
         if line.is_ok {
+            model.recent.add(now, line.total, line.first_content);
             model.total.add(line.total);
             if let Some(first) = line.first_content {
                 model.first_token.add(first);
@@ -78,12 +91,31 @@ impl Models {
         }
     }
 
-    /// Those with the most calls.
-    pub(super) fn busiest(&self, most: usize) -> Vec<Box<str>> {
-        let mut names: Vec<_> = self.0.iter().collect();
-        names.sort_by_key(|(_, model)| std::cmp::Reverse(model.requests));
-        names.truncate(most);
-        names.into_iter().map(|(name, _)| name.clone()).collect()
+    /// How long the answers of the last minute took, of those with the most calls.
+    pub(super) fn busiest(&mut self, most: usize, now: SystemTime) -> Vec<(Box<str>, Quantiles)> {
+        let mut busiest: Vec<_> = self.0.iter_mut().collect();
+        busiest.sort_by_key(|(_, model)| std::cmp::Reverse(model.requests));
+        busiest.truncate(most);
+        let times = busiest.into_iter();
+        times
+            .filter_map(|(name, model)| Some((name.clone(), model.recent.quantiles(now)?)))
+            .collect()
+    }
+
+    pub(super) fn metrics(&self, text: &mut Exposition) {
+        for (name, model) in &self.0 {
+            for (metric, count) in [
+                ("llm_model_calls_total", model.requests),
+                ("llm_model_errors_total", model.errors),
+                ("llm_model_left_total", model.left),
+                ("llm_model_retries_total", model.retries),
+                ("llm_model_fallbacks_total", model.fell_back),
+                ("llm_model_cached_total", model.cached),
+                ("llm_model_refused_total", model.refused),
+            ] {
+                text.add(metric, "counter", &[("model", name)], count as f64);
+            }
+        }
     }
 
     pub(super) fn json(&self) -> Value {
@@ -95,6 +127,7 @@ impl Models {
                     "model": name,
                     "requests": model.requests,
                     "errors": model.errors,
+                    "left": model.left,
                     "retries": model.retries,
                     "fell_back": model.fell_back,
                     "cached": model.cached,

@@ -5,16 +5,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cost_layer::{CostHandle, Quantiles, Window};
 use serde_json::{Value, json};
 
-use super::line::millis;
+use super::{
+    line::{in_millis, millis},
+    models::Models,
+};
 
 /// How often a point is taken.
 pub(crate) const EVERY: Duration = Duration::from_secs(5);
 
 /// The models that are drawn.
-pub(super) const MODELS: usize = 6;
+const MODELS: usize = 6;
 
 /// An hour of points.
 const POINTS: usize = 720;
@@ -29,18 +31,14 @@ pub(super) struct Point {
 }
 
 impl Series {
-    /// What the last minute was like for these models.
-    pub(super) fn read(models: &[Box<str>], books: &CostHandle, at: SystemTime) -> Point {
-        let models = models.iter().filter_map(|model| {
-            let latency = books.latency(model, Window::Minute)?;
-            let (total, first) = (&latency.ok.total, &latency.ok.first_content);
-            let [a, b, c] = quantiles(total);
-            let [d, e, f] = quantiles(first);
-            (total.count > 0).then(|| (model.clone(), [a, b, c, d, e, f]))
-        });
+    /// What the last minute was like.
+    pub(super) fn read(models: &mut Models, at: SystemTime) -> Point {
+        let models = models.busiest(MODELS, at).into_iter();
         Point {
             at,
-            models: models.collect(),
+            models: models
+                .map(|(model, times)| (model, times.map(in_millis)))
+                .collect(),
         }
     }
 
@@ -63,8 +61,4 @@ impl Series {
         });
         points.collect()
     }
-}
-
-fn quantiles(of: &Quantiles) -> [u64; 3] {
-    [of.p50, of.p95, of.p99].map(super::line::in_millis)
 }

@@ -203,12 +203,47 @@ mod tests {
         let config = Config::from_toml(text, env).unwrap();
         assert_eq!(config.providers.len(), 2);
         assert!(config.auth.is_some() && config.fallback.is_some() && config.budget.is_some());
-        // as the README at the top has it
-        let readme = include_str!("../../../../README.md");
-        let (_, rest) = readme.split_once("```toml\n").unwrap();
-        let (text, _) = rest.split_once("```").unwrap();
-        let config = Config::from_toml(text, env).unwrap();
-        assert!(config.budget.is_some() && config.cost.is_some());
+    }
+
+    #[test]
+    fn every_recipe_of_the_readmes_is_a_configuration() {
+        let env = |name: &str| match name {
+            "GATEWAY_KEYS" => Some("alice=sk-a,bob=sk-b".to_owned()),
+            _ => Some("sk-canary".to_owned()),
+        };
+        let readmes = [
+            include_str!("../../../../README.md"),
+            include_str!("../../README.md"),
+        ];
+        let texts = readmes
+            .iter()
+            .flat_map(|readme| readme.split("```toml\n").skip(1));
+        let recipes: Vec<_> = texts
+            .map(|text| text.split("```").next().unwrap())
+            .collect();
+        assert!(recipes.len() >= 6, "{}", recipes.len());
+        // a part of a file goes with the providers of the whole one
+        let providers = r#"
+            [[provider]]
+            name = "openai"
+            base_url = "https://api.openai.com"
+            api_key_env = "OPENAI_API_KEY"
+            [[provider]]
+            name = "anthropic"
+            base_url = "https://api.anthropic.com"
+            api_key_env = "ANTHROPIC_API_KEY"
+            dialect = "anthropic"
+        "#;
+        for recipe in recipes {
+            let is_whole = recipe.contains("[[provider]]");
+            let text = format!("{}{recipe}", if is_whole { "" } else { providers });
+            let config = Config::from_toml(&text, env);
+            let config = config.unwrap_or_else(|error| panic!("{error}: {text}"));
+            assert!(
+                config.fallback.is_some() || config.retry.is_some(),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -22,23 +22,32 @@ const QUESTIONS: [&str; 4] = [
 ];
 
 /// How the models of the demo behave: one is well, one is often throttled, one is down for a while
-/// again and again.
+/// again and again, and its streams break.
 pub(super) fn script(fake: &FakeProvider) {
     let words = |time| {
         Behaviour::ok()
             .think(Duration::from_millis(time))
             .delta_delay(Duration::from_millis(25))
     };
+    // a refusal takes its time as well
+    let no = |behaviour: Behaviour| behaviour.head_delay(Duration::from_millis(80));
     fake.on("gpt-5.4", Script::new().then(words(220)));
     fake.on("claude-haiku-4-5", Script::new().then(words(350)));
     let often = Script::new()
-        .throttle(1, Hint::RetryAfterMs(600))
+        .times(1, no(Behaviour::throttled(Hint::RetryAfterMs(600))))
         .times(3, words(90))
         .start_over();
     fake.on("gpt-5.4-mini", often);
+    // as many failures in a row as open its circuit, and well for so long then that it is not open for
+    // twice the time when that comes again
+    let breaks = || words(500).error_like(2, Failure::overloaded());
     let down = Script::new()
-        .fail(16, Failure::overloaded())
-        .times(12, words(500))
+        .times(5, no(Behaviour::fails(Failure::overloaded())))
+        .times(3, words(500))
+        .times(1, breaks())
+        .times(20, words(500))
+        .times(1, breaks())
+        .times(40, words(500))
         .start_over();
     fake.on("gpt-5.5", down);
 }
@@ -80,7 +89,7 @@ fn ask() -> (&'static str, Value) {
     const CHAT: &str = "/v1/chat/completions";
     let question = QUESTIONS[fastrand::usize(..QUESTIONS.len())];
     let messages = json!([{"role": "user", "content": question}]);
-    match fastrand::u8(..10) {
+    match fastrand::u8(..11) {
         0..=2 => (CHAT, json!({"model": "gpt-5.4", "messages": messages})),
         // the same question again, for the cache
         3..=4 => (

@@ -56,12 +56,14 @@ impl Drop for Folder {
     }
 }
 
+/// What is spent comes to an alert within a minute or two, so that there is one to look at.
 const SECTIONS: &str = r#"
 [[route]]
 model = "gpt-5.5"
+failover = true
 chain = [
-    { provider = "fake" },
-    { provider = "fake", model = "gpt-5.4" },
+    { provider = "fake", prefill = "last-message" },
+    { provider = "fake", model = "gpt-5.4", prefill = "last-message" },
 ]
 [retry]
 initial_delay = "200ms"
@@ -77,6 +79,7 @@ ttl = "1m"
 per_user_tokens_per_day = 200000
 per_user_tokens_per_month = 4000000
 [cost]
+hourly_threshold_usd = 0.01
 "#;
 
 /// Starts all of it. `listen` is the gateway's address, 127.0.0.1:8080 if there is none.
@@ -131,9 +134,11 @@ impl Demo {
         let token = self.admin_token.as_ref();
         let token = token.map(|token| format!(" (its token: {token})"));
         let token = token.unwrap_or_default();
+        let layers = self.gateway.layers();
         let messages = r#""messages":[{"role":"user","content":"one two three"}]"#;
         format!(
             r#"gateway listens on {url}, in front of a fake provider on {fake}
+{layers}
 
 The dashboard, with a few calls a second to look at: {url}/{token}
 

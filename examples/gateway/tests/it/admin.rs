@@ -51,6 +51,7 @@ async fn the_dashboard_tells_of_each_call_what_the_layers_did_to_it() {
     let call = newest(&house, 1).await;
     assert_eq!(call["steps"][0]["tried"], "gpt-4o");
     assert_eq!(call["steps"][0]["verdict"], "throttled");
+    assert!(call["steps"][0]["ms"].as_u64() <= call["total_ms"].as_u64());
     assert_eq!((&call["ok"], &call["status"]), (&json!(true), &json!(200)));
     assert!(call["cost_usd"].as_f64().unwrap() > 0.0);
     assert!(call["output_tokens"].as_u64().unwrap() > 0);
@@ -123,6 +124,10 @@ async fn a_caller_who_leaves_is_on_the_dashboard_with_what_that_cost() {
     );
     assert_eq!(call["estimated"], true);
     assert!(call["cost_usd"].as_f64().unwrap() > 0.0);
+    // the model has not failed
+    let board = house.look("/dashboard").await;
+    let row = &board["models"]["rows"][0];
+    assert_eq!((&row["left"], &row["errors"]), (&json!(1), &json!(0)));
 }
 
 async fn post(house: &House, path: &str) -> Answer {
@@ -333,17 +338,18 @@ async fn budgets_are_shown_of_who_called_and_what_was_reserved_stands_with_the_c
     assert!(line["steps"][0]["reserved"].as_u64().unwrap() > 100);
     assert_eq!(line["user"], "alice");
     let budgets = house.look("/budgets").await;
-    let tokens = &budgets[0];
+    let (tokens, money) = (&budgets["accounts"][0], &budgets["accounts"][1]);
     assert_eq!(
         tokens,
         &json!({"name": "user-day-tokens", "owner": "alice", "unit": "tokens", "used": used,
-            "reserved": 0, "limit": 5000, "remaining": 5000 - used})
+            "share": used as f64 / 5000.0, "reserved": 0, "limit": 5000, "remaining": 5000 - used})
     );
     assert_eq!(
-        (&budgets[1]["unit"], &budgets[1]["limit"]),
+        (&money["unit"], &money["limit"]),
         (&json!("usd"), &json!(2.5))
     );
-    assert!(budgets[1]["used"].as_f64().unwrap() > 0.0);
+    assert!(money["used"].as_f64().unwrap() > 0.0);
+    assert_eq!(budgets["of"], 2);
 
     // what does not fit is refused, and is on the dashboard
     body["messages"][0]["content"] = "word ".repeat(9_000).into();
@@ -353,12 +359,54 @@ async fn budgets_are_shown_of_who_called_and_what_was_reserved_stands_with_the_c
 }
 
 #[tokio::test]
+async fn of_many_users_those_nearest_to_their_limits_are_shown_and_how_many_there_are() {
+    let sections = "[auth]\nuser_header = \"x-user-id\"\n\
+                    [budget]\nper_user_tokens_per_day = 100000\n[admin]\nmetric_users = 2\n";
+    let house = house_with(sections, "[cost]\nledger = \"memory\"\n").await;
+    let call = async |user: String, words: usize| {
+        let mut body = chat("gpt-4o");
+        body["messages"][0]["content"] = "word ".repeat(words).into();
+        let mut call = house.post(CHAT, body);
+        call.headers_mut()
+            .insert("x-user-id", user.parse().unwrap());
+        assert_eq!(Answer::of(house.send(call).await).await.status, 200);
+    };
+    // who spent most called first: it is not the last callers who are shown
+    call("greedy".into(), 3_000).await;
+    for number in 0..30 {
+        call(format!("user-{number}"), 10).await;
+    }
+    newest(&house, 31).await;
+    let budgets = house.look("/budgets").await;
+    let accounts = budgets["accounts"].as_array().unwrap();
+    assert_eq!((accounts.len(), &budgets["of"]), (24, &json!(31)));
+    assert_eq!(accounts[0]["owner"], "greedy");
+    let shares = accounts.iter().map(|one| one["share"].as_f64().unwrap());
+    assert!(shares.is_sorted_by(|one, other| one >= other));
+
+    // and in the metrics: the first two users by name, the others as one
+    let metrics = house.method(Method::GET, "/metrics").await.text;
+    let has = |line: &str| metrics.lines().any(|found| found.starts_with(line));
+    for line in [
+        r#"llm_user_calls_total{user="greedy"} 1"#,
+        r#"llm_user_calls_total{user="other"} 29"#,
+        r#"llm_user_calls_total{user="user-0"} 1"#,
+        r#"llm_user_cost_usd_total{user="greedy"} 0.0"#,
+        r#"llm_model_calls_total{model="gpt-4o"} 31"#,
+        r#"llm_budget_account_ratio{limit="user-day-tokens",owner="greedy"} 0.0"#,
+    ] {
+        assert!(has(line), "{line}: {metrics}");
+    }
+    assert_eq!(metrics.matches("llm_user_calls_total{").count(), 3);
+}
+
+#[tokio::test]
 async fn the_amount_of_a_budget_changes_while_the_gateway_runs_and_what_was_used_stays() {
     let budget = |tokens: u64| format!("[budget]\nper_user_tokens_per_day = {tokens}\n");
     let house = house_with("", &budget(9_000)).await;
     assert_eq!(house.ask(CHAT, chat("gpt-4o")).await.status, 200);
     newest(&house, 1).await;
-    let account = || async { house.look("/budgets").await[0].clone() };
+    let account = || async { house.look("/budgets").await["accounts"][0].clone() };
     let before = account().await;
     assert_eq!(
         (&before["owner"], &before["limit"]),

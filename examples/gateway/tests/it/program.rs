@@ -95,6 +95,8 @@ async fn without_arguments_it_prints_three_things_to_try_and_ends_at_sigterm() {
         .unwrap();
     let printed = printed(&mut child, "--config FILE").await;
     let address = address(&printed);
+    let layers = "layers: sse, cost, cache, budget, fallback, retry, breaker\n";
+    assert!(printed.contains(layers), "{printed}");
     let lines = printed
         .lines()
         .filter(|line| line.trim_start().starts_with("curl"));
