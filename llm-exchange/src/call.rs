@@ -278,10 +278,7 @@ impl Call {
     }
 
     pub(crate) fn with(self, attempts: Attempts) -> Self {
-        Self {
-            attempts: Some(attempts).into(),
-            ..self
-        }
+        Self { attempts, ..self }
     }
 
     /// Asks for the provider's token counts in a streamed answer, where the dialect has them only on

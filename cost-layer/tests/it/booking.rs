@@ -338,7 +338,8 @@ async fn what_attempts_left_behind_spent_is_booked_with_their_models() {
         let mini = asking("gpt-4o-mini").await;
         attempts.leave_behind(&mini, Verdict::TimedOut, None);
         attempts.again().unwrap();
-        attempts.leave_behind(Some("gpt-5-nano"), Verdict::Outrun, None);
+        let nano = asking("gpt-5-nano").await;
+        attempts.leave_behind(&nano, Verdict::Outrun, None);
         attempts.again().unwrap();
         script.oneshot(post(OPENAI)).await
     });
