@@ -223,7 +223,7 @@ async fn what_a_hedge_costs_is_reserved_and_on_the_bill_and_both_are_settled() {
     house.fake.on("gpt-4o", Behaviour::ok().stall_at(At::First));
     let slow = Behaviour::ok().think(std::time::Duration::from_millis(400));
     other.on("gpt-4o-mini", slow);
-    let budget = async || house.look("/budgets").await[0].clone();
+    let budget = async || house.look("/budgets").await["accounts"][0].clone();
     let call = streamed("gpt-4o");
     let alone = {
         let answer = tokio::spawn(house.caller.request(house.post(CHAT, &call)));
