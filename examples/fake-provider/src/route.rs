@@ -96,7 +96,7 @@ fn known(path: &str, sse: bool) -> Option<(Dialect, Option<&str>, Option<bool>)>
         "completions" if before.ends_with("/chat") => &Chat,
         "completions" => &Completions,
         "responses" => &Responses,
-        "embeddings" => &Embeddings,
+        "embeddings" if !before.ends_with("/api") || deployment.is_some() => &Embeddings,
         "messages" if before.ends_with("/v1") => &Anthropic,
         "chat" if before.ends_with("/api") => &Ollama { chat: true },
         "generate" if before.ends_with("/api") => &Ollama { chat: false },

@@ -38,7 +38,7 @@ use crate::route::Route;
 /// | [`OpenAiChat`](Dialect::OpenAiChat) | `/chat/completions`; Azure's `/openai/deployments/NAME/chat/completions` |
 /// | [`OpenAiResponses`](Dialect::OpenAiResponses) | `/responses` |
 /// | [`OpenAiCompletions`](Dialect::OpenAiCompletions) | `/completions` |
-/// | [`OpenAiEmbeddings`](Dialect::OpenAiEmbeddings) | `/embeddings` |
+/// | [`OpenAiEmbeddings`](Dialect::OpenAiEmbeddings) | `/embeddings`, but not `/api/embeddings`, which is Ollama's |
 /// | [`AnthropicMessages`](Dialect::AnthropicMessages) | `/v1/messages`; Vertex AI's `/publishers/anthropic/models/NAME:rawPredict` and `:streamRawPredict`; Bedrock's `/model/NAME/invoke` and `/invoke-with-response-stream`, where the name has `anthropic` in it |
 /// | [`Gemini`](Dialect::Gemini) | `/models/NAME:generateContent` and `:streamGenerateContent`, also after `tunedModels` and `endpoints` |
 /// | [`Ollama`](Dialect::Ollama) | `/api/chat`, `/api/generate` |

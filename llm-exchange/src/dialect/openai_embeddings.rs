@@ -17,7 +17,12 @@ use crate::{
 
 pub(super) const WIRE: Wire = Wire {
     name: "openai_embeddings",
-    route: |path| path.openai("", "embeddings"),
+    route: |path| {
+        let asked = path.openai("", "embeddings")?;
+        // Ollama's own is another API, unless a deployment is called so
+        let is_ollamas = path.before.ends_with("/api") && asked.model.is_none();
+        (!is_ollamas).then_some(asked)
+    },
     path_at_host: |_| "/v1/embeddings",
     facts,
     model: Place::Member("model"),
