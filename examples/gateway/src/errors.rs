@@ -14,7 +14,7 @@ use crate::{provider::ProviderDialect, upload::Fault};
 pub(crate) fn dialect(uri: &Uri, headers: &HeaderMap) -> Option<Dialect> {
     // whatever the method: an error of it is told in the same shape
     let called = Dialect::of(&Method::POST, uri);
-    called.or(match ProviderDialect::of(uri.path(), headers) {
+    called.or(match ProviderDialect::of(uri, headers) {
         ProviderDialect::OpenAi => Some(Dialect::OpenAiChat),
         ProviderDialect::Anthropic => Some(Dialect::AnthropicMessages),
         ProviderDialect::Gemini => Some(Dialect::Gemini),

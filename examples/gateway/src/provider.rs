@@ -153,30 +153,48 @@ impl ProviderDialect {
         }
     }
 
-    /// What a request speaks, by its path; a path that several providers have, such as
-    /// `/v1/models`, is Anthropic's if the request names an `anthropic-version`.
-    pub(crate) fn of(path: &str, headers: &HeaderMap) -> Self {
-        if path.ends_with("/chat/completions") {
-            return Self::OpenAi;
-        }
-        // whatever the headers of a vendor's SDK say
+    /// Who writes calls in this dialect.
+    fn speaking(dialect: Dialect) -> Option<Self> {
+        let all = [
+            Self::OpenAi,
+            Self::Anthropic,
+            Self::Gemini,
+            Self::Bedrock,
+            Self::Ollama,
+            Self::KServe,
+        ];
+        all.into_iter()
+            .find(|one| one.dialects().contains(&dialect))
+    }
+
+    /// What a request speaks: a call's is known by its path. The rest is guessed; a path that several
+    /// providers have, such as `/v1/models`, is Anthropic's if the request names an `anthropic-version`.
+    pub(crate) fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+        let path = uri.path();
+        // also where a model is invoked in its vendor's dialect
         if path.starts_with("/model/") {
             return Self::Bedrock;
         }
-        let messages = path
-            .strip_prefix("/v1/messages")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if messages || headers.contains_key("anthropic-version") {
+        // whatever the method, as it may be of the same provider, and the headers of a vendor's SDK
+        if let Some(spoken) = Dialect::of(&Method::POST, uri).and_then(Self::speaking) {
+            return spoken;
+        }
+        let is_vertex = path.starts_with("/v1/projects/");
+        let is_anthropics = path.starts_with("/v1/messages/")
+            || headers.contains_key("anthropic-version")
+            || (is_vertex && path.contains("/publishers/anthropic/"));
+        if is_anthropics {
             return Self::Anthropic;
         }
         let verb = path
             .strip_prefix("/v1/models/")
             .is_some_and(|rest| rest.contains(':'));
-        if verb || path.starts_with("/v1beta/") || path.starts_with("/google.") {
+        let is_googles = path.starts_with("/v1beta/") || path.starts_with("/google.");
+        if verb || is_googles || is_vertex {
             Self::Gemini
         } else if path.starts_with("/inference.") {
             Self::KServe
-        } else if path.starts_with("/api/") {
+        } else if path.starts_with("/api/") && !path.starts_with("/api/v1/") {
             Self::Ollama
         } else {
             Self::OpenAi
@@ -187,10 +205,10 @@ impl ProviderDialect {
 /// The first provider that speaks what the request speaks, else the first. `None` if there is none.
 pub(crate) fn choose<'p>(
     providers: &'p [Provider],
-    path: &str,
+    uri: &Uri,
     headers: &HeaderMap,
 ) -> Option<&'p Provider> {
-    let spoken = ProviderDialect::of(path, headers);
+    let spoken = ProviderDialect::of(uri, headers);
     providers
         .iter()
         .find(|provider| provider.dialect == spoken)

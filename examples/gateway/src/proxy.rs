@@ -63,7 +63,9 @@ impl Now {
         if headers::has_dot_segments(path) {
             return refuse(errors::bad_path(), request.into_body());
         }
-        let Some(mut provider) = provider::choose(&self.providers, path, request.headers()) else {
+        let Some(mut provider) =
+            provider::choose(&self.providers, request.uri(), request.headers())
+        else {
             return refuse(errors::not_found(), request.into_body());
         };
         log.provider(&provider.name);

@@ -6,6 +6,10 @@ fn provider(name: &str, base: &str, key: Option<&str>, dialect: ProviderDialect)
     Provider::new(name, base, key, dialect).unwrap()
 }
 
+fn uri(path: &str) -> Uri {
+    path.parse().unwrap()
+}
+
 #[test]
 fn a_key_in_the_query_goes_on_only_without_one_of_ours() {
     let asked = "/v1/models/g:generateContent?alt=sse&key=secret&x=%20";
@@ -77,7 +81,8 @@ fn the_first_provider_of_the_dialect_serves_and_else_the_first() {
     let plain = HeaderMap::new();
     let mut version = HeaderMap::new();
     version.insert("anthropic-version", HeaderValue::from_static("2026-10-21"));
-    let name = |all, path, headers| &*choose(all, path, headers).unwrap().name;
+    let of = |path: &str, headers: &HeaderMap| ProviderDialect::of(&uri(path), headers);
+    let name = |all, path, headers| &*choose(all, &uri(path), headers).unwrap().name;
     assert_eq!(name(&all, "/v1/chat/completions", &plain), "o");
     assert_eq!(name(&all, "/v1/embeddings", &plain), "o");
     assert_eq!(name(&all, "/v1/messages", &plain), "a");
@@ -86,18 +91,38 @@ fn the_first_provider_of_the_dialect_serves_and_else_the_first() {
     assert_eq!(name(&all, "/v1/models", &version), "a");
     assert_eq!(name(&all, "/v1/models", &plain), "o");
     assert_eq!(name(&all, "/v1/models/g:generateContent", &plain), "a");
-    assert_eq!(
-        ProviderDialect::of("/v1/models/g:generateContent", &plain),
-        Gemini
-    );
-    for path in [
-        "/v1beta/models/g:streamGenerateContent",
-        "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent",
-    ] {
-        assert_eq!(ProviderDialect::of(path, &plain), Gemini, "{path}");
-    }
+    let vertex = "/v1/projects/p/locations/l/publishers";
     for (path, dialect) in [
+        ("/v1/models/g:generateContent", Gemini),
+        ("/v1/models/g:countTokens", Gemini),
+        ("/v1beta/models", Gemini),
+        ("/v1beta/models/g:streamGenerateContent", Gemini),
+        (
+            "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent",
+            Gemini,
+        ),
+        (
+            "/google.cloud.aiplatform.v1.PredictionService/CountTokens",
+            Gemini,
+        ),
+        (&format!("{vertex}/google/models/g:generateContent"), Gemini),
+        (&format!("{vertex}/google/models/g:countTokens"), Gemini),
+        (
+            &format!("{vertex}/anthropic/models/c:rawPredict"),
+            Anthropic,
+        ),
+        (
+            &format!("{vertex}/anthropic/models/count-tokens:rawPredict"),
+            Anthropic,
+        ),
+        ("/v1beta/openai/embeddings", OpenAi),
+        ("/v1beta/openai/chat/completions", OpenAi),
+        ("/api/v1/embeddings", OpenAi),
+        ("/api/v1/responses", OpenAi),
+        ("/api/v1/models", OpenAi),
         ("/api/chat", ProviderDialect::Ollama),
+        ("/api/embeddings", ProviderDialect::Ollama),
+        ("/api/tags", ProviderDialect::Ollama),
         (
             "/model/amazon.nova-pro-v1:0/converse",
             ProviderDialect::Bedrock,
@@ -107,9 +132,10 @@ fn the_first_provider_of_the_dialect_serves_and_else_the_first() {
             ProviderDialect::KServe,
         ),
     ] {
-        assert_eq!(ProviderDialect::of(path, &plain), dialect, "{path}");
+        assert_eq!(of(path, &plain), dialect, "{path}");
     }
-    let invoked = ProviderDialect::of("/model/anthropic.claude/invoke", &version);
+    assert_eq!(of("/v1/chat/completions", &version), OpenAi);
+    let invoked = of("/model/anthropic.claude/invoke", &version);
     assert_eq!(invoked, ProviderDialect::Bedrock);
-    assert!(choose(&[], "/v1/models", &plain).is_none());
+    assert!(choose(&[], &uri("/v1/models"), &plain).is_none());
 }

@@ -65,6 +65,17 @@ async fn ollamas_lines_pass_as_they_come_and_its_failures_are_sent_again() {
 }
 
 #[tokio::test]
+async fn what_of_ollamas_is_not_read_passes_unchanged() {
+    let house = house().await;
+    let body = r#"{"model": "nomic", "prompt": "hi"}"#;
+    let answer = house.ask("/api/embeddings", body).await;
+    assert_eq!(answer.status, 404, "the fake provider has none");
+    let received = house.fake.log().remove(0);
+    assert_eq!(received.path, "/api/embeddings");
+    assert_eq!(received.body, body);
+}
+
+#[tokio::test]
 async fn refusals_are_in_the_form_of_the_api_that_is_called() {
     let house = house().await;
     let google = house.ask("/v1beta/models/flash:generateContent", "{").await;
@@ -86,6 +97,41 @@ async fn our_key_goes_where_gemini_has_it() {
     let received = house.fake.log().remove(0);
     assert_eq!(received.headers["x-goog-api-key"], OUR_KEY);
     assert!(received.query.is_none() && !received.headers.contains_key("authorization"));
+}
+
+const VERTEX: &str = "/v1/projects/p/locations/l/publishers";
+
+#[tokio::test]
+async fn vertex_ais_paths_find_their_provider_without_a_route() {
+    let [openai, claude, google] = [
+        FakeProvider::start().await.unwrap(),
+        FakeProvider::start().await.unwrap(),
+        FakeProvider::start().await.unwrap(),
+    ];
+    let section = |name: &str, fake: &FakeProvider| {
+        let url = fake.url();
+        format!("[[provider]]\nname = \"{name}\"\nbase_url = \"{url}\"\ndialect = \"{name}\"\n")
+    };
+    let sections = [
+        section("openai", &openai),
+        section("anthropic", &claude),
+        section("gemini", &google),
+    ];
+    let text = format!("listen = \"127.0.0.1:0\"\n{}", sections.concat());
+    let house = House {
+        fake: openai,
+        gateway: start(&text).await,
+        caller: Client::builder(TokioExecutor::new()).build_http(),
+    };
+    let path = format!("{VERTEX}/google/models/flash:generateContent");
+    assert_eq!(house.ask(&path, contents()).await.status, 200);
+    assert_eq!(google.log()[0].path, path);
+    let path = format!("{VERTEX}/anthropic/models/claude:rawPredict");
+    let body = json!({"anthropic_version": "vertex-2023-10-16", "max_tokens": 9,
+        "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(house.ask(&path, body).await.status, 200);
+    assert_eq!(claude.log()[0].path, path);
+    assert!(house.fake.log().is_empty());
 }
 
 type Http = Client<HttpConnector, Body>;
