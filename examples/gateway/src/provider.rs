@@ -114,9 +114,11 @@ impl Provider {
 
     /// Replaces the caller's credentials by ours, where there is one.
     pub(crate) fn put_credential<B>(&self, request: &mut Request<B>) {
-        let is_call = Dialect::of(request.method(), request.uri()).is_some();
+        let dialect = Dialect::of(request.method(), request.uri());
+        // of another dialect is what will be translated
+        let is_own = dialect.is_some_and(|dialect| self.dialect.dialects().contains(&dialect));
         let other = self.other_credential.as_ref();
-        let other = other.filter(|_| !is_call && !is_at_vertex(request.uri().path()));
+        let other = other.filter(|_| !is_own && !is_at_vertex(request.uri().path()));
         if let Some(credential) = other.or(self.credential.as_ref()) {
             credential.put(request);
         }

@@ -103,6 +103,8 @@ fn the_same_provider_at_vertex_ai_has_a_bearer_token() {
             "authorization",
         ),
         (Anthropic, "/v1/messages", "x-api-key"),
+        (Anthropic, "/v1/chat/completions", "x-api-key"),
+        (Gemini, "/v1/chat/completions", "x-goog-api-key"),
         (Anthropic, "/v1/messages/count_tokens", "x-api-key"),
         (
             Anthropic,
