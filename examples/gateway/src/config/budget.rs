@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn an_address_written_into_the_file_is_not_shown_in_the_error() {
-        let url = "per_request_tokens = 1\nstore = \"redis\"\nstore_url_env = \"redis://:canary@host\"";
+        let url =
+            "per_request_tokens = 1\nstore = \"redis\"\nstore_url_env = \"redis://:canary@host\"";
         let text = error(&format!("{PROVIDER}[budget]\n{url}\n"));
         assert!(
             text.contains("store_url_env") && !text.contains("canary"),

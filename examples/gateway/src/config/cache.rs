@@ -101,6 +101,16 @@ impl CacheSection {
                 secret: needed("store_secret_env", self.store_secret_env.as_deref())?,
             })
         };
+        if self.store == StoreKind::Memory {
+            for (key, name) in [
+                ("store_url_env", &self.store_url_env),
+                ("store_secret_env", &self.store_secret_env),
+            ] {
+                if name.is_some() {
+                    return Err(fault(format!("{key}: is for redis and tiered")));
+                }
+            }
+        }
         let max_bytes = self.max_bytes.unwrap_or(MAX_BYTES);
         let store = match self.store {
             StoreKind::Memory => StoreConfig::Memory,
@@ -167,6 +177,14 @@ mod tests {
             ("max_bytes = \"99999999999GiB\"", "is no number of bytes"),
             ("mode = \"some\"", "unknown variant"),
             ("store = \"disk\"", "unknown variant"),
+            (
+                "store_url_env = \"OPENAI_API_KEY\"",
+                "[cache] store_url_env: is for redis and tiered",
+            ),
+            (
+                "store = \"memory\"\nstore_secret_env = \"OPENAI_API_KEY\"",
+                "[cache] store_secret_env: is for redis and tiered",
+            ),
             (
                 "store = \"redis\"",
                 "[cache] store_url_env: is needed for redis",
