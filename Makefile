@@ -55,7 +55,9 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 
+# The vocabulary first: a crate links to its docs only if they are there.
 doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -p llm-exchange --no-deps --all-features
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --all-features
 	.ci/links "$${CARGO_TARGET_DIR:-target}/doc" $(CRATES)
 

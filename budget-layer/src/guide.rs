@@ -109,21 +109,7 @@
 //!
 //! # Defaults
 //!
-//! | setting | default | |
-//! |---|---|---|
-//! | `limit` | none | every call passes; several hold at once |
-//! | `time_zone` | UTC | by whose calendar hours, days and months begin |
-//! | `user` | the [`User`] extension | without one a limit per user refuses (403), but for `anonymous` |
-//! | `priced_by`, `fallback_price` | no price is known | a limit of money refuses what has none (400) |
-//! | `counted_by` | an estimate | its error per language is in the docs of `tokens` |
-//! | `output_reserve` | 4,096 tokens | for an answer in one piece without a cap; four times the model's 95th percentile if that is more |
-//! | `least_output` | 256 tokens | with less left for each choice a call is refused, unless it asks for less |
-//! | `strict` | off | streams are sent a cap, too |
-//! | `enforce_at_provider` | on | the request's cap is set or lowered |
-//! | `allow_unreadable` | off | LLM calls that can't be read are refused (400, 413, 415) |
-//! | `warn_at` | 80 % | `x-llm-budget-warning` on each answer, an event when an account comes to it |
-//! | `shadow` | off | everything is counted and nothing refused, changed or cut |
-//! | `max_payload_bytes` | 16 MiB | a larger request can't be read |
+//! The table of all settings is in [the crate's docs](crate#defaults).
 //!
 //! Windows: `minutely`, `hourly`, `daily`, `monthly`, `rolling`, `in_total`. A call counts in the window in which
 //! it ends. A limit that is counted over another time from now on keeps its name with `named`, and so what was used

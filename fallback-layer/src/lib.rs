@@ -1,4 +1,5 @@
 //! [guide]: crate::guide
+//! [one_layer]: https://docs.rs/crate/fallback-layer/latest/source/examples/one_layer.rs
 #![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
 //! [sse-layer]: ../sse_layer/index.html
 //! [cost-layer]: ../cost_layer/index.html

@@ -1,4 +1,5 @@
 //! [guide]: crate::guide
+//! [one_layer]: https://docs.rs/crate/retry-layer/latest/source/examples/one_layer.rs
 //! [`llm_exchange::Attempts`]: llm_exchange::Attempts
 //! [`llm_exchange::Classify`]: llm_exchange::Classify
 //! [`llm_exchange::Verdict`]: llm_exchange::Verdict

@@ -1,4 +1,5 @@
 //! [guide]: crate::guide
+//! [one_layer]: https://docs.rs/crate/sse-layer/latest/source/examples/one_layer.rs
 //! [`llm_exchange::CutShort`]: llm_exchange::CutShort
 #![cfg_attr(docsrs, doc = include_str!("on_docs_rs.md"))]
 //! [cost-layer]: ../cost_layer/index.html

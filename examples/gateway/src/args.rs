@@ -7,7 +7,7 @@ pub(crate) const USAGE: &str = "gateway [--config FILE] [--listen ADDRESS:PORT]
 Proxies LLM calls to providers through the layers, streaming. Without --config it starts a fake provider
 of its own, a few calls a second, and a dashboard, and says what to try. SIGHUP reads the file again.
 
-  --config FILE           the providers and layers (TOML; see the README)
+  --config FILE           the providers and layers (TOML; see CONFIGURATION.md)
   --listen ADDRESS:PORT   where to listen, whatever the file says (default 127.0.0.1:8080;
                           port 0 is any free one)
   --help                  this text

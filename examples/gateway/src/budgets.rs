@@ -82,8 +82,21 @@ impl Plan {
 }
 
 impl Budgets {
-    /// The amounts of limits that are there. Another limit is made at a restart only.
+    /// The amounts of limits that are there. Another limit is made, and one that is gone is taken away, at a
+    /// restart only.
     pub(crate) fn set_limits(&self, limits: &[Limit]) {
+        let there = match self {
+            Self::InMemory(layer) => layer.handle().limits(),
+            Self::InRedis(layer) => layer.handle().limits(),
+        };
+        for (name, _) in there {
+            if !limits.iter().any(|limit| limit.name() == &*name) {
+                tracing::warn!(
+                    limit = &*name,
+                    "[budget] has it no more: it is in force until a restart"
+                );
+            }
+        }
         for limit in limits {
             let set = match self {
                 Self::InMemory(layer) => layer.handle().set_limit(limit.name(), limit.amount()),

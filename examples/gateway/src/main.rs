@@ -18,11 +18,11 @@ use crate::args::{Asked, USAGE};
 fn main() -> ExitCode {
     let (config, listen) = match args::read(std::env::args().skip(1)) {
         Ok(Asked::Help) => {
-            println!("{USAGE}");
+            say(&format!("{USAGE}\n"));
             return ExitCode::SUCCESS;
         }
         Ok(Asked::Version) => {
-            println!("gateway {}", env!("CARGO_PKG_VERSION"));
+            say(&format!("gateway {}\n", env!("CARGO_PKG_VERSION")));
             return ExitCode::SUCCESS;
         }
         Ok(Asked::Serve { config, listen }) => (config, listen),
@@ -58,7 +58,7 @@ fn run(
         let mut signals = Signals::new()?;
         let Some(path) = config else {
             let demo = demo::start(listen).await?;
-            print!("{}", demo.to_try());
+            say(&demo.to_try());
             signals.stop().await;
             // its calls would be waited for
             drop(demo.load);
@@ -70,8 +70,7 @@ fn run(
             gateway.url(),
             gateway.summary()
         );
-        // nobody may be there to read it
-        let _ = std::io::stdout().write_all(summary.as_bytes());
+        say(&summary);
         while let Told::Reload = signals.next().await {
             reload(&gateway, path, listen);
         }
@@ -79,13 +78,18 @@ fn run(
     })
 }
 
+/// Prints this, or nothing: nobody may be there to read it.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 /// Goes on with what the file says now, as far as that can be done; else as before.
 fn reload(gateway: &Gateway, path: &Path, listen: Option<SocketAddr>) {
     let config = read(path, listen);
     match config.and_then(|config| gateway.reload(config).map_err(|error| error.to_string())) {
         Ok(()) => tracing::info!(
-            "the configuration was read again: prices, providers, keys and routes are in force; \
-             what else is different waits for a restart"
+            "the configuration was read again: prices, the amounts of [budget], providers, keys and routes \
+             are in force; what else is different waits for a restart"
         ),
         Err(error) => tracing::error!(%error, "the configuration was not taken"),
     }

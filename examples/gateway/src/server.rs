@@ -134,8 +134,8 @@ impl Gateway {
     }
 
     /// Serves by another configuration from now on, as far as that may change while the gateway runs:
-    /// prices, providers and their keys, callers' keys, and routes with their `disabled` targets.
-    /// Calls that are under way end as they began. What else is different waits for a restart.
+    /// prices, the amounts of `[budget]`, providers and their keys, callers' keys, and routes with their
+    /// `disabled` targets. Calls that are under way end as they began. What else is different waits for a restart.
     ///
     /// # Errors
     ///
@@ -277,7 +277,6 @@ fn admin(layers: &Layers, config: &AdminConfig, listen: SocketAddr, board: &Arc<
             answers: layers.answers.as_ref().map(AnswersHandle::of),
             prompts: layers.prompts.as_ref().map(PromptCacheLayer::handle),
         },
-        retries: layers.retry.as_ref().map(RetryLayer::handle),
         ..Admin::new(door, Arc::clone(board))
     }
 }

@@ -1,6 +1,6 @@
 //! `GET /budgets`: what those who called lately have used, reserved and left.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use budget_layer::{Account, Amount, BudgetError};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Admin;
 use crate::{
-    board::dollars,
+    board::{OTHER, dollars},
     budgets::{ANONYMOUS, Budgets},
     exposition::Exposition,
 };
@@ -26,38 +26,37 @@ const AT_A_TIME: usize = 64;
 /// The accounts that are nearest to their limits, of those of the last users who called, with how many these
 /// are; null without budgets, or while their store is away.
 pub(super) async fn all(admin: &Admin) -> Value {
-    let Some(budgets) = &admin.budgets else {
+    let Some(mut accounts) = accounts_of(admin, admin.board.users()).await else {
         return Value::Null;
     };
-    let mut users = admin.board.users();
-    if users.is_empty() {
-        // nobody is told apart: all share one account
-        users.push(ANONYMOUS.into());
-    }
-    match accounts_of(budgets, &users).await {
-        Ok(mut accounts) => {
-            let count = accounts.len();
-            accounts.sort_by(|one, other| {
-                let nearest = share(&other.2).total_cmp(&share(&one.2));
-                nearest.then_with(|| (&one.1, &one.0).cmp(&(&other.1, &other.0)))
-            });
-            accounts.truncate(MOST);
-            json!({
-                "accounts": accounts.iter().map(line).collect::<Vec<_>>(),
-                "of": count,
-            })
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the budgets can't be looked at");
-            Value::Null
-        }
-    }
+    let count = accounts.len();
+    accounts.sort_by(|one, other| {
+        let nearest = share(&other.2).total_cmp(&share(&one.2));
+        nearest.then_with(|| (&one.1, &one.0).cmp(&(&other.1, &other.0)))
+    });
+    accounts.truncate(MOST);
+    json!({
+        "accounts": accounts.iter().map(line).collect::<Vec<_>>(),
+        "of": count,
+    })
 }
 
 /// The limit's name, whose it is, and how it stands.
 type Owned = (Arc<str>, Box<str>, Account);
 
-async fn accounts_of(budgets: &Budgets, users: &[Box<str>]) -> Result<Vec<Owned>, BudgetError> {
+/// Of these users; nothing without budgets, or while their store is away.
+async fn accounts_of(admin: &Admin, mut users: Vec<Box<str>>) -> Option<Vec<Owned>> {
+    if users.is_empty() {
+        // nobody is told apart: all share one account
+        users.push(ANONYMOUS.into());
+    }
+    let accounts = read(admin.budgets.as_ref()?, &users).await;
+    accounts
+        .inspect_err(|error| tracing::warn!(%error, "the budgets can't be looked at"))
+        .ok()
+}
+
+async fn read(budgets: &Budgets, users: &[Box<str>]) -> Result<Vec<Owned>, BudgetError> {
     let mut accounts = Vec::new();
     for some in users.chunks(AT_A_TIME) {
         let names = some.iter().map(|user| &**user);
@@ -85,18 +84,26 @@ fn share(account: &Account) -> f64 {
     if limit > 0.0 { taken / limit } else { 1.0 }
 }
 
-/// The same for Prometheus.
+/// For Prometheus: the accounts of the users who are told apart in the metrics; and of the last others who
+/// called the one that is nearest to its limit, as owners that come and go are no series.
 pub(super) async fn metrics(admin: &Admin, text: &mut Exposition) {
-    let accounts = all(admin).await;
-    for account in accounts["accounts"].as_array().into_iter().flatten() {
-        if let (Some(limit), Some(owner), Some(share)) = (
-            account["name"].as_str(),
-            account["owner"].as_str(),
-            account["share"].as_f64(),
-        ) {
-            let labels = [("limit", limit), ("owner", owner)];
-            text.add("llm_budget_account_ratio", "gauge", &labels, share);
-        }
+    let known = admin.board.spenders();
+    let mut users = admin.board.users();
+    let has_users = !users.is_empty();
+    users.extend(known.iter().cloned());
+    users.sort_unstable();
+    users.dedup();
+    let accounts = accounts_of(admin, users).await;
+    let mut shares = BTreeMap::<(Arc<str>, Box<str>), f64>::new();
+    for (limit, owner, account) in accounts.into_iter().flatten() {
+        let is_told_apart = !has_users || known.contains(&owner);
+        let owner = if is_told_apart { owner } else { OTHER.into() };
+        let nearest = shares.entry((limit, owner)).or_default();
+        *nearest = nearest.max(share(&account));
+    }
+    for ((limit, owner), share) in &shares {
+        let labels = [("limit", &**limit), ("owner", owner)];
+        text.add("llm_budget_account_ratio", "gauge", &labels, *share);
     }
 }
 

@@ -18,7 +18,6 @@ use axum::{
 };
 use breaker_layer::BreakerHandle;
 use cost_layer::CostHandle;
-use retry_layer::RetryHandle;
 use serde_json::{Value, json};
 
 pub(crate) use self::spend::Hours;
@@ -36,7 +35,6 @@ pub(crate) struct Admin {
     pub(crate) breakers: Option<BreakerHandle>,
     pub(crate) budgets: Option<Budgets>,
     pub(crate) caches: Caches,
-    pub(crate) retries: Option<RetryHandle>,
     pub(crate) hours: Hours,
 }
 
@@ -49,7 +47,6 @@ impl Admin {
             breakers: None,
             budgets: None,
             caches: Caches::default(),
-            retries: None,
             hours: Hours::default(),
         }
     }
@@ -86,16 +83,6 @@ impl fmt::Debug for Admin {
 
 /// All that the page draws.
 async fn dashboard(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let retries = admin.retries.as_ref().map(|retries| {
-        let stats = retries.stats();
-        json!({
-            "requests": stats.requests,
-            "retries": stats.retries,
-            "errors": stats.errors,
-            "throttled": stats.rate_limited,
-            "gave_up": stats.gave_up,
-        })
-    });
     let hours = match &admin.books {
         Some(books) => admin.hours.read(books, admin.board.now()).await,
         None => Value::Null,
@@ -108,7 +95,6 @@ async fn dashboard(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "breakers": breakers::all(&admin),
         "budgets": budgets::all(&admin).await,
         "cache": admin.caches.json(),
-        "retries": retries,
         "alerts": admin.board.alerts(),
         "calls": admin.board.calls(),
     }))

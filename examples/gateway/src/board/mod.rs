@@ -25,6 +25,7 @@ use self::{callers::Callers, models::Models, series::Series, spenders::Spenders}
 pub(crate) use self::{
     line::{CALLER_GONE, Line, Step, dollars, in_millis, millis},
     series::EVERY,
+    spenders::OTHER,
 };
 
 /// The last calls that are kept.
@@ -134,6 +135,11 @@ impl Board {
     /// Who called lately.
     pub(crate) fn users(&self) -> Vec<Box<str>> {
         self.lock().callers.names()
+    }
+
+    /// Who is told apart in the metrics.
+    pub(crate) fn spenders(&self) -> Vec<Box<str>> {
+        self.lock().spenders.names()
     }
 
     /// What is counted, in Prometheus' text format.

@@ -7,7 +7,8 @@ use llm_exchange::Money;
 use super::line::{Line, dollars};
 use crate::exposition::Exposition;
 
-const OTHER: &str = "other";
+/// All who have no sums of their own.
+pub(crate) const OTHER: &str = "other";
 const NOBODY: &str = "";
 
 /// The first users who called have sums of their own, as a series of Prometheus that comes and goes is none;
@@ -33,6 +34,15 @@ impl Spenders {
         let (calls, cost) = self.sums.entry(name.into()).or_default();
         *calls += 1;
         *cost = cost.saturating_add(line.cost.unwrap_or(Money::ZERO));
+    }
+
+    /// Who has sums of their own.
+    pub(super) fn names(&self) -> Vec<Box<str>> {
+        let names = self.sums.keys();
+        names
+            .filter(|name| !matches!(&***name, NOBODY | OTHER))
+            .cloned()
+            .collect()
     }
 
     pub(super) fn metrics(&self, text: &mut Exposition) {

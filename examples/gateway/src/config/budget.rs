@@ -6,7 +6,10 @@ use budget_layer::{Limit, Zone};
 use llm_exchange::Money;
 use serde::Deserialize;
 
-use super::{ConfigError, value::dollars};
+use super::{
+    ConfigError,
+    value::{dollars, variable},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,11 +100,8 @@ impl BudgetSection {
                 let name = self.store_url_env.as_deref();
                 let name =
                     name.ok_or_else(|| fault("store_url_env: is needed for redis".into()))?;
-                let value = env(name).map(|value| value.trim().to_owned());
-                let value = value.filter(|value| !value.is_empty());
-                BudgetStore::Redis(value.ok_or_else(|| {
-                    fault(format!("store_url_env: the variable {name} is not set"))
-                })?)
+                let url = variable(name, env);
+                BudgetStore::Redis(url.map_err(|why| fault(format!("store_url_env: {why}")))?)
             }
         };
         Ok(BudgetConfig {
@@ -115,6 +115,17 @@ impl BudgetSection {
 #[cfg(test)]
 mod tests {
     use crate::config::tests::{PROVIDER, error, read};
+
+    #[test]
+    fn an_address_written_into_the_file_is_not_shown_in_the_error() {
+        let url =
+            "per_request_tokens = 1\nstore = \"redis\"\nstore_url_env = \"redis://:canary@host\"";
+        let text = error(&format!("{PROVIDER}[budget]\n{url}\n"));
+        assert!(
+            text.contains("store_url_env") && !text.contains("canary"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn the_section_is_read_and_its_faults_are_named() {
@@ -157,7 +168,7 @@ mod tests {
             ),
             (
                 "per_request_tokens = 1\nstore = \"redis\"\nstore_url_env = \"NONE\"",
-                "the variable NONE is not set",
+                "[budget] store_url_env: the environment variable NONE is not set",
             ),
             (
                 "per_request_tokens = 1\nstore = \"redis\"\nsnapshot_path = \"x\"",

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     ConfigError,
-    value::{bytes, duration},
+    value::{bytes, duration, variable},
 };
 
 #[derive(Deserialize)]
@@ -84,7 +84,7 @@ impl CacheSection {
         env: &impl Fn(&str) -> Option<String>,
     ) -> Result<CacheConfig, ConfigError> {
         let fault = |what: String| ConfigError(format!("[cache] {what}"));
-        let variable = |key: &str, name: Option<&str>| {
+        let needed = |key: &str, name: Option<&str>| {
             let name = name.ok_or_else(|| {
                 let store = if self.store == StoreKind::Tiered {
                     "tiered"
@@ -93,16 +93,24 @@ impl CacheSection {
                 };
                 fault(format!("{key}: is needed for {store}"))
             })?;
-            let value = env(name).map(|value| value.trim().to_owned());
-            let value = value.filter(|value| !value.is_empty());
-            value.ok_or_else(|| fault(format!("{key}: the variable {name} is not set")))
+            variable(name, env).map_err(|why| fault(format!("{key}: {why}")))
         };
         let server = || {
             Ok(Server {
-                url: variable("store_url_env", self.store_url_env.as_deref())?,
-                secret: variable("store_secret_env", self.store_secret_env.as_deref())?,
+                url: needed("store_url_env", self.store_url_env.as_deref())?,
+                secret: needed("store_secret_env", self.store_secret_env.as_deref())?,
             })
         };
+        if self.store == StoreKind::Memory {
+            for (key, name) in [
+                ("store_url_env", &self.store_url_env),
+                ("store_secret_env", &self.store_secret_env),
+            ] {
+                if name.is_some() {
+                    return Err(fault(format!("{key}: is for redis and tiered")));
+                }
+            }
+        }
         let max_bytes = self.max_bytes.unwrap_or(MAX_BYTES);
         let store = match self.store {
             StoreKind::Memory => StoreConfig::Memory,
@@ -135,6 +143,20 @@ mod tests {
     use crate::config::tests::{PROVIDER, error, read};
 
     #[test]
+    fn an_address_or_a_secret_written_into_the_file_is_not_shown_in_the_error() {
+        for lines in [
+            "store_url_env = \"redis://:canary@host\"",
+            "store_url_env = \"OPENAI_API_KEY\"\nstore_secret_env = \"canary of 16 bytes\"",
+        ] {
+            let text = error(&format!("{PROVIDER}[cache]\nstore = \"redis\"\n{lines}\n"));
+            assert!(
+                text.contains("not the key") && !text.contains("canary"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn the_section_is_read_and_its_faults_are_named() {
         let text = |lines: &str| format!("{PROVIDER}[cache]\n{lines}\n");
         let whole = "ttl = \"1h\"\nmax_bytes = \"256MiB\"\nstore = \"memory\"\nmode = \"deterministic\"\nprompt_cache = true";
@@ -156,6 +178,14 @@ mod tests {
             ("mode = \"some\"", "unknown variant"),
             ("store = \"disk\"", "unknown variant"),
             (
+                "store_url_env = \"OPENAI_API_KEY\"",
+                "[cache] store_url_env: is for redis and tiered",
+            ),
+            (
+                "store = \"memory\"\nstore_secret_env = \"OPENAI_API_KEY\"",
+                "[cache] store_secret_env: is for redis and tiered",
+            ),
+            (
                 "store = \"redis\"",
                 "[cache] store_url_env: is needed for redis",
             ),
@@ -169,7 +199,7 @@ mod tests {
             ),
             (
                 "store = \"redis\"\nstore_url_env = \"NONE\"",
-                "the variable NONE is not set",
+                "[cache] store_url_env: the environment variable NONE is not set",
             ),
         ] {
             let text = error(&text(lines));

@@ -25,7 +25,7 @@ pub(super) struct CostSection {
     hourly_threshold_usd: Option<Money>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum LedgerKind {
     #[default]
@@ -77,6 +77,12 @@ impl CostSection {
         if let Some(cost) = self.hourly_threshold_usd {
             layer = layer.alert_hour(cost);
         }
+        if self.ledger != LedgerKind::Sqlite && self.ledger_path.is_some() {
+            return Err(fault("ledger_path: is for ledger = \"sqlite\"".into()));
+        }
+        if self.ledger != LedgerKind::Postgres && self.ledger_url_env.is_some() {
+            return Err(fault("ledger_url_env: is for ledger = \"postgres\"".into()));
+        }
         let ledger = match self.ledger {
             LedgerKind::Memory => LedgerConfig::Memory,
             LedgerKind::Sqlite => {
@@ -110,6 +116,22 @@ mod tests {
         for (lines, says) in [
             ("expensive_request_usd = -1.0", "-1 is no amount of dollars"),
             ("ledger = \"postgres\"", "[cost] ledger_url_env: is needed"),
+            (
+                "ledger_url_env = \"OPENAI_API_KEY\"",
+                "[cost] ledger_url_env: is for ledger = \"postgres\"",
+            ),
+            (
+                "ledger = \"memory\"\nledger_url_env = \"OPENAI_API_KEY\"",
+                "[cost] ledger_url_env: is for ledger = \"postgres\"",
+            ),
+            (
+                "ledger = \"memory\"\nledger_path = \"x.db\"",
+                "[cost] ledger_path: is for ledger = \"sqlite\"",
+            ),
+            (
+                "ledger = \"postgres\"\nledger_url_env = \"OPENAI_API_KEY\"\nledger_path = \"x.db\"",
+                "[cost] ledger_path: is for ledger = \"sqlite\"",
+            ),
             ("ledger = \"excel\"", "unknown variant"),
             ("prices = \"/none.json\"", "[cost] prices: /none.json"),
         ] {

@@ -214,6 +214,7 @@ mod tests {
         let readmes = [
             include_str!("../../../../README.md"),
             include_str!("../../README.md"),
+            include_str!("../../CONFIGURATION.md"),
         ];
         let texts = readmes
             .iter()

@@ -5,7 +5,7 @@ mod load;
 
 use std::{
     error::Error,
-    io,
+    fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 use crate::{Config, Gateway, auth::Auth};
 
 /// A gateway in front of a fake provider, both on this machine.
-#[derive(Debug)]
+///
+/// `Debug` shows no token.
 pub struct Demo {
     /// The gateway, with all layers.
     pub gateway: Gateway,
@@ -125,6 +126,15 @@ pub async fn start(listen: Option<SocketAddr>) -> Result<Demo, Box<dyn Error + S
     })
 }
 
+impl fmt::Debug for Demo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Demo")
+            .field("gateway", &self.gateway)
+            .field("admin_token", &self.admin_token.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Demo {
     /// What to try, for a shell.
     #[must_use]
@@ -161,5 +171,19 @@ SDKs take any key: base_url {url}/v1 for OpenAI's, {url} for Anthropic's.
 What the provider received: curl {fake}/fake/log    Real providers: gateway --config FILE
 "#
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_token_that_others_need_is_to_try_and_not_in_debug() {
+        let demo = start(Some(([0, 0, 0, 0], 0).into())).await.unwrap();
+        let token = demo.admin_token.as_deref().unwrap();
+        assert!(demo.to_try().contains(token));
+        let shown = format!("{demo:?}");
+        assert!(!shown.contains(token), "{shown}");
     }
 }

@@ -394,10 +394,13 @@ async fn of_many_users_those_nearest_to_their_limits_are_shown_and_how_many_ther
         r#"llm_user_cost_usd_total{user="greedy"} 0.0"#,
         r#"llm_model_calls_total{model="gpt-4o"} 31"#,
         r#"llm_budget_account_ratio{limit="user-day-tokens",owner="greedy"} 0.0"#,
+        r#"llm_budget_account_ratio{limit="user-day-tokens",owner="user-0"} 0.00"#,
+        r#"llm_budget_account_ratio{limit="user-day-tokens",owner="other"} 0.00"#,
     ] {
         assert!(has(line), "{line}: {metrics}");
     }
     assert_eq!(metrics.matches("llm_user_calls_total{").count(), 3);
+    assert_eq!(metrics.matches("llm_budget_account_ratio{").count(), 3);
 }
 
 #[tokio::test]

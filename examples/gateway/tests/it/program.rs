@@ -129,6 +129,23 @@ async fn without_arguments_it_prints_three_things_to_try_and_ends_at_sigterm() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn it_serves_when_nobody_reads_what_it_prints() {
+    let mut child = gateway(&["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    // its own calls
+    while !log.next_line().await.unwrap().unwrap().contains("status=") {}
+    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    signal(&child, "-TERM").await;
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let mut child = gateway(&["--listen=127.0.0.1:0"])
         .stdout(Stdio::piped())
@@ -187,6 +204,38 @@ async fn faults_of_the_configuration_are_told_with_their_place() {
     }
     let output = output(&["--config", "/no/such/file.toml"]).await;
     assert!(text(&output.stderr).contains("/no/such/file.toml: "));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_limit_that_the_file_has_no_more_is_told_to_be_in_force_until_a_restart() {
+    let text = |limits: &str| {
+        format!(
+            "[[provider]]\nname = \"p\"\nbase_url = \"http://127.0.0.1:1\"\n[budget]\n{limits}\n"
+        )
+    };
+    let both = "per_request_tokens = 5000\nper_user_tokens_per_day = 90000";
+    let file = File::new("limit", &text(both));
+    let mut child = gateway(&["--config", file.path(), "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    printed(&mut child, "layers: budget").await;
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    std::fs::write(file.path(), text("per_request_tokens = 6000")).unwrap();
+    signal(&child, "-HUP").await;
+    let mut told = String::new();
+    while !told.contains("was read again") {
+        told.push_str(&log.next_line().await.unwrap().unwrap());
+        told.push('\n');
+    }
+    assert!(told.contains("the amounts of [budget]"), "{told}");
+    let warned: Vec<_> = told.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warned.len(), 1, "{told}");
+    assert!(warned[0].contains("until a restart") && warned[0].contains("user-day-tokens"));
+    signal(&child, "-TERM").await;
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]
