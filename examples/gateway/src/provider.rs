@@ -42,7 +42,10 @@ pub(crate) fn is_served(path: &str) -> bool {
 pub(crate) struct Provider {
     pub(crate) name: Arc<str>,
     pub(crate) host: Host,
+    /// Of its calls.
     pub(crate) credential: Option<Credential>,
+    /// Of other requests, where it has its key in a header of its own.
+    other_credential: Option<Credential>,
     pub(crate) dialect: ProviderDialect,
 }
 
@@ -80,10 +83,14 @@ impl Provider {
             return Err(ProviderError::Name);
         }
         let credential = key.map(|key| dialect.credential(key));
+        let other = key
+            .zip(dialect.key_header())
+            .map(|(key, name)| Credential::header(name, key));
         Ok(Self {
             name: name.into(),
             host: base_url.parse().map_err(ProviderError::BaseUrl)?,
             credential: credential.transpose().map_err(ProviderError::Key)?,
+            other_credential: other.transpose().map_err(ProviderError::Key)?,
             dialect,
         })
     }
@@ -107,7 +114,12 @@ impl Provider {
 
     /// Replaces the caller's credentials by ours, where there is one.
     pub(crate) fn put_credential<B>(&self, request: &mut Request<B>) {
-        if let Some(credential) = &self.credential {
+        let dialect = Dialect::of(request.method(), request.uri());
+        // of another dialect is what will be translated
+        let is_own = dialect.is_some_and(|dialect| self.dialect.dialects().contains(&dialect));
+        let other = self.other_credential.as_ref();
+        let other = other.filter(|_| !is_own && !is_at_vertex(request.uri().path()));
+        if let Some(credential) = other.or(self.credential.as_ref()) {
             credential.put(request);
         }
     }
@@ -120,8 +132,17 @@ impl ProviderDialect {
             Self::OpenAi | Self::Bedrock | Self::Ollama | Self::KServe => {
                 Credential::header(header::AUTHORIZATION, &format!("Bearer {key}"))
             }
-            Self::Anthropic => Credential::header(HeaderName::from_static("x-api-key"), key),
-            Self::Gemini => Credential::header(HeaderName::from_static("x-goog-api-key"), key),
+            // Vertex AI has a bearer token for what its vendors have in headers of their own
+            Self::Anthropic | Self::Gemini => Credential::key(key),
+        }
+    }
+
+    /// The header that its vendor has the key in.
+    const fn key_header(self) -> Option<HeaderName> {
+        match self {
+            Self::Anthropic => Some(HeaderName::from_static("x-api-key")),
+            Self::Gemini => Some(HeaderName::from_static("x-goog-api-key")),
+            Self::OpenAi | Self::Bedrock | Self::Ollama | Self::KServe => None,
         }
     }
 
@@ -200,6 +221,11 @@ impl ProviderDialect {
             Self::OpenAi
         }
     }
+}
+
+/// Whether a path of Google's or Anthropic's is at Vertex AI.
+fn is_at_vertex(path: &str) -> bool {
+    path.contains("/projects/") || path.contains("/google.cloud.aiplatform.")
 }
 
 /// The first provider that speaks what the request speaks, else the first. `None` if there is none.

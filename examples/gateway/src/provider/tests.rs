@@ -65,6 +65,58 @@ fn each_dialect_has_its_own_place_for_the_key_and_it_is_sensitive() {
 }
 
 #[test]
+fn the_same_provider_at_vertex_ai_has_a_bearer_token() {
+    use ProviderDialect::{Anthropic, Gemini};
+    let sent = |dialect, path: &str| {
+        let mut request = Request::post(path).body(()).unwrap();
+        provider("p", "http://h", Some("k"), dialect).put_credential(&mut request);
+        assert_eq!(request.headers().len(), 1);
+        request.headers().keys().next().unwrap().to_string()
+    };
+    let vertex = "/v1/projects/p/locations/l/publishers";
+    for (dialect, path, name) in [
+        (Gemini, "/v1beta/models/g:generateContent", "x-goog-api-key"),
+        (Gemini, "/v1beta/models/g:countTokens", "x-goog-api-key"),
+        (
+            Gemini,
+            "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent",
+            "x-goog-api-key",
+        ),
+        (
+            Gemini,
+            &format!("{vertex}/google/models/g:generateContent"),
+            "authorization",
+        ),
+        (
+            Gemini,
+            &format!("{vertex}/google/models/g:countTokens"),
+            "authorization",
+        ),
+        (
+            Gemini,
+            "/google.cloud.aiplatform.v1.PredictionService/GenerateContent",
+            "authorization",
+        ),
+        (
+            Gemini,
+            "/google.cloud.aiplatform.v1.PredictionService/CountTokens",
+            "authorization",
+        ),
+        (Anthropic, "/v1/messages", "x-api-key"),
+        (Anthropic, "/v1/chat/completions", "x-api-key"),
+        (Gemini, "/v1/chat/completions", "x-goog-api-key"),
+        (Anthropic, "/v1/messages/count_tokens", "x-api-key"),
+        (
+            Anthropic,
+            &format!("{vertex}/anthropic/models/c:rawPredict"),
+            "authorization",
+        ),
+    ] {
+        assert_eq!(sent(dialect, path), name, "{path}");
+    }
+}
+
+#[test]
 fn a_key_that_no_header_can_carry_is_refused() {
     let made = Provider::new("p", "http://h", Some("a\nb"), ProviderDialect::OpenAi);
     assert!(matches!(made, Err(ProviderError::Key(_))));

@@ -134,6 +134,33 @@ async fn vertex_ais_paths_find_their_provider_without_a_route() {
     assert!(house.fake.log().is_empty());
 }
 
+#[tokio::test]
+async fn our_key_is_a_bearer_token_at_vertex_ai() {
+    let house = house_with("api_key_env = \"OUR_KEY\"\ndialect = \"gemini\"", "[retry]").await;
+    let path = format!("{VERTEX}/google/models/flash:generateContent");
+    assert_eq!(house.ask(&path, contents()).await.status, 200);
+    let mut vertex =
+        PredictionServiceClient::with_origin(http(), house.gateway.url().parse().unwrap());
+    let of_vertex = aiplatform::GenerateContentRequest {
+        model: "projects/p/locations/l/publishers/google/models/m".into(),
+        ..aiplatform::GenerateContentRequest::default()
+    };
+    vertex.generate_content(of_vertex).await.unwrap();
+    gemini(&house)
+        .generate_content(ask("models/m"))
+        .await
+        .unwrap();
+    let log = house.fake.log();
+    for received in &log[..2] {
+        assert_eq!(
+            received.headers["authorization"],
+            format!("Bearer {OUR_KEY}")
+        );
+        assert!(!received.headers.contains_key("x-goog-api-key"));
+    }
+    assert_eq!(log[2].headers["x-goog-api-key"], OUR_KEY);
+}
+
 type Http = Client<HttpConnector, Body>;
 
 fn http() -> Http {
