@@ -141,8 +141,8 @@
 //! through), an error's body and a stream's events before its first content (64 KiB, 256 events, 15 s after
 //! the head), one event of a stream (4 MiB, Amazon's 16 MiB), an error's message (2 KiB). A meter holds of a stream the beginning of one
 //! event and two shapes of events (2 KiB each), of an unstreamed answer up to 1 MiB until it has passed. An event or an
-//! answer that is larger is not read, but the usage in its last 64 KiB is; without one, and for a gRPC message that large,
-//! it is charged by estimate. Of a stream whose usage was asked for behind its
+//! answer that is larger is not read, but the usage in its last 64 KiB is; without one it is charged by estimate, as is a gRPC
+//! message that large: an answer a token for four bytes, but embeddings, which have no output, none. Of a stream whose usage was asked for behind its
 //! caller's back the extra event is hidden, up to four of them; the `"usage":null` that OpenAI then writes into every other event stays.
 //!
 //! A body with `content-encoding` is passed on unread. Calls of other dialects pass through untouched.

@@ -45,8 +45,7 @@ pub(super) const WIRE: Wire = Wire {
     read_answer: |body, reading| {
         read_event(body, reading);
     },
-    // the counts stand beside everything else
-    usage: ("done_reason", |_, _| {}),
+    usage: ("done_reason", read_counts_behind),
     is_complete: |reading| reading.done,
     looks_like_error: |start| json_start::starts_with_member(start, b"error", None),
     error,
@@ -159,15 +158,32 @@ fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     if done {
         let reason = line.done_reason.as_ref();
         reading.finish(0, reason.map_or("stop", |reason| &*reason.0));
-        // a count that is zero is left out; reasoning is among what was evaluated
-        reading.set_usage(Usage {
-            uncached: line.prompt_eval_count.0.unwrap_or(0),
-            visible: line.eval_count.0.unwrap_or(0),
-            ..Usage::default()
-        });
+        reading.set_usage(line.usage());
         reading.done = true;
     }
     Seen::content_or_end(spoken.is_any(), done).with_text(&spoken, data)
+}
+
+impl Line<'_> {
+    fn usage(&self) -> Usage {
+        // a count that is zero is left out; reasoning is among what was evaluated
+        Usage {
+            uncached: self.prompt_eval_count.0.unwrap_or(0),
+            visible: self.eval_count.0.unwrap_or(0),
+            ..Usage::default()
+        }
+    }
+}
+
+/// The counts stand beside everything else, behind the reason: the rest of an object is made one again.
+fn read_counts_behind(reason: &[u8], reading: &mut Reading) {
+    let object = [b"{\"done_reason\":", reason].concat();
+    let mut lines = serde_json::Deserializer::from_slice(&object).into_iter::<Line<'_>>();
+    if let Some(Ok(line)) = lines.next()
+        && line.prompt_eval_count.0.or(line.eval_count.0).is_some()
+    {
+        reading.set_usage(line.usage());
+    }
 }
 
 /// `{"error":"text"}`, with our code beside it.

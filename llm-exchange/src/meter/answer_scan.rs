@@ -21,6 +21,8 @@ pub(crate) struct AnswerScan {
     error_kind: Option<Box<str>>,
     frames: VecDeque<Bytes>,
     held: usize,
+    /// bytes that passed
+    passed: u64,
     too_large: bool,
 }
 
@@ -32,6 +34,7 @@ impl AnswerScan {
             error_kind: ProviderError::amazon_kind(&head.headers).map(Into::into),
             frames: VecDeque::new(),
             held: 0,
+            passed: 0,
             too_large: false,
         }
     }
@@ -41,6 +44,7 @@ impl AnswerScan {
             return;
         }
         self.held += data.len();
+        self.passed += data.len() as u64;
         self.frames.push_back(data);
         self.too_large |= self.held > LARGEST;
         while self.too_large
@@ -63,6 +67,10 @@ impl AnswerScan {
             // which is never the answer's beginning, but has its end
             reading.done = body.trim_ascii_end().ends_with(b"}");
             tail::read_last_usage(self.dialect, &body, reading);
+            // what is generated is most of what is so large; an embedding's numbers are no tokens
+            if reading.usage().is_none() && self.dialect.takes_output_cap() {
+                reading.unread(self.passed);
+            }
         } else {
             let text = String::from_utf8_lossy(&body);
             (self.dialect.wire().read_answer)(text.as_bytes(), reading);

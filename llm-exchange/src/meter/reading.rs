@@ -12,6 +12,9 @@ const MOST_PARTS: usize = 64;
 /// Longest name that is kept.
 const LONGEST_NAME: usize = 256;
 
+/// Of JSON that is not looked into.
+const BYTES_A_TOKEN: u64 = 4;
+
 /// What one event of a stream says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum StreamEvent {
@@ -53,6 +56,8 @@ pub(crate) struct Reading {
     /// The usage apart, by the models that worked on the answer. Empty: it is all one.
     usage_parts: Vec<(Option<Box<str>>, Usage)>,
     text: TokenEstimate,
+    /// The estimate of what passed unread.
+    unread: u64,
     /// Output tokens of the attempts that this one goes on from, in the same stream.
     output_before: u64,
     /// The model is of the attempt before, until this one names its own.
@@ -87,6 +92,11 @@ impl Reading {
     /// Text that passed, of any kind that is billed.
     pub(crate) fn text(&mut self, text: &[u8]) {
         self.text.push(text);
+    }
+
+    /// So many bytes of an answer's JSON that nobody looked into.
+    pub(crate) const fn unread(&mut self, bytes: u64) {
+        self.unread = bytes / BYTES_A_TOKEN;
     }
 
     /// The provider's usage so far; the last one counts.
@@ -219,7 +229,7 @@ impl Reading {
     }
 
     pub(crate) const fn text_tokens(&self) -> u64 {
-        self.text.tokens()
+        self.text.tokens().saturating_add(self.unread)
     }
 
     pub(crate) const fn usage(&self) -> Option<Usage> {
@@ -227,7 +237,7 @@ impl Reading {
     }
 
     pub(crate) fn output(&self) -> (u64, bool) {
-        let estimate = self.text.tokens();
+        let estimate = self.text_tokens();
         match self.usage {
             // a running count may lag, and Anthropic's first says 1 for all that is to come
             Some(usage) if !self.is_finished() => {

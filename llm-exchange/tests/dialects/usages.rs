@@ -112,9 +112,49 @@ fn of_a_large_answer_the_usage_at_its_end_is_found() {
             ),
             9,
         ),
+        (
+            Dialect::Ollama,
+            format!(
+                r#"{{"model":"m","message":{{"content":"{text} \"done_reason\":1"}},"done_reason":"stop","done":true,"load_duration":1,"prompt_eval_count":8,"eval_count":500}}"#
+            ),
+            8,
+        ),
     ] {
         let meter = read(dialect, false, "application/json", answer);
         assert_eq!(meter.usage().unwrap().input(), input);
+    }
+}
+
+#[test]
+fn a_large_answer_without_a_usage_costs_a_quarter_of_its_bytes_but_embeddings_nothing() {
+    let text = "lemon ".repeat(300_000);
+    for (dialect, answer, generated) in [
+        (
+            Dialect::OpenAiChat,
+            format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}]}}"#),
+            true,
+        ),
+        (
+            Dialect::Ollama,
+            format!(r#"{{"response":"{text}","done":true,"done_reason":"stop"}}"#),
+            true,
+        ),
+        (
+            Dialect::OpenAiEmbeddings,
+            format!(r#"{{"data":[{{"embedding":"{text}"}}]}}"#),
+            false,
+        ),
+    ] {
+        let expected = if generated {
+            answer.len() as u64 / 4
+        } else {
+            0
+        };
+        let meter = read(dialect, false, "application/json", answer);
+        assert_eq!(meter.usage(), None);
+        assert_eq!(meter.end(), Some(End::Complete));
+        let (spent, estimated) = meter.spent();
+        assert_eq!((spent.output(), estimated), (expected, true), "{dialect:?}");
     }
 }
 
