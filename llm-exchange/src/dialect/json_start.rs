@@ -16,10 +16,10 @@ pub(super) fn starts_with_member(start: &[u8], name: &[u8], value: Option<&[u8]>
 }
 
 /// Goes through an object's members as far as they are here, until `tell` knows from one of them; it
-/// is given the name and the value as they stand. `None`: more bytes are needed.
+/// is given the name as it stands, first alone and then with the value. `None`: more bytes are needed.
 pub(super) fn members_tell(
     start: &[u8],
-    tell: impl Fn(&[u8], &[u8]) -> Option<bool>,
+    tell: impl Fn(&[u8], Option<&[u8]>) -> Option<bool>,
 ) -> Option<bool> {
     let mut rest = start;
     if !take(&mut rest, b"{")? {
@@ -31,13 +31,17 @@ pub(super) fn members_tell(
             return Some(false);
         }
         let (name, after) = name.split_at(value_length(name)?);
+        let name = name[1..].strip_suffix(b"\"").unwrap_or_default();
         rest = after;
+        if let Some(told) = tell(name, None) {
+            return Some(told);
+        }
         if !take(&mut rest, b":")? {
             return Some(false);
         }
         let value = rest.trim_ascii_start();
         let (value, after) = value.split_at(value_length(value)?);
-        if let Some(told) = tell(&name[1..name.len() - 1], value) {
+        if let Some(told) = tell(name, Some(value)) {
             return Some(told);
         }
         rest = after;
@@ -105,7 +109,8 @@ mod tests {
     fn members_are_looked_at_as_they_come() {
         let failed = |text: &[u8]| {
             members_tell(text, |name, value| {
-                (name == b"status").then(|| value == b"\"failed\"")
+                let value = value.filter(|_| name == b"status")?;
+                Some(value == b"\"failed\"")
             })
         };
         let text =

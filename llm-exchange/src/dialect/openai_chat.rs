@@ -214,12 +214,16 @@ pub(super) fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
 
 pub(super) fn read_answer(body: &[u8], reading: &mut Reading) {
     let Ok(answer) = serde_json::from_slice::<Chunk<'_>>(body) else {
+        Seen::error(body, reading);
         return;
     };
     reading.done = true;
     answer.read(&mut Spoken::default(), reading);
     if let Some(error) = answer.error(body) {
         reading.fail(error);
+    } else if answer.choices.is_none() && answer.usage.is_none() {
+        // an answer that is none: a flat error
+        Seen::error(body, reading);
     }
 }
 
@@ -277,5 +281,10 @@ pub(super) fn is_complete(reading: &Reading) -> bool {
 }
 
 pub(super) fn looks_like_error(start: &[u8]) -> Option<bool> {
-    json_start::starts_with_member(start, b"error", None)
+    json_start::members_tell(start, |name, value| match (name, value) {
+        (b"choices" | b"data", _) => Some(false),
+        (b"error", Some(value)) if value != b"null" => Some(true),
+        (b"object", Some(b"\"error\"")) => Some(true),
+        _ => None,
+    })
 }

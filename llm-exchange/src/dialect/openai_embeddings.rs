@@ -6,12 +6,11 @@ use serde_json::value::RawValue;
 use super::{
     json::{self, Text, bytes_of},
     openai_chat, openai_usage,
-    wire::{Place, Wire},
+    wire::{Place, Seen, Wire},
 };
 use crate::{
     call::{Facts, Media, Unreadable},
     meter::Reading,
-    provider_error::ProviderError,
     stream::tree::Unexpected,
 };
 
@@ -68,11 +67,14 @@ struct Answer<'a> {
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
 
 fn read_answer(body: &[u8], reading: &mut Reading) {
     let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else {
+        Seen::error(body, reading);
         return;
     };
     reading.done = true;
@@ -82,7 +84,8 @@ fn read_answer(body: &[u8], reading: &mut Reading) {
     if let Some(usage) = answer.usage {
         openai_usage::read(usage.get().as_bytes(), reading);
     }
-    if let Some(error) = answer.error.and_then(|_| ProviderError::from_body(body)) {
-        reading.fail(error);
+    // an answer that is none is a flat error
+    if answer.error.is_some() || (answer.data.is_none() && answer.usage.is_none()) {
+        Seen::error(body, reading);
     }
 }

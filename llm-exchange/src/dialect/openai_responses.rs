@@ -266,10 +266,10 @@ fn read_answer(body: &[u8], reading: &mut Reading) {
 
 /// A response that failed is a 200 like any other.
 fn looks_like_error(start: &[u8]) -> Option<bool> {
-    json_start::members_tell(start, |name, value| match name {
-        b"status" => Some(value == b"\"failed\""),
-        b"error" if value != b"null" => Some(true),
-        b"output" => Some(false),
+    json_start::members_tell(start, |name, value| match (name, value) {
+        (b"status", Some(value)) => Some(value == b"\"failed\""),
+        (b"error", Some(value)) if value != b"null" => Some(true),
+        (b"output", _) => Some(false),
         _ => None,
     })
 }

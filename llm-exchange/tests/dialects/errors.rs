@@ -221,6 +221,42 @@ async fn every_form_of_an_error_in_a_stream_is_seen() {
 }
 
 #[tokio::test]
+async fn an_error_in_a_whole_answer_of_200_is_seen_wherever_it_stands() {
+    let flat = r#"{"object":"error","message":"m","type":"x","param":null,"code":50001}"#;
+    let behind = r#"{"id":"gen-1","error":{"code":502,"message":"m"}}"#;
+    for dialect in [Dialect::OpenAiChat, Dialect::OpenAiEmbeddings] {
+        for body in [flat, behind, r#"{"model":7,"error":{"message":"m"}}"#] {
+            let call = call(dialect, false);
+            let parts = || crate::support::cuts(body.as_bytes());
+            for parts in parts() {
+                let answer = response("application/json", Chunks::chunks(parts));
+                let (peeked, _) = peek(answer, &call, PeekLimits::default(), &clock()).await;
+                assert_eq!(peeked.verdict(), Verdict::Failed, "{body}");
+            }
+            let meter = met("application/json", ScriptedBody::new().data(body), &call).await;
+            assert_eq!(meter.end(), Some(End::Errored), "{body}");
+            assert_eq!(meter.error().unwrap().message(), Some("m"), "{body}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_is_no_error_as_soon_as_its_content_begins() {
+    for (dialect, start) in [
+        (
+            Dialect::OpenAiChat,
+            r#"{"id":"c","object":"chat.completion","error":null,"choices""#,
+        ),
+        (Dialect::OpenAiEmbeddings, r#"{"object":"list","data""#),
+    ] {
+        assert_eq!(dialect.looks_like_error(start.as_bytes()), Some(false));
+        for end in 0..start.len() {
+            assert_eq!(dialect.looks_like_error(&start.as_bytes()[..end]), None);
+        }
+    }
+}
+
+#[tokio::test]
 async fn groqs_error_is_a_text() {
     let body = "data: {\"choices\":[],\"x_groq\":{\"error\":\"stopped early\"}}\n\n";
     let call = call(Dialect::OpenAiChat, true);

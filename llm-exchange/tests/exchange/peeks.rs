@@ -216,14 +216,25 @@ async fn error_answers_are_read_and_put_back() {
 
 #[tokio::test]
 async fn ordinary_answers_are_known_by_their_first_bytes() {
-    for (name, dialect) in [
-        ("02-openai-chat-response.json", Dialect::OpenAiChat),
-        ("22-anthropic-response.json", Dialect::AnthropicMessages),
+    for (name, dialect, telling) in [
+        // OpenRouter's errors too may begin with an id
+        (
+            "02-openai-chat-response.json",
+            Dialect::OpenAiChat,
+            "\"choices\"",
+        ),
+        (
+            "22-anthropic-response.json",
+            Dialect::AnthropicMessages,
+            "\"id\"",
+        ),
     ] {
-        let bytes = transcripts::bytes(name);
+        let text = String::from_utf8(transcripts::bytes(name)).unwrap();
+        let (before, _) = text.split_once(telling).unwrap();
+        let beginning = [before, telling].concat();
         let response = Response::builder()
             .header("content-type", "application/json")
-            .body(Body_::new().data(bytes[..30].to_vec()).hang())
+            .body(Body_::new().data(beginning).hang())
             .unwrap();
         let (peeked, response) = peek(
             response,
