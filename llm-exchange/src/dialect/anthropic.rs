@@ -158,14 +158,13 @@ impl<'a> Message<'a> {
 
 fn read_event(data: &[u8], reading: &mut Reading) -> Seen {
     let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
-        return StreamEvent::Nothing.into();
+        return Seen::error(data, reading);
     };
     let kind = event.kind.as_ref().map(|kind| kind.0.as_ref());
     let mut spoken = Spoken::default();
     match kind {
-        Some("error") => {
-            return Seen::error(data, reading);
-        }
+        // without a type: Google's shape, on Vertex AI, or a proxy's
+        Some("error") | None => return Seen::error(data, reading),
         Some("message_start") => {
             if let Some(message) = &event.message {
                 message.read(&mut spoken, reading);

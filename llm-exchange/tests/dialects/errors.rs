@@ -208,6 +208,26 @@ async fn every_form_of_an_error_in_a_stream_is_seen() {
             "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n",
             "overloaded_error",
         ),
+        // Vertex AI's, and those of servers and proxies in front
+        (
+            Dialect::AnthropicMessages,
+            sse,
+            "data: {\"error\":{\"code\":429,\"message\":\"m\",\"status\":\"RESOURCE_EXHAUSTED\"}}\n\n",
+            "RESOURCE_EXHAUSTED",
+        ),
+        (
+            Dialect::AnthropicMessages,
+            sse,
+            "data: {\"error\":\"m\",\"error_type\":\"overloaded\"}\n\n",
+            "overloaded",
+        ),
+        // its message is no object, as an event's would be
+        (
+            Dialect::AnthropicMessages,
+            sse,
+            "data: {\"object\":\"error\",\"message\":\"m\",\"code\":\"x\"}\n\n",
+            "x",
+        ),
     ] {
         let meter = met(kind, ScriptedBody::new().data(body), &call(dialect, true)).await;
         assert_eq!(meter.end(), Some(End::Errored), "{body}");
