@@ -284,7 +284,7 @@ impl Reading {
 
     /// The end of a body that ended in order.
     pub(crate) fn whole(&self, dialect: Dialect, is_stream: bool) -> End {
-        if self.error.is_some() {
+        if self.error.is_some() || self.finishes().any(is_failure) {
             End::Errored
         } else if self.unreadable {
             End::Unreadable
@@ -301,6 +301,12 @@ impl Reading {
             End::Truncated
         }
     }
+}
+
+/// Mistral's and OpenRouter's word, and DeepSeek's, for an answer that the provider gave up: with or
+/// without an error beside it.
+fn is_failure(finish_reason: &str) -> bool {
+    matches!(finish_reason, "error" | "insufficient_system_resource")
 }
 
 /// What repeats with every event is copied once.

@@ -144,6 +144,22 @@ async fn openrouters_error_stands_beside_a_choice_that_ends_by_it() {
 }
 
 #[tokio::test]
+async fn a_choice_that_ends_by_an_error_is_a_failure_though_nothing_else_says_so() {
+    let last = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}"#;
+    let usage = json!({"prompt_tokens": 7, "completion_tokens": 3});
+    for meter in [
+        streamed(Dialect::OpenAiChat, &[SAID, last, USAGE, DONE]).await,
+        answered(choice("error", usage.clone())).await,
+        answered(choice("insufficient_system_resource", usage)).await,
+    ] {
+        assert_eq!(meter.end(), Some(End::Errored));
+        assert_eq!(meter.verdict(), Verdict::Failed);
+        assert!(!meter.is_complete());
+        assert_eq!(counts(&meter), Some((7, 3)), "it is billed all the same");
+    }
+}
+
+#[tokio::test]
 async fn xais_reasoning_is_beside_its_completion() {
     let usage = json!({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 410,
         "prompt_tokens_details": {"text_tokens": 100, "cached_tokens": 64},
