@@ -82,6 +82,7 @@ pub(crate) struct UsageParts {
     pub(crate) input: Option<u64>,
     pub(crate) cached: Option<u64>,
     pub(crate) cache_write: Option<u64>,
+    pub(crate) cache_write_short: Option<u64>,
     pub(crate) cache_write_long: Option<u64>,
     pub(crate) output: Option<u64>,
     pub(crate) reasoning: Option<u64>,

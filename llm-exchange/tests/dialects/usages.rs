@@ -71,6 +71,22 @@ fn audio_is_apart_from_text() {
 }
 
 #[test]
+fn what_anthropic_wrote_to_its_cache_is_the_sum_of_its_parts_where_none_is_given() {
+    let written = |total: serde_json::Value| {
+        let usage = usage_of(
+            Dialect::AnthropicMessages,
+            &json!({"usage": {"input_tokens": 1, "output_tokens": 1,
+                "cache_creation_input_tokens": total, "cache_creation":
+                {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 200}}}),
+        );
+        (usage.cache_write, usage.cache_write_long)
+    };
+    assert_eq!(written(json!(null)), (300, 200));
+    assert_eq!(written(json!(500)), (300, 200));
+    assert_eq!(written(json!(0)), (0, 0), "what is given counts");
+}
+
+#[test]
 fn the_tier_that_served_is_the_answers() {
     for (dialect, answer, tier) in [
         (

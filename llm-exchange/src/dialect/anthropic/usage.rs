@@ -33,6 +33,7 @@ pub(super) struct Counts<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Creation {
+    ephemeral_5m_input_tokens: MaybeCount,
     ephemeral_1h_input_tokens: MaybeCount,
 }
 
@@ -92,6 +93,10 @@ impl Counts<'_> {
             (&mut parts.cached, self.cache_read_input_tokens),
             (&mut parts.cache_write, self.cache_creation_input_tokens),
             (
+                &mut parts.cache_write_short,
+                creation.map_or(MaybeCount(None), |of| of.ephemeral_5m_input_tokens),
+            ),
+            (
                 &mut parts.cache_write_long,
                 creation.map_or(MaybeCount(None), |of| of.ephemeral_1h_input_tokens),
             ),
@@ -124,8 +129,12 @@ fn usage(parts: &UsageParts) -> Option<Usage> {
     }
     let output = parts.output.unwrap_or(0);
     let reasoning = parts.reasoning.unwrap_or(0).min(output);
-    let written = parts.cache_write.unwrap_or(0);
-    let long = parts.cache_write_long.unwrap_or(0).min(written);
+    let (short, long) = (parts.cache_write_short, parts.cache_write_long);
+    let long = long.unwrap_or(0);
+    // the parts are their sum where that is not given
+    let sum = short.unwrap_or(0).saturating_add(long);
+    let written = parts.cache_write.unwrap_or(sum);
+    let long = long.min(written);
     Some(Usage {
         uncached: parts.input.unwrap_or(0),
         cached: parts.cached.unwrap_or(0),
