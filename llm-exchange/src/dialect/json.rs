@@ -223,21 +223,25 @@ fn texts_within(raw: &str, reading: &mut Reading) {
     let _ = Texts(reading).deserialize(&mut serde_json::Deserializer::from_str(raw));
 }
 
-/// What of a prompt's JSON is no text: the base64 of data URLs and of `data` members.
+/// What of a prompt's JSON is no text: the base64 of data URLs, of `data` members, of Amazon's `bytes` and
+/// of Ollama's `images`.
 pub(super) fn media(prompt: &[Option<&RawValue>]) -> Media {
     /// A shorter string may as well be text.
     const SHORTEST: usize = 256;
     static URL: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b";base64,"));
-    static MEMBER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"data\""));
+    static DATA: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"data\""));
+    static BYTES: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"bytes\""));
+    static IMAGES: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"images\""));
     let mut media = Media::default();
     for raw in prompt.iter().flatten() {
         let text = raw.get().as_bytes();
         let urls = URL.find_iter(text).map(|at| &text[at + 8..]);
-        let members = MEMBER.find_iter(text).filter_map(|at| {
-            let value = text[at + 6..].trim_ascii_start().strip_prefix(b":")?;
-            value.trim_ascii_start().strip_prefix(b"\"")
-        });
-        for rest in urls.chain(members) {
+        let data = DATA.find_iter(text).map(|at| at + 6);
+        let members = data.chain(BYTES.find_iter(text).map(|at| at + 7));
+        let members = members.filter_map(|at| value_at(text, at)?.strip_prefix(b"\""));
+        let images = IMAGES.find_iter(text).map(|at| at + 8);
+        let images = images.flat_map(|at| strings(value_at(text, at).unwrap_or_default()));
+        for rest in urls.chain(members).chain(images) {
             let length = memchr::memchr(b'"', rest).unwrap_or(rest.len());
             // a data URL may itself be a `data` member
             if length >= SHORTEST && !rest.starts_with(b"data:") {
@@ -247,6 +251,24 @@ pub(super) fn media(prompt: &[Option<&RawValue>]) -> Media {
         }
     }
     media
+}
+
+/// The value of a member whose name ends at `at`.
+fn value_at(text: &[u8], at: usize) -> Option<&[u8]> {
+    let value = text.get(at..)?.trim_ascii_start().strip_prefix(b":")?;
+    Some(value.trim_ascii_start())
+}
+
+/// Where in an array of plain strings, up to what is none, each begins.
+fn strings(array: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = array.strip_prefix(b"[").unwrap_or_default();
+    std::iter::from_fn(move || {
+        let string = rest.trim_ascii_start().strip_prefix(b"\"")?;
+        let after = &string[memchr::memchr(b'"', string)? + 1..];
+        let after = after.trim_ascii_start();
+        rest = after.strip_prefix(b",").unwrap_or_default();
+        Some(string)
+    })
 }
 
 #[cfg(test)]

@@ -80,7 +80,9 @@ struct Options {
 fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
     let request: Request<'_> = text::request(body)?;
     let cap = request.options.and_then(|options| options.num_predict);
+    // of `/api/generate`; those of `/api/chat` stand in its messages
     let images = bytes_of(&[request.images]);
+    let within = text::media(&[request.messages]);
     Ok(Facts {
         model: request.model.map(|model| model.0.into()),
         stream: request.stream.unwrap_or(true),
@@ -94,8 +96,8 @@ fn facts(body: &[u8]) -> Result<Facts, Unreadable> {
                 request.prompt,
             ]),
         media: Media {
-            bytes: images,
-            parts: usize::from(images > 0),
+            bytes: images + within.bytes,
+            parts: usize::from(images > 0) + within.parts,
         },
         ..Facts::default()
     })

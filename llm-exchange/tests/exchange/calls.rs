@@ -312,6 +312,16 @@ async fn images_are_not_estimated_as_text() {
                 r#"{{"messages":[{{"content":[{{"source":{{"type":"base64", "data": "{image}"}}}}]}}]}}"#
             ),
         ),
+        (
+            "/model/amazon.nova-pro-v1:0/converse",
+            format!(
+                r#"{{"messages":[{{"content":[{{"image":{{"format":"png","source":{{"bytes": "{image}"}}}}}}]}}]}}"#
+            ),
+        ),
+        (
+            "/api/chat",
+            format!(r#"{{"messages":[{{"content":"","images" : [ "{image}" ]}}]}}"#),
+        ),
     ] {
         let request = read(path, body).await;
         let call = Call::of(&request).unwrap();
