@@ -78,11 +78,16 @@ struct Request<'a> {
 #[derive(Deserialize)]
 pub(super) struct StreamOptions {
     include_usage: Option<bool>,
+    continuous_usage_stats: Option<bool>,
 }
 
 impl StreamOptions {
     pub(super) fn asks_usage(this: Option<Self>) -> bool {
-        this.is_some_and(|options| options.include_usage.unwrap_or(false))
+        this.is_some_and(|options| {
+            // vLLM takes one who asks for running counts for one who asks for the last too
+            let continuous = options.continuous_usage_stats;
+            options.include_usage.or(continuous).unwrap_or(false)
+        })
     }
 }
 

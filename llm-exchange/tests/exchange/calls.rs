@@ -273,6 +273,11 @@ async fn usage_is_asked_for_once_where_the_dialect_needs_it() {
             OPENAI,
             r#"{"stream":true,"stream_options":{"include_usage":true}}"#,
         ),
+        // vLLM takes it for a wish
+        (
+            OPENAI,
+            r#"{"stream":true,"stream_options":{"continuous_usage_stats":true}}"#,
+        ),
         (ANTHROPIC, r#"{"model":"m","stream":true}"#),
         (
             "https://api.mistral.ai/v1/chat/completions",
@@ -282,6 +287,23 @@ async fn usage_is_asked_for_once_where_the_dialect_needs_it() {
         let mut request = read(path, body).await;
         assert_eq!(Call::ask_usage(&mut request), Ok(false), "{body}");
         assert_eq!(request.body().whole().unwrap(), body);
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_running_counts_has_asked_for_the_usage_unless_refusing_it() {
+    for (options, asks) in [
+        (r#"{"continuous_usage_stats":true}"#, true),
+        (r#"{"continuous_usage_stats":false}"#, false),
+        (
+            r#"{"continuous_usage_stats":true,"include_usage":false}"#,
+            false,
+        ),
+        ("{}", false),
+    ] {
+        let body = format!(r#"{{"stream":true,"stream_options":{options}}}"#);
+        let request = read(OPENAI, body).await;
+        assert_eq!(Call::of(&request).unwrap().asks_usage(), asks, "{options}");
     }
 }
 
