@@ -33,6 +33,9 @@ struct Wire<'a> {
     /// OpenRouter, in dollars
     #[serde(borrow)]
     cost: Option<&'a RawValue>,
+    /// xAI
+    #[serde(default)]
+    cost_in_usd_ticks: MaybeCount,
 }
 
 #[derive(Default, Deserialize)]
@@ -104,9 +107,16 @@ pub(super) fn of(json: &[u8]) -> Option<Usage> {
     usage.reasoning = take(&mut output, Some(reasoning));
     usage.audio_output = take(&mut output, details.audio_tokens.0);
     usage.visible = output;
-    usage.stated_pico_usd = wire.cost.and_then(|cost| pico_usd(cost.get()));
+    let ticks = wire.cost_in_usd_ticks.0;
+    usage.stated_pico_usd = wire
+        .cost
+        .and_then(|cost| pico_usd(cost.get()))
+        .or(ticks.and_then(|ticks| ticks.checked_mul(PICO_USD_A_TICK)));
     Some(usage)
 }
+
+/// xAI counts in ten-billionths of a dollar.
+const PICO_USD_A_TICK: u64 = 100;
 
 /// Reads the usage at the start of the bytes.
 pub(super) fn read(json: &[u8], reading: &mut Reading) {

@@ -166,7 +166,9 @@ async fn xais_reasoning_is_beside_its_completion() {
         "completion_tokens_details": {"reasoning_tokens": 300}, "cost_in_usd_ticks": 19_640_000});
     let meter = answered(choice("stop", usage)).await;
     assert_eq!(counts(&meter), Some((100, 310)));
-    assert_eq!(meter.usage().unwrap().reasoning, 300);
+    let usage = meter.usage().unwrap();
+    assert_eq!(usage.reasoning, 300);
+    assert_eq!(usage.stated_pico_usd, Some(1_964_000_000));
 }
 
 #[tokio::test]
