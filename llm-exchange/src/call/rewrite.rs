@@ -48,7 +48,9 @@ impl Call {
 
     /// Lets the answer have at most so many output tokens, for each choice. Where the API has two
     /// names for the cap, the one that stands there is set, or both; where none does, the newer one
-    /// is added, but for hosts that know only the old one (Mistral, DeepSeek).
+    /// is added, but for hosts that know only the old one (Mistral, DeepSeek, and Ollama at its port,
+    /// 11434). Other servers that know only the old one pass over the newer, as TGI does: a layer in front
+    /// of them caps what names a cap itself.
     ///
     /// # Errors
     ///
@@ -156,11 +158,13 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Hosts that take no `max_completion_tokens`.
 fn is_old_fashioned(uri: &Uri) -> bool {
-    uri.host().is_some_and(|host| {
+    let is_ollama = uri.port_u16() == Some(11434);
+    let is_host = uri.host().is_some_and(|host| {
         [".mistral.ai", ".deepseek.com"]
             .iter()
             .any(|end| host.ends_with(end))
-    })
+    });
+    is_ollama || is_host
 }
 
 fn route_of(request: &Request<Payload>) -> Result<Route, NotRewritten> {

@@ -107,6 +107,12 @@ fn the_cap_is_set_under_the_name_that_stands_there() {
             r#"{"max_tokens":5,"a":1}"#,
         ),
         (
+            Dialect::OpenAiChat,
+            "http://localhost:11434/v1/chat/completions",
+            r#"{"a":1}"#,
+            r#"{"max_tokens":5,"a":1}"#,
+        ),
+        (
             Dialect::OpenAiResponses,
             "/v1/responses",
             "{}",
