@@ -4,7 +4,7 @@ mod deltas;
 mod numbers;
 
 use self::numbers::{
-    AI_PLATFORM, BLOCK_REASONS, GENERATIVE_LANGUAGE, MAX_TOKENS, Numbers, TRAFFIC_TYPES,
+    AI_PLATFORM, AUDIO, BLOCK_REASONS, GENERATIVE_LANGUAGE, MAX_TOKENS, Numbers, TRAFFIC_TYPES,
 };
 use super::{
     gemini,
@@ -251,7 +251,16 @@ fn usage(usage: &[u8], numbers: &Numbers, reading: &mut Reading) -> Result<(), M
                 reading.set_tier(&named(&TRAFFIC_TYPES, value.count()));
                 continue;
             }
-            _ => continue,
+            number => {
+                let part = match number {
+                    number if number == numbers.prompt_details => &mut counts.audio_prompt,
+                    number if number == numbers.cache_details => &mut counts.audio_cached,
+                    number if number == numbers.candidates_details => &mut counts.audio_candidates,
+                    _ => continue,
+                };
+                *part = part.saturating_add(audio(value.bytes())?);
+                continue;
+            }
         };
         *count = value.count();
         any = true;
@@ -261,6 +270,20 @@ fn usage(usage: &[u8], numbers: &Numbers, reading: &mut Reading) -> Result<(), M
         reading.set_usage(counts.usage());
     }
     Ok(())
+}
+
+/// The tokens of one part, if they are of audio.
+fn audio(part: &[u8]) -> Result<u64, Malformed> {
+    let (mut modality, mut tokens) = (0, 0);
+    for field in fields(part) {
+        let (number, value) = field?.into_parts();
+        match number {
+            1 => modality = value.count(),
+            2 => tokens = value.count(),
+            _ => {}
+        }
+    }
+    Ok(if modality == AUDIO { tokens } else { 0 })
 }
 
 fn ended_by_limit(open: &Open, tokens: Tokens, numbers: &Numbers) -> Vec<Last> {

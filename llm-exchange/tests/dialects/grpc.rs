@@ -60,6 +60,42 @@ async fn the_status_in_the_trailers_is_the_end() {
 }
 
 #[tokio::test]
+async fn audio_is_apart_from_text_over_grpc_too() {
+    // the usage's number, and those of what is cached and of the parts
+    for (dialect, usage, cached, [prompt, cache, candidates]) in [
+        (Dialect::GeminiGrpc, 3, 4, [5, 6, 7]),
+        (Dialect::VertexGrpc, 4, 5, [9, 10, 11]),
+    ] {
+        let part = |number, modality, tokens| {
+            field(number, &[varint(1, modality), varint(2, tokens)].concat())
+        };
+        let counts = [
+            varint(1, 100),
+            varint(2, 20),
+            varint(3, 120),
+            varint(cached, 40),
+            part(prompt, 1, 30),
+            part(prompt, 4, 70),
+            part(cache, 4, 40),
+            part(candidates, 4, 15),
+        ];
+        let body = ScriptedBody::new()
+            .data(framed(&field(usage, &counts.concat())))
+            .trailers(trailers(&[("grpc-status", "0")]));
+        let usage = met(GRPC, body, &call(dialect, false))
+            .await
+            .usage()
+            .unwrap();
+        assert_eq!(
+            (usage.cached, usage.audio_input, usage.uncached),
+            (40, 30, 30),
+            "{dialect:?}"
+        );
+        assert_eq!((usage.audio_output, usage.visible), (15, 5));
+    }
+}
+
+#[tokio::test]
 async fn what_the_trailers_ask_for_is_known_before_anything_is_handed_on() {
     let call = call(Dialect::VertexGrpc, true);
     let pairs = [("grpc-status", "14"), ("grpc-retry-pushback-ms", "250")];

@@ -31,10 +31,17 @@ pub(super) struct Numbers {
     pub(super) tool_use: u32,
     pub(super) thoughts: u32,
     pub(super) traffic_type: u32,
+    /// The parts of prompt, cached and candidates, by what they are of.
+    pub(super) prompt_details: u32,
+    pub(super) cache_details: u32,
+    pub(super) candidates_details: u32,
     pub(super) finish_reasons: [&'static str; 11],
 }
 
 const NOWHERE: u32 = 0;
+
+/// Of what tokens are of, in both.
+pub(super) const AUDIO: u64 = 4;
 
 /// Of the finish reasons, in both.
 pub(super) const MAX_TOKENS: u64 = 2;
@@ -62,6 +69,9 @@ pub(super) const GENERATIVE_LANGUAGE: Numbers = Numbers {
     tool_use: 8,
     thoughts: 10,
     traffic_type: NOWHERE,
+    prompt_details: 5,
+    cache_details: 6,
+    candidates_details: 7,
     finish_reasons: [
         "",
         "STOP",
@@ -100,6 +110,9 @@ pub(super) const AI_PLATFORM: Numbers = Numbers {
     tool_use: 13,
     thoughts: 14,
     traffic_type: 8,
+    prompt_details: 9,
+    cache_details: 10,
+    candidates_details: 11,
     finish_reasons: [
         "",
         "STOP",
