@@ -9,7 +9,7 @@ use http::{
     uri::{Authority, Parts, PathAndQuery, Scheme},
 };
 
-pub(crate) use self::path::{from_version, service_and_method};
+pub(crate) use self::path::{from_version, model_and_verb, service_and_method};
 use crate::credential;
 
 /// A provider's address: scheme, host, port, and the path in front of the API's own.
@@ -276,6 +276,20 @@ mod tests {
         }
         let behind = redirected("http://h/p", &format!("http://x/proxy{call}"));
         assert_eq!(behind, format!("http://h/p{call}"));
+    }
+
+    #[test]
+    fn what_a_proxy_put_before_bedrocks_path_is_left_out() {
+        for call in [
+            "/model/amazon.nova-pro-v1%3A0/converse",
+            "/model/model/converse-stream",
+            "/model/us.anthropic.claude/invoke",
+        ] {
+            for before in ["http://x", "http://x/v1/bedrock", "http://x/model/a"] {
+                let behind = redirected("http://h/p", &format!("{before}{call}"));
+                assert_eq!(behind, format!("http://h/p{call}"));
+            }
+        }
     }
 
     #[test]

@@ -17,7 +17,6 @@ use super::{
     wire::{Framing, Place, Problem, Seen, Wire},
 };
 use crate::{
-    host::from_version,
     meter::{Holes, Reading, StreamEvent},
     provider_error::ProviderError,
     stream::ending::Last,
@@ -26,11 +25,7 @@ use crate::{
 pub(super) const WIRE: Wire = Wire {
     name: "anthropic_messages",
     route: request::route,
-    path_at_host: |path| match path.ends_with("/v1/messages") {
-        true => "/v1/messages",
-        // Vertex AI's and Bedrock's name the model
-        false => from_version(path),
-    },
+    path_at_host: request::path_at_host,
     needs_version: true,
     key_header: request::key_header,
     framing: Framing::Sse,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Tokens,
     call::{Facts, Unreadable},
+    host::model_and_verb,
     meter::{Open, Reading},
     stream::ending::Last,
 };
@@ -22,7 +23,7 @@ use crate::{
 pub(super) const WIRE: Wire = Wire {
     name: "bedrock_converse",
     route: |path| path.bedrock("converse", "converse-stream", |_| true),
-    path_at_host: |path| path,
+    path_at_host: model_and_verb,
     needs_version: false,
     key_header: |_| None,
     framing: Framing::EventStream,

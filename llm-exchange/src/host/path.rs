@@ -29,10 +29,20 @@ pub(super) fn at_host(method: &Method, asked: &Uri, host: &str) -> String {
     format!("{host}{own}")
 }
 
-/// The last two segments of a path, with the slash before them.
+/// gRPC's path without what stands before it.
 pub(crate) fn service_and_method(path: &str) -> &str {
+    last_segments(path, 2)
+}
+
+/// Bedrock's `/model/ID/VERB` without what stands before it.
+pub(crate) fn model_and_verb(path: &str) -> &str {
+    last_segments(path.strip_suffix('/').unwrap_or(path), 3)
+}
+
+/// With the slash before them.
+fn last_segments(path: &str, count: usize) -> &str {
     let slashes = path.rmatch_indices('/').map(|(at, _)| at);
-    slashes.take(2).last().map_or(path, |at| &path[at..])
+    slashes.take(count).last().map_or(path, |at| &path[at..])
 }
 
 /// A path from the segment on that is a version.

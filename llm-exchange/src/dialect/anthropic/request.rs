@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     call::{Facts, Unreadable},
     dialect::json::{self, Count, Text, bytes_of, media},
+    host::{from_version, model_and_verb},
     route::{Asked, Path},
 };
 
@@ -24,6 +25,16 @@ pub(super) fn route(path: &Path<'_>) -> Option<Asked> {
         _ => path
             .is_of_anthropic()
             .then(|| path.google("rawPredict", "streamRawPredict"))?,
+    }
+}
+
+/// Vertex AI's and Bedrock's name the model.
+pub(super) fn path_at_host(path: &str) -> &str {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    match path.rsplit('/').next() {
+        Some("messages") => "/v1/messages",
+        Some("invoke" | "invoke-with-response-stream") => model_and_verb(path),
+        _ => from_version(path),
     }
 }
 
