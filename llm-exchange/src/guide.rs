@@ -133,7 +133,11 @@
 //! known here, and no layer needs it, as none keeps an answer of gRPC's.
 //!
 //! Not read: the requests of calls that go both ways, gRPC-Web, compressed messages (content without
-//! tokens), and models of other vendors that are invoked on Bedrock.
+//! tokens), and models of other vendors that are invoked on Bedrock. Nor is any other call of these APIs, which passes
+//! untouched: counting tokens (`count_tokens`, `:countTokens`, `CountTokens`), Google's embeddings and predictions
+//! (`:embedContent`, `:predict`; over gRPC `EmbedContent`, `BatchEmbedContents`, `Predict`, `RawPredict`,
+//! `StreamRawPredict`), Ollama's own embeddings (`/api/embed`, `/api/embeddings`), moderations, images, audio, files and
+//! batches.
 //!
 //! # Limits
 //!
