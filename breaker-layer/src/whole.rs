@@ -10,8 +10,9 @@ const TELLING: usize = 32;
 /// An answer of whose beginning so much does not tell is taken for none.
 const MOST_UNSURE: usize = 16 << 10;
 
-/// With what the first member's name begins then, but for the responses API, which says it in its middle.
-const MAY_BE_AN_ERROR: [u8; 4] = [b'e', b't', b'o', b'm'];
+/// With what the first member's name begins then (OpenRouter's may be an `id`), but for the responses API, which says it
+/// in its middle.
+const MAY_BE_AN_ERROR: [u8; 5] = [b'e', b't', b'o', b'm', b'i'];
 
 /// Looks at an answer's beginning and at its last byte, and keeps it only if it may be an error.
 #[derive(Debug)]
@@ -216,6 +217,8 @@ mod tests {
         assert!(seen(&[begins, "}\n"]).is_whole());
         assert!(!seen(&[begins, ",\"choices\":["]).is_whole());
         assert!(seen(&[begins, "}"]).error().is_none());
+        let behind = r#"{"id":"gen-1","error":{"message":"busy","code":502}}"#;
+        assert!(seen(&[behind]).error().is_some());
         let late = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
         assert!(seen(&[late]).error().is_some());
     }
@@ -247,7 +250,8 @@ mod tests {
         };
         let answer = r#"{"id":"chatcmpl-1","object":"chat.completion"}"#;
         assert_eq!(begins(&[answer, answer]), [true, false]);
-        assert_eq!(begins(&["\n", "{\"id\":", answer]), [false, false, true]);
+        let rest = "\"chatcmpl-1\",\"choices\":[{\"index\":0";
+        assert_eq!(begins(&["\n", "{\"id\":", rest]), [false, false, true]);
         assert_eq!(
             begins(&[r#"{"error":{"#, r#""message":"oops","code":502}}"#]),
             [false, false]
