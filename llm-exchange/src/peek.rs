@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Reads of an answer what tells how it went: an error's body, a stream's events up to the first
-/// content, of other JSON the first bytes, of anything else the head alone.
+/// content, of other JSON what tells that it is no error (OpenAI's up to its `choices`), of anything else the head alone.
 ///
 /// What was read is put back in front: the body of the result is byte for byte and frame for frame
 /// the inner one. Until it is handed on, the call may be made again or elsewhere: that is the

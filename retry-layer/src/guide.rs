@@ -70,7 +70,7 @@
 //! that everything passes byte for byte, and an error too. A stream cannot be retried once its content was
 //! handed on: that is for `sse-layer` (an orderly end) and `fallback-layer`.
 //!
-//! Of an answer that is not streamed the first bytes are the commit point.
+//! Of an answer that is not streamed the commit point is where it can be no error any more (OpenAI's: its `choices`).
 //!
 //! # What it adds
 //!

@@ -151,7 +151,7 @@ async fn a_stream_that_breaks_after_its_content_is_a_failure_too() {
         || Answer::stream(ScriptedBody::new().data(HELLO).error("reset")),
         || Answer::sse([HELLO, SERVER_ERROR]),
         || Answer::sse([HELLO]),
-        || Answer::json(200, "").body(ScriptedBody::new().data("{\"id\":1").error("reset")),
+        || Answer::json(200, "").body(ScriptedBody::new().data("{\"choices\":").error("reset")),
     ] {
         let script = script().then_always(breaks);
         let layer = layer();

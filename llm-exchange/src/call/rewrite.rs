@@ -49,8 +49,8 @@ impl Call {
     /// Lets the answer have at most so many output tokens, for each choice. Where the API has two
     /// names for the cap, the one that stands there is set, or both; where none does, the newer one
     /// is added, but for hosts that know only the old one (Mistral, DeepSeek, and Ollama at its port,
-    /// 11434). Other servers that know only the old one pass over the newer, as TGI does: a layer in front
-    /// of them caps what names a cap itself.
+    /// 11434). TGI knows only the old one too, but nothing in its address says so: it passes over the newer
+    /// one, so that only calls that name `max_tokens` themselves are capped there.
     ///
     /// # Errors
     ///

@@ -233,7 +233,7 @@ async fn a_200_whose_json_is_an_error_is_retried() {
 #[tokio::test(start_paused = true)]
 async fn an_unstreamed_answer_that_dies_in_the_middle_is_not_hidden() {
     let body = ScriptedBody::new()
-        .data(r#"{"id":"chatcmpl-1","cho"#)
+        .data(r#"{"id":"chatcmpl-1","choices":["#)
         .error("reset");
     let script = Script::new().then(Answer::json(200, "").body(body));
     let response = exact().layer(script).oneshot(openai()).await.unwrap();

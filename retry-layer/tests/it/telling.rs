@@ -96,7 +96,7 @@ async fn an_answer_that_fails_after_its_first_content_is_an_error_in_the_statist
     assert_eq!(stats_after(all).await.errors, 1);
     let broken = ScriptedBody::new().data(HELLO).error("reset");
     assert_eq!(stats_after(Answer::stream(broken)).await.errors, 1);
-    let broken = ScriptedBody::new().data("{\"id\":").error("reset");
+    let broken = ScriptedBody::new().data("{\"choices\":").error("reset");
     let unstreamed = Answer::json(200, "").body(broken);
     assert_eq!(stats_after(unstreamed).await.errors, 1);
 }
