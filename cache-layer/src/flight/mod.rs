@@ -183,14 +183,14 @@ where
     /// Polls the upstream call, unless somebody else does just now. True: there is more to see.
     fn drive(&self, seat: usize) -> bool {
         let took = self.upstream.take(|upstream| {
-            let mut cx = Context::from_waker(&self.waker);
-            match upstream.poll_next(&mut cx) {
-                Poll::Ready(next) => {
-                    self.tell(next, upstream.exact_length());
-                    Some(())
-                }
-                Poll::Pending => None,
-            }
+            let mut poll = Polled {
+                flight: self,
+                upstream,
+                came_back: false,
+            };
+            let took = poll.poll();
+            poll.came_back = true;
+            took
         });
         match took {
             Took::Ready(()) => {
@@ -301,6 +301,62 @@ impl<S: Service<Request<Payload>>, R> Flight<S, R> {
 
     fn let_go(&self) {
         self.flights.let_go(self.held.swap(0, Relaxed));
+    }
+}
+
+/// One poll of the upstream call. Where it does not come back, as the service panics, nobody polls the
+/// call any more, and no reader waits for it.
+struct Polled<'f, S, R>
+where
+    S: Service<Request<Payload>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    flight: &'f Flight<S, R>,
+    upstream: &'f mut Upstream<S, R>,
+    came_back: bool,
+}
+
+impl<S, R> Polled<'_, S, R>
+where
+    S: Service<Request<Payload>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    /// `None`: there is nothing yet.
+    fn poll(&mut self) -> Option<()> {
+        let mut cx = Context::from_waker(&self.flight.waker);
+        match self.upstream.poll_next(&mut cx) {
+            Poll::Ready(next) => {
+                self.flight.tell(next, self.upstream.exact_length());
+                Some(())
+            }
+            Poll::Pending => None,
+        }
+    }
+}
+
+impl<S, R> Drop for Polled<'_, S, R>
+where
+    S: Service<Request<Payload>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    fn drop(&mut self) {
+        if self.came_back {
+            return;
+        }
+        self.upstream.fall();
+        let is_awaited = matches!(self.flight.told().head, Head::Awaited);
+        self.flight.tell(
+            if is_awaited {
+                Next::Failed(self.upstream.fallen())
+            } else {
+                Next::Broke("the service panicked".into())
+            },
+            None,
+        );
+        self.flight.wakers.wake_all();
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Upstream<S: Service<Request<Payload>>, R> {
     call: Arc<Call>,
     limits: PeekLimits,
     clock: WallClock,
+    /// A poll of it panicked.
+    fell: bool,
 }
 
 /// What is sent.
@@ -85,7 +87,21 @@ where
             call,
             limits,
             clock,
+            fell: false,
         }
+    }
+
+    /// It panicked, and is not polled again. It is let go of with the flight, not while it panics.
+    pub(super) const fn fall(&mut self) {
+        self.fell = true;
+    }
+
+    /// What a call came to that panicked, for who began it and was not polled just then.
+    pub(super) fn fallen(&self) -> Failure<S::Error, R> {
+        let message = "the service that makes the call panicked";
+        let answer = ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, "call_panicked", message);
+        let answer = answer.into_response(Some(self.call.dialect()));
+        Failure::Answer(answer, Verdict::Failed)
     }
 
     /// Lets go of it, as nobody reads it any more or it is over.
@@ -102,6 +118,9 @@ where
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<S::Error, R>> {
+        if self.fell {
+            return Poll::Pending;
+        }
         loop {
             match &mut self.state {
                 State::Readying { service, request } => {
