@@ -57,6 +57,6 @@ where
         }
         Outcome::Failed(Failure::Error(error)) => aside.failed(None, Standard.error(&error)),
         // who began it is told what came of it
-        Outcome::OnesOwn => {}
+        Outcome::OnesOwn { .. } => {}
     }
 }

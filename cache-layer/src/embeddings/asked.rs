@@ -190,7 +190,7 @@ where
             CacheStatus::Coalesced
         };
         Some(match outcome {
-            Outcome::OnesOwn => return None,
+            Outcome::OnesOwn { .. } => return None,
             Outcome::Answer(head, meter) => {
                 self.settings.counters.status(status);
                 self.settings

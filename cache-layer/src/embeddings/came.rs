@@ -38,7 +38,7 @@ where
     let (head, meter) = match poll_fn(|cx| flight.poll_head(number, leads, cx)).await {
         Outcome::Answer(head, meter) => (head, meter),
         Outcome::Failed(failure) => return Err(Some(failure)),
-        Outcome::OnesOwn => return Err(None),
+        Outcome::OnesOwn { .. } => return Err(None),
     };
     let mut reader = Reader::new(seat, meter.clone(), head.headers());
     let (mut frames, mut length) = (Vec::new(), 0);

@@ -73,8 +73,9 @@ pub(crate) enum Outcome<E, R> {
     Answer(Response<()>, Meter),
     /// The call failed; this is for who began it.
     Failed(Failure<E, R>),
-    /// The call failed, which says nothing of this one: it may try for itself.
-    OnesOwn,
+    /// The call failed, which says nothing of this one: it may try for itself. `outage`: an answer past
+    /// its time is better than this failure.
+    OnesOwn { outage: bool },
 }
 
 impl<S, R> Flight<S, R>
@@ -129,7 +130,7 @@ where
         match told.head {
             Head::Awaited => true,
             Head::Known(_) => told.tape.is_whole(),
-            Head::Failed(_) => false,
+            Head::Failed { .. } => false,
         }
     }
 
@@ -163,8 +164,8 @@ where
         let mut told = self.told();
         match &mut told.head {
             Head::Awaited => None,
-            Head::Failed(failure) if leads => failure.take().map(Outcome::Failed),
-            Head::Failed(_) => Some(Outcome::OnesOwn),
+            Head::Failed { failure, .. } if leads => failure.take().map(Outcome::Failed),
+            Head::Failed { outage, .. } => Some(Outcome::OnesOwn { outage: *outage }),
             Head::Known(known) => {
                 let mut head = response::Response::new(()).into_parts().0;
                 head.status = known.status;
@@ -223,7 +224,10 @@ where
                 self.unregister();
                 let mut told = self.told();
                 let left = told.leader_left;
-                told.head = Head::Failed(Some(failure).filter(|_| !left));
+                told.head = Head::Failed {
+                    outage: failure.is_outage(),
+                    failure: Some(failure).filter(|_| !left),
+                };
             }
             Next::Data(data, last) => {
                 self.record(data);
@@ -258,7 +262,7 @@ where
             let mut told = self.told();
             let head = match &told.head {
                 Head::Known(known) => Some((known.headers.clone(), known.meter.clone())),
-                Head::Awaited | Head::Failed(_) => None,
+                Head::Awaited | Head::Failed { .. } => None,
             };
             told.whole = told.tape.copied();
             (told.on_end.take(), head, told.whole.clone())

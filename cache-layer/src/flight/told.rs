@@ -20,8 +20,11 @@ pub(super) struct Told<E, R> {
 pub(super) enum Head<E, R> {
     Awaited,
     Known(Box<Known>),
-    /// Taken by who began it.
-    Failed(Option<Failure<E, R>>),
+    Failed {
+        /// Taken by who began it.
+        failure: Option<Failure<E, R>>,
+        outage: bool,
+    },
 }
 
 /// The head of an answer that is shared.

@@ -16,6 +16,8 @@ use llm_exchange::{
 };
 use tower_service::Service;
 
+use crate::rules;
+
 /// From getting the service ready to the end of the answer's body.
 pub(super) struct Upstream<S: Service<Request<Payload>>, R> {
     state: State<S, R>,
@@ -66,6 +68,16 @@ pub(super) enum Next<E, R> {
 pub(crate) enum Failure<E, R> {
     Error(E),
     Answer(Response<AnswerBody<R>>, Verdict),
+}
+
+impl<E, R> Failure<E, R> {
+    /// Whether an answer past its time is better.
+    pub(crate) const fn is_outage(&self) -> bool {
+        match self {
+            Self::Error(_) => true,
+            Self::Answer(_, verdict) => rules::is_outage(*verdict),
+        }
+    }
 }
 
 impl<S, R> Upstream<S, R>
