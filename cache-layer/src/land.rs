@@ -120,7 +120,7 @@ pub(crate) fn answered<R>(
 ) -> Response<CacheBody<R>> {
     let leads = seat.leads();
     let hidden = hides_usage.then(|| meter.clone());
-    let reader = Reader::new(seat, meter, head.headers());
+    let reader = Reader::new(seat, meter);
     let mut response = head.map(|()| CacheBody::shared(reader, hidden));
     if leads {
         Cached::new(CacheStatus::Miss, key).mark(&mut response);

@@ -40,7 +40,7 @@ where
         Outcome::Failed(failure) => return Err(Some(failure)),
         Outcome::OnesOwn { .. } => return Err(None),
     };
-    let mut reader = Reader::new(seat, meter.clone(), head.headers());
+    let mut reader = Reader::new(seat, meter.clone());
     let (mut frames, mut length) = (Vec::new(), 0);
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut reader).poll_frame(cx)).await {
         match frame.map(|frame| frame.into_data()) {

@@ -6,6 +6,7 @@
 //! and whoever has gone or stands still, and nothing runs while nobody is woken. When the last reader
 //! goes, the call is dropped.
 
+mod events;
 mod joined;
 mod reader;
 mod registry;
@@ -211,7 +212,9 @@ where
         match next {
             Next::Head(response, meter) => {
                 let (head, ()) = response.into_parts();
-                self.told().head = Head::Known(Box::new(Known {
+                let mut told = self.told();
+                told.tape.begin(meter.framing());
+                told.head = Head::Known(Box::new(Known {
                     status: head.status,
                     version: head.version,
                     headers: head.headers,
@@ -264,6 +267,7 @@ where
                 Head::Known(known) => Some((known.headers.clone(), known.meter.clone())),
                 Head::Awaited | Head::Failed { .. } => None,
             };
+            told.tape.finish();
             told.whole = told.tape.copied();
             (told.on_end.take(), head, told.whole.clone())
         };

@@ -4,12 +4,16 @@ use std::{collections::VecDeque, error::Error, fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use llm_exchange::BoxError;
+use llm_exchange::{BoxError, Framing};
+
+use super::events::{Events, Piece};
 
 /// The frames that came, from the first one on as long as all of it may be kept; after that a window
 /// behind the last one.
 pub(super) struct Tape {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Piece>,
+    /// What came and is not here yet, as an event has not ended.
+    events: Events,
     /// How many frames are not here any more.
     gone: u64,
     bytes: usize,
@@ -27,7 +31,7 @@ pub(super) enum TapeEnd {
 
 /// What stands at a place of the tape.
 pub(super) enum At {
-    Frame(Bytes),
+    Frame(Piece),
     /// It was here, but is not any more.
     Gone,
     End(TapeEnd),
@@ -42,6 +46,7 @@ impl Default for Tape {
     fn default() -> Self {
         Self {
             frames: VecDeque::new(),
+            events: Events::new(None),
             gone: 0,
             bytes: 0,
             whole: true,
@@ -51,10 +56,28 @@ impl Default for Tape {
 }
 
 impl Tape {
+    /// How the events that come are told apart, before the first one.
+    pub(super) fn begin(&mut self, framing: Option<Framing>) {
+        self.events = Events::new(framing);
+    }
+
     pub(super) fn push(&mut self, data: Bytes) {
-        self.bytes += data.len();
-        self.frames.push_back(data);
-        self.trim();
+        let piece = self.events.push(data);
+        self.put(piece);
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn finish(&mut self) {
+        let rest = self.events.rest();
+        self.put(rest);
+    }
+
+    fn put(&mut self, piece: Option<Piece>) {
+        if let Some(piece) = piece {
+            self.bytes += piece.data.len();
+            self.frames.push_back(piece);
+            self.trim();
+        }
     }
 
     pub(super) fn end(&mut self, end: TapeEnd) {
@@ -78,13 +101,13 @@ impl Tape {
             && self.frames.len() > 1
             && let Some(first) = self.frames.pop_front()
         {
-            self.bytes -= first.len();
+            self.bytes -= first.data.len();
             self.gone += 1;
         }
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.events.held()
     }
 
     pub(super) const fn is_whole(&self) -> bool {
@@ -117,7 +140,7 @@ impl Tape {
             let mut body = Vec::with_capacity(self.bytes);
             self.frames
                 .iter()
-                .for_each(|frame| body.extend_from_slice(frame));
+                .for_each(|frame| body.extend_from_slice(&frame.data));
             Bytes::from(body)
         })
     }
@@ -144,7 +167,7 @@ mod tests {
     use super::*;
 
     fn frames(tape: &Tape) -> Vec<usize> {
-        tape.frames.iter().map(Bytes::len).collect()
+        tape.frames.iter().map(|frame| frame.data.len()).collect()
     }
 
     #[test]
