@@ -246,6 +246,10 @@ impl Store for RedisStore {
         Box::pin(async move { remote.get(&wanted).await })
     }
 
+    fn has_answered(&self, ticket: &Self::Ticket) -> bool {
+        ticket.is_some()
+    }
+
     fn put(&self, wanted: &Wanted, entry: Arc<Entry>, ticket: Self::Ticket) -> Put {
         // without a lookup nothing is known of removals
         let Some(ticket) = ticket.filter(|_| !self.0.is_down()) else {

@@ -142,6 +142,10 @@ impl<N: Store, F: Store> Store for Tiered<N, F> {
         })
     }
 
+    fn has_answered(&self, ticket: &Self::Ticket) -> bool {
+        self.near.has_answered(&ticket.0) && self.far.has_answered(&ticket.1)
+    }
+
     fn get_now(&self, wanted: &Wanted) -> Option<Arc<Entry>> {
         self.near.get_now(wanted)
     }
