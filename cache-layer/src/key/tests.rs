@@ -407,3 +407,38 @@ fn what_makes_a_call_deterministic_or_not_is_seen() {
     let own = r#","tools":[{"type":"function","function":{"parameters":{"type":"object"}}},{"name":"t"}]"#;
     assert!(!read(own).looks_up);
 }
+
+#[test]
+fn what_everybody_shares_is_shared_whatever_header_says_who_pays() {
+    let shared = KeySettings {
+        sharing: Sharing::Everybody,
+        ..settings()
+    };
+    let varied = KeySettings {
+        vary: vec![HeaderName::from_static("openai-project")],
+        ..shared.clone()
+    };
+    let key = |settings: &KeySettings, header: &'static str, value: &'static str| {
+        let body = r#"{"model":"m","messages":[]}"#.to_owned();
+        let request = Request::post(URI).header(header, value).body(body);
+        keyed_by(settings, request.unwrap()).unwrap().key
+    };
+    for header in [
+        "x-goog-api-key",
+        "x-goog-user-project",
+        "openai-organization",
+        "openai-project",
+        "anthropic-workspace-id",
+        "anthropic-user-profile-id",
+        "authorization",
+    ] {
+        let (one, two) = (key(&shared, header, "a"), key(&shared, header, "b"));
+        assert_eq!(one, two, "{header}");
+    }
+    for header in ["openai-beta", "anthropic-beta", "x-goog-request-params"] {
+        let (one, two) = (key(&shared, header, "a"), key(&shared, header, "b"));
+        assert_ne!(one, two, "{header}");
+    }
+    let by = |value| key(&varied, "openai-project", value);
+    assert_ne!(by("a"), by("b"));
+}
