@@ -392,8 +392,6 @@ fn what_makes_a_call_deterministic_or_not_is_seen() {
     ] {
         assert!(!read(other).temperature_zero, "{other}");
     }
-    assert!(read(r#","generationConfig":{"topK":1,"temperature":0}"#).temperature_zero);
-    assert!(!read(r#","generationConfig":{"responseSchema":{"temperature":0}}"#).temperature_zero);
     assert!(read(r#","previous_response_id":"r""#).stateful);
     assert!(read(r#","background":true"#).stateful);
     assert!(read(r#","prompt":{"id":"pmpt_1"}"#).stateful);
@@ -441,4 +439,47 @@ fn what_everybody_shares_is_shared_whatever_header_says_who_pays() {
     }
     let by = |value| key(&varied, "openai-project", value);
     assert_ne!(by("a"), by("b"));
+}
+
+#[test]
+fn a_temperature_counts_only_where_the_dialect_has_it() {
+    let at_zero = |uri: &str, member: &str| {
+        let zero = r#""temperature":0"#;
+        let zero = match member {
+            "" => zero.to_owned(),
+            member => format!(r#""{member}":{{{zero}}}"#),
+        };
+        let body = format!(r#"{{"model":"m","messages":[],"contents":[],{zero}}}"#);
+        let request = Request::post(uri).header("authorization", "a").body(body);
+        let keyed = keyed_by(&settings(), request.unwrap()).unwrap();
+        keyed.seen.temperature_zero
+    };
+    let members = [
+        "",
+        "options",
+        "generationConfig",
+        "generation_config",
+        "inferenceConfig",
+    ];
+    let gemini = "https://h/v1beta/models/m:generateContent";
+    for (uri, has_it) in [
+        (URI, &[""][..]),
+        ("https://h/v1/responses", &[""]),
+        ("https://h/v1/messages", &[""]),
+        (gemini, &["generationConfig", "generation_config"]),
+        ("https://h/api/chat", &["options"]),
+        ("https://h/model/m/converse", &["inferenceConfig"]),
+    ] {
+        for member in members {
+            assert_eq!(
+                at_zero(uri, member),
+                has_it.contains(&member),
+                "{uri} {member}"
+            );
+        }
+    }
+    let schema = r#"{"contents":[],"generationConfig":{"responseSchema":{"temperature":0}}}"#;
+    let dialect = llm_exchange::Dialect::Gemini;
+    let seen = canonical(schema.as_bytes(), dialect, None, &mut Vec::new()).unwrap();
+    assert!(!seen.temperature_zero);
 }
