@@ -120,8 +120,9 @@
 //!
 //! Texts that another call asks for at this moment are not asked for again: the answer of that call is waited for, and if
 //! it fails, its texts are asked for by themselves. If what this call asked for fails, the failure is the answer, unless
-//! all of it is there past its time (`stale_if_error`). An answer to the rest that breaks off or is over 64 MiB is a 502,
-//! `embeddings_incomplete`; after one that can't be put together with what is known the call is made as it came.
+//! all of it is there past its time (`stale_if_error`). An answer to the rest that breaks off is a 502,
+//! `embeddings_incomplete`; after one that is over 64 MiB or can't be put together with what is known the call is made as it
+//! came, and the first one is an attempt that was left behind.
 //!
 //! Cached whole instead: calls of more than 2,048 texts, with inputs that are neither texts nor lists of tokens, or
 //! signed over their body. Gemini's `embedContent` and `batchEmbedContents`, Ollama's `/api/embed` and Cohere's are no
