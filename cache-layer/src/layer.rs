@@ -66,6 +66,14 @@ impl CacheLayer {
     }
 }
 
+#[cfg(test)]
+impl CacheLayer {
+    pub(crate) fn with_flights(mut self, flights: Arc<crate::flight::Flights>) -> Self {
+        self.settings.flights = flights;
+        self
+    }
+}
+
 impl<St> CacheLayer<St> {
     /// Keeps the entries in this store. Default: a [`MemoryStore`] of 256 MiB.
     ///

@@ -64,6 +64,8 @@ pub enum NotKept {
     Form,
     /// It is larger than the layer's limit on one answer.
     TooLarge,
+    /// There were too many bytes of answers under way to hold all of it to its end.
+    NoRoom,
     /// The store holds no entry of this size, or could not take it now.
     Store,
 }
@@ -79,6 +81,7 @@ impl NotKept {
             Self::Host => "host",
             Self::Form => "form",
             Self::TooLarge => "too_large",
+            Self::NoRoom => "no_room",
             Self::Store => "store",
         }
     }

@@ -114,13 +114,18 @@ pub(crate) struct Keeping<St: Store> {
 
 impl<St: Store> Keeping<St> {
     /// The answer came to its end.
-    pub(crate) fn end(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) {
+    pub(crate) fn end(self, headers: &HeaderMap, meter: &Meter, body: Result<Bytes, NotKept>) {
         let counters = Arc::clone(&self.settings.counters);
         counters.kept(self.keep(headers, meter, body));
     }
 
-    fn keep(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) -> Result<(), NotKept> {
-        let body = body.ok_or(NotKept::TooLarge)?;
+    fn keep(
+        self,
+        headers: &HeaderMap,
+        meter: &Meter,
+        body: Result<Bytes, NotKept>,
+    ) -> Result<(), NotKept> {
+        let body = body?;
         may_be_kept(
             meter,
             self.call.model(),

@@ -11,6 +11,8 @@ mod joined;
 mod reader;
 mod registry;
 mod tape;
+#[cfg(test)]
+mod tests;
 mod told;
 mod turn;
 mod upstream;
@@ -29,6 +31,8 @@ use http::{Request, Response, response};
 use http_body::Body;
 use llm_exchange::{BoxError, Call, Meter, Payload, PeekLimits, WallClock};
 use tower_service::Service;
+
+use crate::NotKept;
 
 pub(crate) use self::{
     reader::{Reader, Seat},
@@ -52,7 +56,7 @@ pub(crate) struct Flight<S: Service<Request<Payload>>, R> {
     /// Wakes all who wait.
     waker: Waker,
     flights: Arc<Flights>,
-    /// Of the answer's bytes, those that are held to be kept.
+    /// Of the answer's bytes, those that are held to be kept, and after its end for its readers.
     held: AtomicUsize,
     largest: usize,
     asked_usage: bool,
@@ -113,6 +117,7 @@ where
             told: Mutex::new(Told {
                 head: Head::Awaited,
                 tape: Tape::default(),
+                gave_up: None,
                 whole: None,
                 leader_left: false,
                 on_end,
@@ -251,37 +256,47 @@ where
         let mut told = self.told();
         told.tape.push(data);
         if told.tape.is_whole() {
-            if told.tape.bytes() > self.largest || !self.flights.hold(size) {
-                told.tape.give_up();
-                self.let_go();
-            } else {
+            let why = if told.tape.bytes() > self.largest {
+                NotKept::TooLarge
+            } else if self.flights.hold(size) {
                 self.held.fetch_add(size, Relaxed);
-            }
+                return;
+            } else {
+                NotKept::NoRoom
+            };
+            told.gave_up = Some(why);
+            told.tape.give_up();
+            self.let_go();
         }
     }
 
     fn ended(&self, end: TapeEnd) {
-        let (on_end, head, body) = {
+        let in_order = matches!(end, TapeEnd::Ended(None));
+        let to_be_kept = {
             let mut told = self.told();
+            told.tape.finish();
             let head = match &told.head {
                 Head::Known(known) => Some((known.headers.clone(), known.meter.clone())),
                 Head::Awaited | Head::Failed { .. } => None,
             };
-            told.tape.finish();
-            told.whole = told.tape.copied();
-            (told.on_end.take(), head, told.whole.clone())
+            let to_be_kept = told.on_end.take().zip(head).filter(|_| in_order);
+            if to_be_kept.is_some() {
+                told.whole = told.tape.join();
+            }
+            let why = told.gave_up.unwrap_or(NotKept::TooLarge);
+            let body = told.whole.clone().ok_or(why);
+            to_be_kept.map(|kept| (kept, body))
         };
         // it is in the store before anybody can ask again, and before no flight is found
-        if let (TapeEnd::Ended(None), Some(on_end), Some((headers, meter))) = (&end, on_end, head) {
+        if let Some(((on_end, (headers, meter)), body)) = to_be_kept {
             on_end(&headers, &meter, body);
         }
         self.told().tape.end(end);
         self.unregister();
-        self.let_go();
     }
 
     /// All of the body in one piece, which its readers share, after its end. `None`: it was too large to be
-    /// held.
+    /// held, or is not to be kept.
     pub(crate) fn whole(&self) -> Option<Bytes> {
         self.told().whole.clone()
     }

@@ -134,15 +134,24 @@ impl Tape {
             && matches!(self.end, Some(TapeEnd::Ended(None)))
     }
 
-    /// The whole body in one piece of its own: frames are often small parts of large buffers.
-    pub(super) fn copied(&self) -> Option<Bytes> {
-        self.whole.then(|| {
-            let mut body = Vec::with_capacity(self.bytes);
-            self.frames
-                .iter()
-                .for_each(|frame| body.extend_from_slice(&frame.data));
-            Bytes::from(body)
-        })
+    /// The whole body in one piece of its own, as frames are often small parts of large buffers. The frames
+    /// are parts of it from then on.
+    pub(super) fn join(&mut self) -> Option<Bytes> {
+        if !self.whole {
+            return None;
+        }
+        let mut body = Vec::with_capacity(self.bytes);
+        self.frames
+            .iter()
+            .for_each(|frame| body.extend_from_slice(&frame.data));
+        let body = Bytes::from(body);
+        let mut at = 0;
+        for frame in &mut self.frames {
+            let end = at + frame.data.len();
+            frame.data = body.slice(at..end);
+            at = end;
+        }
+        Some(body)
     }
 }
 
@@ -177,10 +186,14 @@ mod tests {
             tape.push(Bytes::from(vec![0; WINDOW / 2]));
         }
         assert_eq!(frames(&tape).len(), 5);
-        assert_eq!(tape.copied().unwrap().len(), WINDOW / 2 * 5);
+        let joined = tape.join().unwrap();
+        assert_eq!(joined.len(), WINDOW / 2 * 5);
+        let parts = tape.frames.iter().map(|frame| frame.data.as_ptr());
+        let places = (0..5).map(|number| joined[WINDOW / 2 * number..].as_ptr());
+        assert!(parts.eq(places), "one copy of it is held");
         tape.give_up();
         assert_eq!(frames(&tape).len(), 2);
-        assert!(tape.copied().is_none());
+        assert!(tape.join().is_none());
         assert!(matches!(tape.at(2), At::Gone));
         assert!(matches!(tape.at(3), At::Frame(_)));
         assert!(matches!(tape.at(5), At::Nothing));
