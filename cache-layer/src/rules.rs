@@ -104,6 +104,12 @@ impl Whom {
         }
     }
 
+    /// The host and port that are asked.
+    pub(crate) fn host(&self) -> Option<&str> {
+        let host = self.host.as_ref()?.as_str();
+        host.rsplit('@').next()
+    }
+
     /// Whether a call that was sent there was sent where it was to go.
     fn is_at(&self, host: &str) -> bool {
         self.host.as_ref().is_some_and(|asked| asked == host)

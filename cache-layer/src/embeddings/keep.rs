@@ -78,7 +78,7 @@ impl<St: Store> Keeping<St> {
         }
         let head = Head {
             usage: usage.map(Into::into),
-            ..settings.head(meter, self.began, text.wanted.tags)
+            ..settings.head(meter, &self.whom, self.began, text.wanted.tags)
         };
         let headers = kept(headers, false, body.len());
         let entry = Arc::new(Entry {

@@ -331,6 +331,7 @@ async fn what_was_really_saved_is_told_from_the_usage_in_the_answers() {
         .then(Answer::json(429, "{}"));
     // $2, $0.10 and $2.50 for a million tokens, written as pico-dollars of one
     let layer = PromptCacheLayer::new().priced_by(|of: &Purchase<'_>| {
+        assert_eq!(of.host, Some("api.anthropic.com"));
         let picos = of.usage.uncached * 2_000_000
             + of.usage.cached * 100_000
             + of.usage.cache_write * 2_500_000;
