@@ -64,12 +64,13 @@
 //!
 //! # What is cached
 //!
-//! | | by default | with `all()`, or `cache-control: max-age=N` on the call |
+//! | | by default | with `all()`, or `cache-control: max-age=N` or `only-if-cached` on the call |
 //! |---|---|---|
 //! | OpenAI chat, responses, completions; Ollama; Anthropic | `temperature: 0` | all |
 //! | Gemini, Bedrock Converse | `temperature: 0` in their settings | all |
 //! | embeddings (OpenAI's `/embeddings`, also Azure's) | all, text by text | all |
 //! | a call for which the provider searches or runs something (`web_search`, `mcp_servers`, …) | no | all |
+//! | an image or a file by its address | with `temperature: 0`: the address counts, not what is there | all |
 //! | a call that goes on from what the provider keeps (`previous_response_id`, `conversation`, `container`, `thread`, `background`, `cachedContent`, a kept `prompt`, an `item_reference`), or may: with a top-level name in escapes | no | no |
 //! | gRPC, a compressed or signed-anew (AWS SigV4) request, one that can't be read | no | no |
 //!
@@ -97,7 +98,7 @@
 //! # Control
 //!
 //! On the request, as for any HTTP cache: `cache-control: no-store` (neither read nor stored), `no-cache` (not
-//! read, stored), `max-age=N` (cached, and younger than N seconds, in an outage too), `only-if-cached` (else a 504 refusal; no call is made, not even to
+//! read, stored; each such call is made by itself), `max-age=N` (cached, and younger than N seconds, in an outage too), `only-if-cached` (else a 504 refusal; no call is made, not even to
 //! renew a stale answer). On the
 //! answer: `x-llm-cache: hit | miss | stale | coalesced | bypass`, `age` in seconds, `x-llm-cache-similarity` where the
 //! answer is to another question, and the extension [`Cached`], which has the entry's key. A hit carries llm-exchange's
