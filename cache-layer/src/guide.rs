@@ -170,10 +170,10 @@
 //!
 //! If the call fails before its first content, the failure is given to the one who began it; the others make one
 //! more call together, and who was on two failed ones goes alone. A stream that breaks later is an error to all
-//! who read it.
+//! who read it. A service that panics does so for whoever polled it; to the others it is a call that failed, or broke.
 //!
 //! Bounds: 65,536 calls and texts that can be joined, 256 MiB of answers under way. An answer over `max_entry_bytes` takes no
-//! new readers, keeps its last 1 MiB, and one who lags further behind is ended with an error event in the stream.
+//! new readers, keeps its last 1 MiB, and one who lags further behind is ended with an error in the stream, in its framing.
 //!
 //! In the books of a cost-layer around the cache the call is the one's who began it, whoever reads it to its end; but who leaves
 //! before its head is booked with an estimate of the prompt alone. The call that `stale_while_revalidate` makes is a record of its
@@ -198,7 +198,7 @@
 //! # What happens to a streaming response
 //!
 //! The head is held back until the first content, as retry does it (64 KiB, 256 events, 15 s at most:
-//! `peek_limits`), so that equal calls are not given a failure. Then every frame passes as it came, to each
+//! `peek_limits`), so that equal calls are not given a failure. Then every byte passes as it came, event by whole event, to each
 //! reader. Where the dialect has usage only on request, the layer asks for it and takes it out again for callers
 //! who did not ask. A replay ends with its terminator.
 //!
