@@ -10,7 +10,7 @@ use std::{convert::Infallible, hint::black_box};
 
 use bytes::Bytes;
 use cache_layer::CacheLayer;
-use common::{EVENTS, Provider, bare, drive, full, payload};
+use common::{EVENTS, Provider, another, bare, drive, full, payload};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -88,13 +88,14 @@ fn streams(c: &mut Criterion) {
             );
         });
     }
-    let mut service = CacheLayer::new().write_only().layer(Provider(true));
+    let mut service = CacheLayer::new().layer(Provider(true));
+    let mut number = 0;
     group.bench_function(BenchmarkId::new("cache-layer", "miss, stored"), |b| {
-        b.iter_batched(
-            || payload(true),
-            |request| drive(&mut service, request),
-            BATCH,
-        );
+        let another = || {
+            number += 1;
+            another(true, number)
+        };
+        b.iter_batched(another, |request| drive(&mut service, request), BATCH);
     });
     group.finish();
 }
@@ -110,13 +111,14 @@ fn misses(c: &mut Criterion) {
             BATCH,
         );
     });
-    let mut service = CacheLayer::new().write_only().layer(Provider(false));
+    let mut service = CacheLayer::new().layer(Provider(false));
+    let mut asked = 0;
     group.bench_function(BenchmarkId::new("cache-layer", "miss, stored"), |b| {
-        b.iter_batched(
-            || payload(false),
-            |request| drive(&mut service, request),
-            BATCH,
-        );
+        let another = || {
+            asked += 1;
+            another(false, asked)
+        };
+        b.iter_batched(another, |request| drive(&mut service, request), BATCH);
     });
     let mut number = 0_u64;
     // it does not keep bodies that are read once, so that its answer is bytes

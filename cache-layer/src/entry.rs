@@ -41,6 +41,8 @@ pub(crate) struct Head {
     /// The model that answered.
     pub(crate) model: Option<String>,
     pub(crate) tier: Option<String>,
+    /// Where the call went, as prices differ by it.
+    pub(crate) host: Option<String>,
     pub(crate) usage: Option<Tokens>,
     /// Where in the body events stand that are nothing but the usage.
     pub(crate) usage_events: Vec<Range<u64>>,

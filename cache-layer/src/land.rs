@@ -13,7 +13,7 @@ use crate::{
     alike::Alike,
     ask::{Ask, Step},
     flight::{Failure, Flight, Outcome, Reader, Seat},
-    rules, serve,
+    serve,
     settings::Settings,
 };
 
@@ -88,9 +88,8 @@ where
         mut ask: Ask<St>,
         outcome: Outcome<S::Error, R>,
     ) -> Result<Self, S::Error> {
-        let stale = ask.stale.take();
         let stale = || {
-            let entry = stale.as_ref()?;
+            let entry = ask.stale.as_ref()?;
             known(settings, &ask, entry, CacheStatus::Stale)
         };
         let key = Some(ask.wanted.key);
@@ -100,7 +99,7 @@ where
                 Self::Answer(answered(head, meter, seat, hides, key))
             }
             Outcome::Failed(failure) => Self::Answer(failed(failure, stale, key)?),
-            Outcome::OnesOwn => match stale() {
+            Outcome::OnesOwn { outage } => match outage.then(stale).flatten() {
                 Some(response) => Self::Answer(response),
                 None => {
                     ask.followed += 1;
@@ -121,7 +120,7 @@ pub(crate) fn answered<R>(
 ) -> Response<CacheBody<R>> {
     let leads = seat.leads();
     let hidden = hides_usage.then(|| meter.clone());
-    let reader = Reader::new(seat, meter, head.headers());
+    let reader = Reader::new(seat, meter);
     let mut response = head.map(|()| CacheBody::shared(reader, hidden));
     if leads {
         Cached::new(CacheStatus::Miss, key).mark(&mut response);
@@ -140,19 +139,17 @@ pub(crate) fn failed<E, R>(
     stale: impl FnOnce() -> Option<Response<CacheBody<R>>>,
     key: Option<Key>,
 ) -> Result<Response<CacheBody<R>>, E> {
+    if failure.is_outage()
+        && let Some(response) = stale()
+    {
+        return Ok(response);
+    }
     match failure {
-        Failure::Error(error) => stale().ok_or(error),
-        Failure::Answer(response, verdict) => {
-            let served = if rules::is_outage(verdict) {
-                stale()
-            } else {
-                None
-            };
-            Ok(served.unwrap_or_else(|| {
-                let mut response = response.map(CacheBody::passed);
-                Cached::new(CacheStatus::Miss, key).mark(&mut response);
-                response
-            }))
+        Failure::Error(error) => Err(error),
+        Failure::Answer(response, _) => {
+            let mut response = response.map(CacheBody::passed);
+            Cached::new(CacheStatus::Miss, key).mark(&mut response);
+            Ok(response)
         }
     }
 }

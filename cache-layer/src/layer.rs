@@ -15,7 +15,7 @@ use crate::{
 /// Answers LLM calls whose answer is known, and makes one upstream call of equal ones; see the
 /// [crate](crate) for what it does.
 ///
-/// The defaults: `temperature: 0` calls only, 256 MiB in memory, an hour, answers up to 4 MiB, apart for
+/// The defaults: embeddings and `temperature: 0` calls only, 256 MiB in memory, an hour, answers up to 4 MiB, apart for
 /// each credential and user. Entries, calls under way and statistics are shared by every service made
 /// from one layer and its clones.
 pub struct CacheLayer<St = MemoryStore> {
@@ -62,6 +62,14 @@ impl CacheLayer {
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.settings.store = MemoryStore::new(bytes);
+        self
+    }
+}
+
+#[cfg(test)]
+impl CacheLayer {
+    pub(crate) fn with_flights(mut self, flights: Arc<crate::flight::Flights>) -> Self {
+        self.settings.flights = flights;
         self
     }
 }

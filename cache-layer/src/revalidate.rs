@@ -48,7 +48,7 @@ where
     match head {
         Outcome::Answer(head, meter) => {
             aside.answered(&head, &meter);
-            let reader = Reader::new(seat, meter, head.headers());
+            let reader = Reader::new(seat, meter);
             let mut reader = Watch::new(reader, aside);
             while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut reader).poll_frame(cx)).await {}
         }
@@ -57,6 +57,6 @@ where
         }
         Outcome::Failed(Failure::Error(error)) => aside.failed(None, Standard.error(&error)),
         // who began it is told what came of it
-        Outcome::OnesOwn => {}
+        Outcome::OnesOwn { .. } => {}
     }
 }

@@ -64,6 +64,8 @@ pub enum NotKept {
     Form,
     /// It is larger than the layer's limit on one answer.
     TooLarge,
+    /// There were too many bytes of answers under way to hold all of it to its end.
+    NoRoom,
     /// The store holds no entry of this size, or could not take it now.
     Store,
 }
@@ -79,6 +81,7 @@ impl NotKept {
             Self::Host => "host",
             Self::Form => "form",
             Self::TooLarge => "too_large",
+            Self::NoRoom => "no_room",
             Self::Store => "store",
         }
     }
@@ -99,6 +102,12 @@ impl Whom {
             model: call.model().filter(|_| !own).map(Into::into),
             host: uri.authority().cloned(),
         }
+    }
+
+    /// The host and port that are asked.
+    pub(crate) fn host(&self) -> Option<&str> {
+        let host = self.host.as_ref()?.as_str();
+        host.rsplit('@').next()
     }
 
     /// Whether a call that was sent there was sent where it was to go.

@@ -74,7 +74,7 @@ impl<St> Settings<St> {
     }
 
     /// What is known of an answer that ends now, but for its form and its usage.
-    pub(crate) fn head(&self, meter: &Meter, began: Instant, tags: Tags) -> Head {
+    pub(crate) fn head(&self, meter: &Meter, whom: &Whom, began: Instant, tags: Tags) -> Head {
         let ttl = self.freshness.ttl(fastrand::f64());
         Head {
             stored_at: self.now(),
@@ -83,6 +83,7 @@ impl<St> Settings<St> {
             took: whole_millis(began.elapsed()),
             model: meter.model(),
             tier: meter.service_tier(),
+            host: whom.host().map(Into::into),
             tags: [tags.model, tags.credential, tags.user].map(|tag| tag.map(|tag| tag.0)),
             ..Head::default()
         }
@@ -114,13 +115,18 @@ pub(crate) struct Keeping<St: Store> {
 
 impl<St: Store> Keeping<St> {
     /// The answer came to its end.
-    pub(crate) fn end(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) {
+    pub(crate) fn end(self, headers: &HeaderMap, meter: &Meter, body: Result<Bytes, NotKept>) {
         let counters = Arc::clone(&self.settings.counters);
         counters.kept(self.keep(headers, meter, body));
     }
 
-    fn keep(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) -> Result<(), NotKept> {
-        let body = body.ok_or(NotKept::TooLarge)?;
+    fn keep(
+        self,
+        headers: &HeaderMap,
+        meter: &Meter,
+        body: Result<Bytes, NotKept>,
+    ) -> Result<(), NotKept> {
+        let body = body?;
         may_be_kept(
             meter,
             self.call.model(),
@@ -140,7 +146,7 @@ impl<St: Store> Keeping<St> {
             } else {
                 Vec::new()
             },
-            ..settings.head(meter, self.began, self.wanted.tags)
+            ..settings.head(meter, &self.whom, self.began, self.wanted.tags)
         };
         let entry = Entry {
             head,

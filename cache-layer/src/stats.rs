@@ -61,6 +61,7 @@ impl Counters {
         };
         let mut purchase = Purchase::new(entry.head.model.as_deref().unwrap_or_default(), usage);
         purchase.service_tier = entry.head.tier.as_deref();
+        purchase.host = entry.head.host.as_deref();
         match prices.price(&purchase) {
             Some(money) => {
                 let mut saved = self
@@ -168,7 +169,9 @@ pub struct CacheStats {
 }
 
 impl CacheStats {
-    /// The share of the cached calls that were answered without a call of their own.
+    /// The share of the cached calls that were answered without a call of their own. Coalesced ones are
+    /// among them; what they saved is not in the tokens, the time and the money, which are of hits and
+    /// stale answers alone.
     #[must_use]
     pub fn hit_rate(&self) -> f64 {
         let without = self.hits + self.stale + self.coalesced;

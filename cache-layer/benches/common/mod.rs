@@ -96,6 +96,17 @@ pub fn payload(streams: bool) -> Request<Payload> {
         .unwrap()
 }
 
+/// The same with a prompt of its own, for an answer that is not known yet.
+pub fn another(streams: bool, number: u64) -> Request<Payload> {
+    let request = bare(streams).map(|body| {
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        Full::from(body.replace("a botanist", &format!("botanist {number}")))
+    });
+    Payload::read(request, Payload::DEFAULT_MAX_BYTES)
+        .now_or_never()
+        .unwrap()
+}
+
 /// Ready, call, and all of the body. Returns how many bytes it had.
 pub fn drive<S, Q, B>(service: &mut S, request: Q) -> usize
 where

@@ -93,8 +93,11 @@ async fn candidate<St: Store>(
     if !is_alike {
         return None;
     }
-    let Some(entry) = store.get(&Wanted { key, ..wanted }).await.entry else {
-        semantic.index.remove(space, key);
+    let found = store.get(&Wanted { key, ..wanted }).await;
+    let Some(entry) = found.entry else {
+        if store.has_answered(&found.ticket) {
+            semantic.index.remove(space, key);
+        }
         return None;
     };
     if !good(&entry) {

@@ -5,12 +5,12 @@ use std::{future::poll_fn, sync::Arc};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use llm_exchange::{BoxError, Call, Payload, Verdict};
+use llm_exchange::{BoxError, Call, Meter, Payload, Verdict};
 use tower_service::Service;
 
 use super::{
     answer::Embeddings,
-    came::{Came, came, unmerged},
+    came::{Came, Stopped, came, unmerged},
     merge::Text,
     round::Round,
     texts::Batch,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     CacheBody, CacheStatus, Entry, Store,
     control::Control,
-    flight::{Failure, Flight, Outcome},
+    flight::{Flight, Outcome},
     freshness::Use,
     land::{answered, failed, not_cached},
     revalidate,
@@ -76,31 +76,39 @@ where
                     None => continue,
                 }
             }
-            if let Err(failure) = self.fly(round, &mut texts, &mut paid).await {
-                self.settings.counters.status(CacheStatus::Miss);
-                self.leave_behind(&paid);
-                return failed(failure, || self.stale(&texts), None);
+            match self.fly(round, &mut texts, &mut paid).await {
+                Ok(()) => {}
+                Err(Stopped::Failed(failure)) => {
+                    self.settings.counters.status(CacheStatus::Miss);
+                    self.leave_behind(paid.iter().map(|came| &came.meter));
+                    return failed(failure, || self.stale(&texts), None);
+                }
+                Err(Stopped::TooLarge(meter)) => {
+                    let before = paid.iter().map(|came| &came.meter);
+                    self.leave_behind(before.chain([&meter]));
+                    return self.as_it_came(&texts).await;
+                }
             }
         }
         match self.merged(&texts, &paid) {
             Some(answer) => Ok(answer),
             None => {
-                self.leave_behind(&paid);
+                self.leave_behind(paid.iter().map(|came| &came.meter));
                 self.as_it_came(&texts).await
             }
         }
     }
 
     /// What was paid for is not in the answer, and not lost to whoever keeps books further out.
-    fn leave_behind(&self, paid: &[Arc<Came>]) {
-        for came in paid {
-            let meter = came.meter.clone();
+    fn leave_behind<'m>(&self, paid: impl Iterator<Item = &'m Meter>) {
+        for meter in paid {
+            let meter = meter.clone();
             let attempts = self.call.attempts();
             attempts.leave_behind(&self.call, Verdict::Ok, Some(meter));
         }
     }
 
-    /// The provider's answers can't be taken apart: the call is made as it would be without a cache.
+    /// The provider's answers can't be taken apart, or are too large to be held: the call is made as it would be without a cache.
     async fn as_it_came(&mut self, texts: &[Text<St::Ticket>]) -> Answer<S, R> {
         let flight = self.unkept();
         match self.pass(&flight, true, texts).await {
@@ -190,7 +198,7 @@ where
             CacheStatus::Coalesced
         };
         Some(match outcome {
-            Outcome::OnesOwn => return None,
+            Outcome::OnesOwn { .. } => return None,
             Outcome::Answer(head, meter) => {
                 self.settings.counters.status(status);
                 self.settings
@@ -211,7 +219,7 @@ where
         round: Round<Flight<S, R>>,
         texts: &mut [Text<St::Ticket>],
         paid: &mut Vec<Arc<Came>>,
-    ) -> Result<(), Failure<S::Error, R>> {
+    ) -> Result<(), Stopped<S::Error, R>> {
         let own = round.own.is_some();
         let is_own = |number| own && number == 0;
         let parts: Vec<_> = round.parts().collect();
@@ -236,7 +244,7 @@ where
                         texts[text].came = Some((Arc::clone(&came), place));
                     }
                 }
-                Some(Err(Some(failure))) if is_own(number) => return Err(failure),
+                Some(Err(Some(stopped))) if is_own(number) => return Err(stopped),
                 _ => {}
             }
         }

@@ -20,12 +20,20 @@ pub(super) struct Came {
     pub(super) texts: usize,
 }
 
-/// Reads a flight to its end. With a failure: that of its own call, for who began it.
+/// Why a flight of one's own did not come.
+pub(super) enum Stopped<E, R> {
+    /// The call failed, or the answer broke off.
+    Failed(Failure<E, R>),
+    /// It is larger than what is held. With what is known of it.
+    TooLarge(Meter),
+}
+
+/// Reads a flight to its end. With why it did not come to it: for who began it.
 pub(super) async fn came<S, R>(
     flight: Arc<Flight<S, R>>,
     leads: bool,
     texts: usize,
-) -> Result<Came, Option<Failure<S::Error, R>>>
+) -> Result<Came, Option<Stopped<S::Error, R>>>
 where
     S: Service<Request<Payload>, Response = Response<R>> + Send + 'static,
     S::Future: Send + 'static,
@@ -37,10 +45,10 @@ where
     let (number, leads) = seat.place();
     let (head, meter) = match poll_fn(|cx| flight.poll_head(number, leads, cx)).await {
         Outcome::Answer(head, meter) => (head, meter),
-        Outcome::Failed(failure) => return Err(Some(failure)),
-        Outcome::OnesOwn => return Err(None),
+        Outcome::Failed(failure) => return Err(Some(Stopped::Failed(failure))),
+        Outcome::OnesOwn { .. } => return Err(None),
     };
-    let mut reader = Reader::new(seat, meter.clone(), head.headers());
+    let mut reader = Reader::new(seat, meter.clone());
     let (mut frames, mut length) = (Vec::new(), 0);
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut reader).poll_frame(cx)).await {
         match frame.map(|frame| frame.into_data()) {
@@ -48,9 +56,10 @@ where
                 length += data.len();
                 frames.push(data);
             }
+            Ok(Ok(_)) => return Err(leads.then(|| Stopped::TooLarge(meter))),
             // trailers
             Ok(Err(_)) => {}
-            _ => return Err(leads.then(unmerged)),
+            Err(_) => return Err(leads.then(|| Stopped::Failed(unmerged()))),
         }
     }
     // in one piece for all who read it, unless it is held for nobody
@@ -64,10 +73,9 @@ where
     })
 }
 
-/// What was asked for did not come to its end, or is too large to be put together with the rest.
+/// What was asked for did not come to its end.
 pub(super) fn unmerged<E, R>() -> Failure<E, R> {
-    let message =
-        "the provider's answer broke off or is too large to be put together with what is known";
+    let message = "the provider's answer broke off and can't be put together with what is known";
     let answer = ErrorAnswer::new(StatusCode::BAD_GATEWAY, "embeddings_incomplete", message);
     let answer = answer.into_response(Some(Dialect::OpenAiEmbeddings));
     Failure::Answer(answer, Verdict::Failed)

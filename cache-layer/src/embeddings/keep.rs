@@ -33,13 +33,18 @@ pub(super) struct Kept<T> {
 
 impl<St: Store> Keeping<St> {
     /// The answer came to its end.
-    pub(super) fn end(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) {
+    pub(super) fn end(self, headers: &HeaderMap, meter: &Meter, body: Result<Bytes, NotKept>) {
         let counters = Arc::clone(&self.settings.counters);
         counters.kept(self.keep(headers, meter, body));
     }
 
-    fn keep(self, headers: &HeaderMap, meter: &Meter, body: Option<Bytes>) -> Result<(), NotKept> {
-        let body = body.ok_or(NotKept::TooLarge)?;
+    fn keep(
+        self,
+        headers: &HeaderMap,
+        meter: &Meter,
+        body: Result<Bytes, NotKept>,
+    ) -> Result<(), NotKept> {
+        let body = body?;
         let called = self.call.model();
         may_be_kept(meter, called, &self.whom, false, &body)?;
         let answer = Embeddings::read(&body, self.texts.len()).ok_or(NotKept::Incomplete)?;
@@ -73,7 +78,7 @@ impl<St: Store> Keeping<St> {
         }
         let head = Head {
             usage: usage.map(Into::into),
-            ..settings.head(meter, self.began, text.wanted.tags)
+            ..settings.head(meter, &self.whom, self.began, text.wanted.tags)
         };
         let headers = kept(headers, false, body.len());
         let entry = Arc::new(Entry {

@@ -77,7 +77,7 @@ where
     fn length(&self) -> Option<u64> {
         match &self.told().head {
             Head::Known(known) => known.length,
-            Head::Awaited | Head::Failed(_) => None,
+            Head::Awaited | Head::Failed { .. } => None,
         }
     }
 
@@ -87,7 +87,7 @@ where
             told.leader_left = true;
             // nobody else takes it
             let failed = match &mut told.head {
-                Head::Failed(failure) => failure.take(),
+                Head::Failed { failure, .. } => failure.take(),
                 Head::Awaited | Head::Known(_) => None,
             };
             drop(told);

@@ -6,10 +6,13 @@
 //! and whoever has gone or stands still, and nothing runs while nobody is woken. When the last reader
 //! goes, the call is dropped.
 
+mod events;
 mod joined;
 mod reader;
 mod registry;
 mod tape;
+#[cfg(test)]
+mod tests;
 mod told;
 mod turn;
 mod upstream;
@@ -28,6 +31,8 @@ use http::{Request, Response, response};
 use http_body::Body;
 use llm_exchange::{BoxError, Call, Meter, Payload, PeekLimits, WallClock};
 use tower_service::Service;
+
+use crate::NotKept;
 
 pub(crate) use self::{
     reader::{Reader, Seat},
@@ -51,7 +56,7 @@ pub(crate) struct Flight<S: Service<Request<Payload>>, R> {
     /// Wakes all who wait.
     waker: Waker,
     flights: Arc<Flights>,
-    /// Of the answer's bytes, those that are held to be kept.
+    /// Of the answer's bytes, those that are held to be kept, and after its end for its readers.
     held: AtomicUsize,
     largest: usize,
     asked_usage: bool,
@@ -73,8 +78,9 @@ pub(crate) enum Outcome<E, R> {
     Answer(Response<()>, Meter),
     /// The call failed; this is for who began it.
     Failed(Failure<E, R>),
-    /// The call failed, which says nothing of this one: it may try for itself.
-    OnesOwn,
+    /// The call failed, which says nothing of this one: it may try for itself. `outage`: an answer past
+    /// its time is better than this failure.
+    OnesOwn { outage: bool },
 }
 
 impl<S, R> Flight<S, R>
@@ -111,6 +117,7 @@ where
             told: Mutex::new(Told {
                 head: Head::Awaited,
                 tape: Tape::default(),
+                gave_up: None,
                 whole: None,
                 leader_left: false,
                 on_end,
@@ -129,7 +136,7 @@ where
         match told.head {
             Head::Awaited => true,
             Head::Known(_) => told.tape.is_whole(),
-            Head::Failed(_) => false,
+            Head::Failed { .. } => false,
         }
     }
 
@@ -163,8 +170,8 @@ where
         let mut told = self.told();
         match &mut told.head {
             Head::Awaited => None,
-            Head::Failed(failure) if leads => failure.take().map(Outcome::Failed),
-            Head::Failed(_) => Some(Outcome::OnesOwn),
+            Head::Failed { failure, .. } if leads => failure.take().map(Outcome::Failed),
+            Head::Failed { outage, .. } => Some(Outcome::OnesOwn { outage: *outage }),
             Head::Known(known) => {
                 let mut head = response::Response::new(()).into_parts().0;
                 head.status = known.status;
@@ -183,14 +190,14 @@ where
     /// Polls the upstream call, unless somebody else does just now. True: there is more to see.
     fn drive(&self, seat: usize) -> bool {
         let took = self.upstream.take(|upstream| {
-            let mut cx = Context::from_waker(&self.waker);
-            match upstream.poll_next(&mut cx) {
-                Poll::Ready(next) => {
-                    self.tell(next, upstream.exact_length());
-                    Some(())
-                }
-                Poll::Pending => None,
-            }
+            let mut poll = Polled {
+                flight: self,
+                upstream,
+                came_back: false,
+            };
+            let took = poll.poll();
+            poll.came_back = true;
+            took
         });
         match took {
             Took::Ready(()) => {
@@ -210,7 +217,9 @@ where
         match next {
             Next::Head(response, meter) => {
                 let (head, ()) = response.into_parts();
-                self.told().head = Head::Known(Box::new(Known {
+                let mut told = self.told();
+                told.tape.begin(meter.framing());
+                told.head = Head::Known(Box::new(Known {
                     status: head.status,
                     version: head.version,
                     headers: head.headers,
@@ -223,7 +232,10 @@ where
                 self.unregister();
                 let mut told = self.told();
                 let left = told.leader_left;
-                told.head = Head::Failed(Some(failure).filter(|_| !left));
+                told.head = Head::Failed {
+                    outage: failure.is_outage(),
+                    failure: Some(failure).filter(|_| !left),
+                };
             }
             Next::Data(data, last) => {
                 self.record(data);
@@ -244,36 +256,47 @@ where
         let mut told = self.told();
         told.tape.push(data);
         if told.tape.is_whole() {
-            if told.tape.bytes() > self.largest || !self.flights.hold(size) {
-                told.tape.give_up();
-                self.let_go();
-            } else {
+            let why = if told.tape.bytes() > self.largest {
+                NotKept::TooLarge
+            } else if self.flights.hold(size) {
                 self.held.fetch_add(size, Relaxed);
-            }
+                return;
+            } else {
+                NotKept::NoRoom
+            };
+            told.gave_up = Some(why);
+            told.tape.give_up();
+            self.let_go();
         }
     }
 
     fn ended(&self, end: TapeEnd) {
-        let (on_end, head, body) = {
+        let in_order = matches!(end, TapeEnd::Ended(None));
+        let to_be_kept = {
             let mut told = self.told();
+            told.tape.finish();
             let head = match &told.head {
                 Head::Known(known) => Some((known.headers.clone(), known.meter.clone())),
-                Head::Awaited | Head::Failed(_) => None,
+                Head::Awaited | Head::Failed { .. } => None,
             };
-            told.whole = told.tape.copied();
-            (told.on_end.take(), head, told.whole.clone())
+            let to_be_kept = told.on_end.take().zip(head).filter(|_| in_order);
+            if to_be_kept.is_some() {
+                told.whole = told.tape.join();
+            }
+            let why = told.gave_up.unwrap_or(NotKept::TooLarge);
+            let body = told.whole.clone().ok_or(why);
+            to_be_kept.map(|kept| (kept, body))
         };
         // it is in the store before anybody can ask again, and before no flight is found
-        if let (TapeEnd::Ended(None), Some(on_end), Some((headers, meter))) = (&end, on_end, head) {
+        if let Some(((on_end, (headers, meter)), body)) = to_be_kept {
             on_end(&headers, &meter, body);
         }
         self.told().tape.end(end);
         self.unregister();
-        self.let_go();
     }
 
     /// All of the body in one piece, which its readers share, after its end. `None`: it was too large to be
-    /// held.
+    /// held, or is not to be kept.
     pub(crate) fn whole(&self) -> Option<Bytes> {
         self.told().whole.clone()
     }
@@ -301,6 +324,62 @@ impl<S: Service<Request<Payload>>, R> Flight<S, R> {
 
     fn let_go(&self) {
         self.flights.let_go(self.held.swap(0, Relaxed));
+    }
+}
+
+/// One poll of the upstream call. Where it does not come back, as the service panics, nobody polls the
+/// call any more, and no reader waits for it.
+struct Polled<'f, S, R>
+where
+    S: Service<Request<Payload>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    flight: &'f Flight<S, R>,
+    upstream: &'f mut Upstream<S, R>,
+    came_back: bool,
+}
+
+impl<S, R> Polled<'_, S, R>
+where
+    S: Service<Request<Payload>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    /// `None`: there is nothing yet.
+    fn poll(&mut self) -> Option<()> {
+        let mut cx = Context::from_waker(&self.flight.waker);
+        match self.upstream.poll_next(&mut cx) {
+            Poll::Ready(next) => {
+                self.flight.tell(next, self.upstream.exact_length());
+                Some(())
+            }
+            Poll::Pending => None,
+        }
+    }
+}
+
+impl<S, R> Drop for Polled<'_, S, R>
+where
+    S: Service<Request<Payload>, Response = Response<R>>,
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    fn drop(&mut self) {
+        if self.came_back {
+            return;
+        }
+        self.upstream.fall();
+        let is_awaited = matches!(self.flight.told().head, Head::Awaited);
+        self.flight.tell(
+            if is_awaited {
+                Next::Failed(self.upstream.fallen())
+            } else {
+                Next::Broke("the service panicked".into())
+            },
+            None,
+        );
+        self.flight.wakers.wake_all();
     }
 }
 

@@ -8,11 +8,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use llm_exchange::{BoxError, Cut, CutShort, Dialect, ErrorAnswer, Meter};
+use llm_exchange::{BoxError, Cut, CutShort, ErrorAnswer, Framing, Meter};
 
-use super::tape::{At, Shared, TapeEnd};
+use super::{
+    events::Piece,
+    tape::{At, Shared, TapeEnd},
+};
 
 /// A flight, whatever its types.
 pub(super) trait Tap: Send + Sync {
@@ -55,40 +58,30 @@ pub(crate) struct Reader {
     seat: Seat,
     place: u64,
     read: u64,
-    /// The last bytes that were handed on.
-    tail: [u8; 4],
+    /// What was handed on ends with an event, behind which something else can be said.
+    between: bool,
     meter: Meter,
-    /// Server-sent events, between which something else can be said.
-    has_events: bool,
     /// Nothing comes after this.
     over: bool,
 }
 
 impl Reader {
     /// The body, after the head is known.
-    pub(crate) fn new(seat: Seat, meter: Meter, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(seat: Seat, meter: Meter) -> Self {
         Self {
             seat,
             place: 0,
             read: 0,
-            tail: [b'\n'; 4],
-            has_events: meter.is_stream() && has_events(headers),
+            between: true,
             meter,
             over: false,
         }
     }
 
-    fn handed_on(&mut self, data: &Bytes) {
+    fn handed_on(&mut self, piece: &Piece) {
         self.place += 1;
-        self.read += data.len() as u64;
-        for byte in &data[data.len().saturating_sub(4)..] {
-            self.tail.rotate_left(1);
-            self.tail[3] = *byte;
-        }
-    }
-
-    fn is_between_events(&self) -> bool {
-        self.tail.ends_with(b"\n\n") || self.tail.ends_with(b"\r\r") || &self.tail == b"\r\n\r\n"
+        self.read += piece.data.len() as u64;
+        self.between = piece.ends;
     }
 
     /// The answer went on without this reader. Its end is an error, never a clean one.
@@ -96,24 +89,18 @@ impl Reader {
         self.over = true;
         self.meter.cut(Cut::Limit);
         let message = "the answer was read too slowly, and is too large to wait for its reader";
-        if self.has_events && self.is_between_events() {
-            let status = StatusCode::GATEWAY_TIMEOUT;
-            let error = ErrorAnswer::new(status, "read_too_slowly", message)
-                .event_number(self.meter.next_event_number());
-            return Ok(Frame::data(error.in_stream(Some(self.dialect()))));
+        let error = ErrorAnswer::new(StatusCode::GATEWAY_TIMEOUT, "read_too_slowly", message)
+            .event_number(self.meter.next_event_number());
+        match self.meter.framing() {
+            Some(Framing::Grpc) => Ok(Frame::trailers(error.trailers())),
+            Some(framing) if self.between => {
+                let begun = self.read > 0;
+                let error = error.in_framing(self.meter.dialect(), framing, begun);
+                Ok(Frame::data(error))
+            }
+            _ => Err(CutShort::new(Cut::Limit, message).into()),
         }
-        Err(CutShort::new(Cut::Limit, message).into())
     }
-
-    fn dialect(&self) -> Dialect {
-        self.meter.dialect()
-    }
-}
-
-/// Whether a body is of server-sent events.
-fn has_events(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    content_type.is_some_and(|content_type| content_type.starts_with(b"text/event-stream"))
 }
 
 impl Body for Reader {
@@ -130,9 +117,9 @@ impl Body for Reader {
         }
         Poll::Ready(
             match ready!(this.seat.tap.poll_at(this.place, this.seat.number, cx)) {
-                At::Frame(data) => {
-                    this.handed_on(&data);
-                    Some(Ok(Frame::data(data)))
+                At::Frame(piece) => {
+                    this.handed_on(&piece);
+                    Some(Ok(Frame::data(piece.data)))
                 }
                 At::Gone => Some(this.lagged()),
                 At::End(end) => {

@@ -228,6 +228,20 @@ impl Flights {
         self.held.fetch_sub(bytes, Relaxed);
     }
 
+    #[cfg(test)]
+    pub(super) fn with_most_held(bytes: usize) -> Self {
+        Self {
+            most_held: bytes,
+            ..Self::default()
+        }
+    }
+
+    /// How many bytes are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Relaxed)
+    }
+
     fn lock(&self) -> Locked<'_> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }

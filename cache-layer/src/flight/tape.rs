@@ -4,12 +4,16 @@ use std::{collections::VecDeque, error::Error, fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use llm_exchange::BoxError;
+use llm_exchange::{BoxError, Framing};
+
+use super::events::{Events, Piece};
 
 /// The frames that came, from the first one on as long as all of it may be kept; after that a window
 /// behind the last one.
 pub(super) struct Tape {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Piece>,
+    /// What came and is not here yet, as an event has not ended.
+    events: Events,
     /// How many frames are not here any more.
     gone: u64,
     bytes: usize,
@@ -27,7 +31,7 @@ pub(super) enum TapeEnd {
 
 /// What stands at a place of the tape.
 pub(super) enum At {
-    Frame(Bytes),
+    Frame(Piece),
     /// It was here, but is not any more.
     Gone,
     End(TapeEnd),
@@ -42,6 +46,7 @@ impl Default for Tape {
     fn default() -> Self {
         Self {
             frames: VecDeque::new(),
+            events: Events::new(None),
             gone: 0,
             bytes: 0,
             whole: true,
@@ -51,10 +56,28 @@ impl Default for Tape {
 }
 
 impl Tape {
+    /// How the events that come are told apart, before the first one.
+    pub(super) fn begin(&mut self, framing: Option<Framing>) {
+        self.events = Events::new(framing);
+    }
+
     pub(super) fn push(&mut self, data: Bytes) {
-        self.bytes += data.len();
-        self.frames.push_back(data);
-        self.trim();
+        let piece = self.events.push(data);
+        self.put(piece);
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn finish(&mut self) {
+        let rest = self.events.rest();
+        self.put(rest);
+    }
+
+    fn put(&mut self, piece: Option<Piece>) {
+        if let Some(piece) = piece {
+            self.bytes += piece.data.len();
+            self.frames.push_back(piece);
+            self.trim();
+        }
     }
 
     pub(super) fn end(&mut self, end: TapeEnd) {
@@ -78,13 +101,13 @@ impl Tape {
             && self.frames.len() > 1
             && let Some(first) = self.frames.pop_front()
         {
-            self.bytes -= first.len();
+            self.bytes -= first.data.len();
             self.gone += 1;
         }
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.events.held()
     }
 
     pub(super) const fn is_whole(&self) -> bool {
@@ -111,15 +134,24 @@ impl Tape {
             && matches!(self.end, Some(TapeEnd::Ended(None)))
     }
 
-    /// The whole body in one piece of its own: frames are often small parts of large buffers.
-    pub(super) fn copied(&self) -> Option<Bytes> {
-        self.whole.then(|| {
-            let mut body = Vec::with_capacity(self.bytes);
-            self.frames
-                .iter()
-                .for_each(|frame| body.extend_from_slice(frame));
-            Bytes::from(body)
-        })
+    /// The whole body in one piece of its own, as frames are often small parts of large buffers. The frames
+    /// are parts of it from then on.
+    pub(super) fn join(&mut self) -> Option<Bytes> {
+        if !self.whole {
+            return None;
+        }
+        let mut body = Vec::with_capacity(self.bytes);
+        self.frames
+            .iter()
+            .for_each(|frame| body.extend_from_slice(&frame.data));
+        let body = Bytes::from(body);
+        let mut at = 0;
+        for frame in &mut self.frames {
+            let end = at + frame.data.len();
+            frame.data = body.slice(at..end);
+            at = end;
+        }
+        Some(body)
     }
 }
 
@@ -144,7 +176,7 @@ mod tests {
     use super::*;
 
     fn frames(tape: &Tape) -> Vec<usize> {
-        tape.frames.iter().map(Bytes::len).collect()
+        tape.frames.iter().map(|frame| frame.data.len()).collect()
     }
 
     #[test]
@@ -154,10 +186,14 @@ mod tests {
             tape.push(Bytes::from(vec![0; WINDOW / 2]));
         }
         assert_eq!(frames(&tape).len(), 5);
-        assert_eq!(tape.copied().unwrap().len(), WINDOW / 2 * 5);
+        let joined = tape.join().unwrap();
+        assert_eq!(joined.len(), WINDOW / 2 * 5);
+        let parts = tape.frames.iter().map(|frame| frame.data.as_ptr());
+        let places = (0..5).map(|number| joined[WINDOW / 2 * number..].as_ptr());
+        assert!(parts.eq(places), "one copy of it is held");
         tape.give_up();
         assert_eq!(frames(&tape).len(), 2);
-        assert!(tape.copied().is_none());
+        assert!(tape.join().is_none());
         assert!(matches!(tape.at(2), At::Gone));
         assert!(matches!(tape.at(3), At::Frame(_)));
         assert!(matches!(tape.at(5), At::Nothing));

@@ -16,12 +16,16 @@ use llm_exchange::{
 };
 use tower_service::Service;
 
+use crate::rules;
+
 /// From getting the service ready to the end of the answer's body.
 pub(super) struct Upstream<S: Service<Request<Payload>>, R> {
     state: State<S, R>,
     call: Arc<Call>,
     limits: PeekLimits,
     clock: WallClock,
+    /// A poll of it panicked.
+    fell: bool,
 }
 
 /// What is sent.
@@ -66,6 +70,16 @@ pub(crate) enum Failure<E, R> {
     Answer(Response<AnswerBody<R>>, Verdict),
 }
 
+impl<E, R> Failure<E, R> {
+    /// Whether an answer past its time is better.
+    pub(crate) const fn is_outage(&self) -> bool {
+        match self {
+            Self::Error(_) => true,
+            Self::Answer(_, verdict) => rules::is_outage(*verdict),
+        }
+    }
+}
+
 impl<S, R> Upstream<S, R>
 where
     S: Service<Request<Payload>, Response = Response<R>>,
@@ -85,7 +99,21 @@ where
             call,
             limits,
             clock,
+            fell: false,
         }
+    }
+
+    /// It panicked, and is not polled again. It is let go of with the flight, not while it panics.
+    pub(super) const fn fall(&mut self) {
+        self.fell = true;
+    }
+
+    /// What a call came to that panicked, for who began it and was not polled just then.
+    pub(super) fn fallen(&self) -> Failure<S::Error, R> {
+        let message = "the service that makes the call panicked";
+        let answer = ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, "call_panicked", message);
+        let answer = answer.into_response(Some(self.call.dialect()));
+        Failure::Answer(answer, Verdict::Failed)
     }
 
     /// Lets go of it, as nobody reads it any more or it is over.
@@ -102,6 +130,9 @@ where
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<S::Error, R>> {
+        if self.fell {
+            return Poll::Pending;
+        }
         loop {
             match &mut self.state {
                 State::Readying { service, request } => {

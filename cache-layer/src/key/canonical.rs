@@ -166,7 +166,7 @@ impl Walk<'_> {
                 self.written.extend_from_slice(&self.text[quoted]);
                 self.written.push(b':');
                 let value = self.written.len();
-                self.value(place.member(&self.text[name.clone()]))?;
+                self.value(place.member(self.dialect, &self.text[name.clone()]))?;
                 self.note(place, name.clone(), value);
                 if self.leaves_out(place, &self.text[name.clone()]) {
                     self.written.truncate(begin);
@@ -195,7 +195,7 @@ impl Walk<'_> {
     fn note(&mut self, place: Place, name: Range<usize>, value: usize) {
         let (name, value) = (&self.text[name], &self.written[value..]);
         match (place, name) {
-            (Place::Top | Place::Settings, b"temperature") => {
+            (_, b"temperature") if place.has_settings(self.dialect) => {
                 let number = std::str::from_utf8(value).ok();
                 let number = number.and_then(|number| number.parse::<f64>().ok());
                 self.seen.temperature_zero = number == Some(0.0);

@@ -188,7 +188,7 @@ impl KeySettings {
         };
         parts.part(query_without_credentials(uri).as_bytes());
         parts.part(call.model().unwrap_or_default().as_bytes());
-        self.headers(request.headers(), &mut parts);
+        self.headers(request.headers(), credentials, &mut parts);
         let seen = canonical(body, call.dialect(), without, parts.rest())?;
         Some(Keyed {
             key: self.secret.key(&parts),
@@ -197,19 +197,22 @@ impl KeySettings {
         })
     }
 
-    fn headers(&self, headers: &HeaderMap, parts: &mut Parts) {
+    fn headers(&self, headers: &HeaderMap, credentials: &[(&str, &[u8])], parts: &mut Parts) {
+        // who pays is in the key already, or is to be in none
+        let is_credential = |name: &HeaderName| credentials.iter().any(|(other, _)| name == *other);
         let mut shaping: SmallVec<[_; 8]> = headers
             .iter()
-            .filter(|(name, _)| self.shapes_answers(name))
+            .filter(|(name, _)| self.shapes_answers(name, is_credential(name)))
             .map(|(name, value)| (name.as_str(), value.as_bytes()))
             .collect();
         shaping.sort_by_key(|(name, _)| *name);
         parts.fields(&shaping);
     }
 
-    fn shapes_answers(&self, name: &HeaderName) -> bool {
+    fn shapes_answers(&self, name: &HeaderName, is_credential: bool) -> bool {
         let starts = |start| name.as_str().starts_with(start);
-        starts("anthropic-") || starts("openai-") || starts("x-goog-") || self.vary.contains(name)
+        let known = starts("anthropic-") || starts("openai-") || starts("x-goog-");
+        (known && !is_credential) || self.vary.contains(name)
     }
 }
 

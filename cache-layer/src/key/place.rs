@@ -65,22 +65,38 @@ impl Place {
     }
 
     /// Where the value of a member stands.
-    pub(crate) fn member(self, name: &[u8]) -> Self {
+    pub(crate) fn member(self, dialect: Dialect, name: &[u8]) -> Self {
         match (self, name) {
             (Self::Top, b"tools") => Self::Tools,
-            (
-                Self::Top,
-                b"generationConfig" | b"generation_config" | b"inferenceConfig" | b"options",
-            ) => Self::Settings,
+            (Self::Top, name) if settings(dialect).contains(&name) => Self::Settings,
             (Self::Top, b"input") => Self::Input,
             (Self::Top, b"messages" | b"system") | (Self::Blocks, b"content") => Self::Blocks,
             _ => Self::Other,
         }
     }
 
+    /// Whether the sampling parameters stand here. Elsewhere a provider does not look at them.
+    pub(crate) fn has_settings(self, dialect: Dialect) -> bool {
+        match self {
+            Self::Top => settings(dialect).is_empty(),
+            Self::Settings => true,
+            Self::Tools | Self::Blocks | Self::Input | Self::Other => false,
+        }
+    }
+
     /// Where the items of a list stand.
     pub(crate) const fn item(self) -> Self {
         self
+    }
+}
+
+/// The members that hold the sampling parameters. None: they stand in the outermost object.
+const fn settings(dialect: Dialect) -> &'static [&'static [u8]] {
+    match dialect {
+        Dialect::Gemini => &[b"generationConfig", b"generation_config"],
+        Dialect::BedrockConverse => &[b"inferenceConfig"],
+        Dialect::Ollama => &[b"options"],
+        _ => &[],
     }
 }
 

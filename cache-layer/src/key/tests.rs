@@ -392,8 +392,6 @@ fn what_makes_a_call_deterministic_or_not_is_seen() {
     ] {
         assert!(!read(other).temperature_zero, "{other}");
     }
-    assert!(read(r#","generationConfig":{"topK":1,"temperature":0}"#).temperature_zero);
-    assert!(!read(r#","generationConfig":{"responseSchema":{"temperature":0}}"#).temperature_zero);
     assert!(read(r#","previous_response_id":"r""#).stateful);
     assert!(read(r#","background":true"#).stateful);
     assert!(read(r#","prompt":{"id":"pmpt_1"}"#).stateful);
@@ -406,4 +404,82 @@ fn what_makes_a_call_deterministic_or_not_is_seen() {
     assert!(read(r#","tools":[{"googleSearch":{}}]"#).looks_up);
     let own = r#","tools":[{"type":"function","function":{"parameters":{"type":"object"}}},{"name":"t"}]"#;
     assert!(!read(own).looks_up);
+}
+
+#[test]
+fn what_everybody_shares_is_shared_whatever_header_says_who_pays() {
+    let shared = KeySettings {
+        sharing: Sharing::Everybody,
+        ..settings()
+    };
+    let varied = KeySettings {
+        vary: vec![HeaderName::from_static("openai-project")],
+        ..shared.clone()
+    };
+    let key = |settings: &KeySettings, header: &'static str, value: &'static str| {
+        let body = r#"{"model":"m","messages":[]}"#.to_owned();
+        let request = Request::post(URI).header(header, value).body(body);
+        keyed_by(settings, request.unwrap()).unwrap().key
+    };
+    for header in [
+        "x-goog-api-key",
+        "x-goog-user-project",
+        "openai-organization",
+        "openai-project",
+        "anthropic-workspace-id",
+        "anthropic-user-profile-id",
+        "authorization",
+    ] {
+        let (one, two) = (key(&shared, header, "a"), key(&shared, header, "b"));
+        assert_eq!(one, two, "{header}");
+    }
+    for header in ["openai-beta", "anthropic-beta", "x-goog-request-params"] {
+        let (one, two) = (key(&shared, header, "a"), key(&shared, header, "b"));
+        assert_ne!(one, two, "{header}");
+    }
+    let by = |value| key(&varied, "openai-project", value);
+    assert_ne!(by("a"), by("b"));
+}
+
+#[test]
+fn a_temperature_counts_only_where_the_dialect_has_it() {
+    let at_zero = |uri: &str, member: &str| {
+        let zero = r#""temperature":0"#;
+        let zero = match member {
+            "" => zero.to_owned(),
+            member => format!(r#""{member}":{{{zero}}}"#),
+        };
+        let body = format!(r#"{{"model":"m","messages":[],"contents":[],{zero}}}"#);
+        let request = Request::post(uri).header("authorization", "a").body(body);
+        let keyed = keyed_by(&settings(), request.unwrap()).unwrap();
+        keyed.seen.temperature_zero
+    };
+    let members = [
+        "",
+        "options",
+        "generationConfig",
+        "generation_config",
+        "inferenceConfig",
+    ];
+    let gemini = "https://h/v1beta/models/m:generateContent";
+    for (uri, has_it) in [
+        (URI, &[""][..]),
+        ("https://h/v1/responses", &[""]),
+        ("https://h/v1/messages", &[""]),
+        (gemini, &["generationConfig", "generation_config"]),
+        ("https://h/api/chat", &["options"]),
+        ("https://h/model/m/converse", &["inferenceConfig"]),
+    ] {
+        for member in members {
+            assert_eq!(
+                at_zero(uri, member),
+                has_it.contains(&member),
+                "{uri} {member}"
+            );
+        }
+    }
+    let schema = r#"{"contents":[],"generationConfig":{"responseSchema":{"temperature":0}}}"#;
+    let dialect = llm_exchange::Dialect::Gemini;
+    let seen = canonical(schema.as_bytes(), dialect, None, &mut Vec::new()).unwrap();
+    assert!(!seen.temperature_zero);
 }

@@ -28,8 +28,8 @@ pin_project! {
         state: State<S::Future>,
         service: S,
         shared: Arc<Shared>,
-        // of an LLM call: its facts, and the stable prefix that was marked
-        call: Option<(Arc<Call>, Option<u64>)>,
+        // of an LLM call
+        call: Option<Known>,
     }
 }
 
@@ -56,14 +56,32 @@ impl<S: Service<Request<Payload>>> PromptCacheFuture<S> {
     }
 }
 
+/// What is known of a call that is made.
+struct Known {
+    call: Arc<Call>,
+    /// Its stable prefix, if one was marked.
+    prefix: Option<u64>,
+    /// Where it goes, if that is to be priced.
+    host: Option<Box<str>>,
+}
+
 /// Marks a request, and what is known of the call that it makes.
-fn prepare(shared: &Shared, request: &mut Request<Payload>) -> Option<(Arc<Call>, Option<u64>)> {
+fn prepare(shared: &Shared, request: &mut Request<Payload>) -> Option<Known> {
     let call = Call::of(request)?.clone();
     ask_for_plain_text(request.headers_mut());
     let prefix = shared.prepare(request, &call);
     shared.report.call(prefix.is_some());
     let call = Call::of(request).unwrap_or(&call).clone();
-    Some((call, prefix))
+    let host = request
+        .uri()
+        .authority()
+        .filter(|_| shared.prices.is_some());
+    let host = host.and_then(|authority| authority.as_str().rsplit('@').next());
+    Some(Known {
+        call,
+        prefix,
+        host: host.map(Into::into),
+    })
 }
 
 impl<S, R> Future for PromptCacheFuture<S>
@@ -96,20 +114,21 @@ where
 
 fn watched<R>(
     response: Response<R>,
-    call: Option<(Arc<Call>, Option<u64>)>,
+    call: Option<Known>,
     shared: &Shared,
 ) -> Response<PromptCacheBody<R>>
 where
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
 {
-    let Some((call, prefix)) = call else {
+    let Some(Known { call, prefix, host }) = call else {
         return response.map(|body| Watch::new(AnswerBody::inner(body), None));
     };
     let (meter, response) = Meter::attach(response, &call);
     let tally = Tally {
         meter,
         prefix,
+        host,
         report: Arc::clone(&shared.report),
         prices: shared.prices.clone(),
     };

@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::{
     PrefixStats, PromptCache, PromptCacheStats,
-    learned::Learned,
+    learned::{Learned, Look},
     marks::{self, Keep},
     models, openai,
     points::points,
@@ -117,17 +117,22 @@ impl Shared {
         let body = request.body().whole()?.clone();
         let mut hasher = self.secret.prefixes(request);
         hasher.update(model.as_bytes()).update(b"\0");
-        let now = Instant::now();
-        let least = models::least_for_marks(call.dialect(), model);
+        let seen = Look {
+            now: Instant::now(),
+            // a retry or a hedge is the same prompt still
+            again: call.attempts().count() > 1,
+        };
+        let least = models::least_for_marks(call.dialect(), request.uri(), model);
         if let Some((least, form)) = least.zip(models::form_of(call.dialect())) {
             if marks::has_marks(form, &body) {
                 return None;
             }
             let mut points = points(form, &body, hasher);
             points.retain(|point| point.tokens >= least);
-            let (chosen, keep) = self.learned.choose(&points, now);
+            let (chosen, keep) = self.learned.choose(&points, seen);
             // what comes again later than it is kept would be written each time, and never read
-            if keep == Keep::OneHour && !models::keeps_an_hour(form, model) {
+            if keep == Keep::OneHour && !models::keeps_an_hour(call.dialect(), request.uri(), model)
+            {
                 return None;
             }
             let chosen: Vec<_> = chosen
@@ -140,7 +145,7 @@ impl Shared {
         }
         if models::takes_key(call.dialect(), request.uri(), &self.hosts) {
             let (hash, tokens) = openai::prefix(&body, hasher)?;
-            if tokens < models::OPENAI || !self.learned.was_seen(hash, now) {
+            if tokens < models::OPENAI || !self.learned.was_seen(hash, seen) {
                 return None;
             }
             let key = format!("\"{hash:016x}\"");

@@ -19,6 +19,15 @@ struct Seen {
     gap: Duration,
 }
 
+/// A look at a prompt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) now: Instant,
+    /// It is a further attempt at a call whose prompt was seen in the first one, and is not remembered
+    /// once more.
+    pub(super) again: bool,
+}
+
 const MOST: usize = 1 << 16;
 /// Marks that a request may have.
 const MARKS: usize = 4;
@@ -45,13 +54,13 @@ impl Learned {
     ///
     /// Marked are only points that were seen before, recently enough: a write costs more than plain
     /// input. The deepest of them, and those above it that more calls share.
-    pub(super) fn choose(&self, points: &[Point<'_>], now: Instant) -> (Vec<usize>, Keep) {
+    pub(super) fn choose(&self, points: &[Point<'_>], look: Look) -> (Vec<usize>, Keep) {
         let mut chosen = Vec::with_capacity(MARKS);
         let mut keep = Keep::FiveMinutes;
         let mut shared_by = 0;
         // the deepest first
         for (number, point) in points.iter().enumerate().rev() {
-            let Some(seen) = self.see(point.hash, now) else {
+            let Some(seen) = self.see(point.hash, look) else {
                 continue;
             };
             if seen.times > shared_by && chosen.len() < MARKS {
@@ -68,11 +77,18 @@ impl Learned {
     }
 
     /// Whether it was seen before, and when that was of any use.
-    pub(super) fn was_seen(&self, hash: u64, now: Instant) -> bool {
-        self.see(hash, now).is_some()
+    pub(super) fn was_seen(&self, hash: u64, look: Look) -> bool {
+        self.see(hash, look).is_some()
     }
 
-    fn see(&self, hash: u64, now: Instant) -> Option<Seen> {
+    fn see(&self, hash: u64, look: Look) -> Option<Seen> {
+        let Look { now, again } = look;
+        if again {
+            let mut seen = self.0.get(&hash)?;
+            // but for the first attempt
+            seen.times -= 1;
+            return Some(seen).filter(|seen| seen.times > 0 && seen.gap < LATEST);
+        }
         let before = self.0.get(&hash).map(|mut seen| {
             let gap = now.saturating_duration_since(seen.last);
             seen.gap = if seen.times == 1 {

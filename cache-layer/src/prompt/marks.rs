@@ -1,6 +1,6 @@
 //! Marks in a prompt, and not another byte.
 
-use std::{borrow::Cow, collections::HashMap, ops::Range};
+use std::{borrow::Cow, collections::HashMap};
 
 use bytes::Bytes;
 use http::Request;
@@ -9,6 +9,7 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::points::{Form, Member, Point};
+use crate::within::within;
 
 /// For how long the provider is to keep a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +67,7 @@ pub(super) fn mark(
         let mut text = String::with_capacity(value.len() + of_it.len() * 64);
         let mut done = 0;
         for point in of_it {
-            let Some(at) = within(value, point.block) else {
+            let Some(at) = within(value.as_bytes(), point.block) else {
                 continue;
             };
             text.push_str(&value[done..at.start]);
@@ -101,11 +102,4 @@ fn marked(form: Form, block: &str, keep: Keep) -> String {
 fn member_of<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
     let mut members: HashMap<Cow<'a, str>, &'a RawValue> = serde_json::from_slice(body).ok()?;
     members.remove(name).map(RawValue::get)
-}
-
-/// Where a part stands in the text that it was borrowed from.
-fn within(text: &str, part: &str) -> Option<Range<usize>> {
-    let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-    let end = start.checked_add(part.len())?;
-    (end <= text.len()).then_some(start..end)
 }

@@ -125,7 +125,9 @@ pub(super) fn points(form: Form, body: &[u8], mut hasher: blake3::Hasher) -> Vec
         bytes: 0,
         points: Vec::new(),
     };
-    let tools = request.tools.unwrap_or_default();
+    let mut tools = request.tools.unwrap_or_default();
+    // they are no part of the prompt before they are found, and take no mark
+    tools.retain(|tool| form == Form::Converse || !is_deferred(tool.get()));
     for (number, tool) in tools.iter().enumerate() {
         // a mark on the last one is for all
         let last = number + 1 == tools.len();
@@ -202,6 +204,15 @@ impl<'a> Walk<'a> {
             block,
         });
     }
+}
+
+/// Whether a tool is kept out of the prompt until a search finds it.
+fn is_deferred(tool: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Tool {
+        defer_loading: Option<bool>,
+    }
+    serde_json::from_str::<Tool>(tool).is_ok_and(|tool| tool.defer_loading == Some(true))
 }
 
 /// Thinking can't be marked, nor can a text without any.

@@ -10,7 +10,7 @@ use llm_exchange::{BodyEnd, Meter, Money, Observe, Purchase, Usage};
 
 use crate::stats::Prices;
 
-/// Prefixes of which the report tells apart; what comes after them is in the sum alone.
+/// Prefixes that the report tells apart. For a further one the least used goes, and is in the sum alone.
 const MOST_PREFIXES: usize = 256;
 
 #[derive(Default)]
@@ -110,9 +110,10 @@ impl Report {
         let Some(prefix) = prefix else {
             return;
         };
-        let room = inner.prefixes.len() < MOST_PREFIXES;
-        if !room && !inner.prefixes.contains_key(&prefix) {
-            return;
+        if inner.prefixes.len() == MOST_PREFIXES && !inner.prefixes.contains_key(&prefix) {
+            let used = |of: &&PrefixStats| (of.calls, of.cached);
+            let least = inner.prefixes.values().min_by_key(used).map(|of| of.prefix);
+            least.and_then(|least| inner.prefixes.remove(&least));
         }
         let of_it = inner.prefixes.entry(prefix).or_insert(PrefixStats {
             prefix,
@@ -146,6 +147,8 @@ impl Report {
 pub struct Tally {
     pub(super) meter: Meter,
     pub(super) prefix: Option<u64>,
+    /// Where the call went, if that is to be priced.
+    pub(super) host: Option<Box<str>>,
     pub(super) report: Arc<Report>,
     pub(super) prices: Prices,
 }
@@ -172,6 +175,7 @@ impl Tally {
         let price = |usage| {
             let mut purchase = Purchase::new(&model, usage);
             purchase.service_tier = tier.as_deref();
+            purchase.host = self.host.as_deref();
             prices.price(&purchase)
         };
         let mut without = usage;
@@ -197,5 +201,28 @@ impl fmt::Debug for Tally {
         f.debug_struct("Tally")
             .field("meter", &self.meter)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn for_a_further_prefix_the_least_used_one_goes() {
+        let report = Report::default();
+        let mut usage = Usage::default();
+        usage.cached = 10;
+        let told = |prefix| report.prefixes().iter().any(|of| of.prefix == prefix);
+        for prefix in 0..MOST_PREFIXES as u64 {
+            report.answer(Some(prefix), usage, None);
+            if prefix != 7 {
+                report.answer(Some(prefix), usage, None);
+            }
+        }
+        report.answer(Some(1 << 20), usage, None);
+        assert!(told(1 << 20) && !told(7) && told(6));
+        assert_eq!(report.prefixes().len(), MOST_PREFIXES);
+        assert_eq!(report.stats().cached, 10 * 2 * MOST_PREFIXES as u64);
     }
 }

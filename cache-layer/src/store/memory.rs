@@ -1,8 +1,9 @@
 use std::{
+    collections::VecDeque,
     fmt,
     future::{Ready, ready},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
 };
@@ -19,6 +20,9 @@ use crate::{Entry, Key, key::BuildAsItIs};
 /// shards as leave each 16 MiB, at most 64. A larger entry is [told](Put::TooLarge). Entries past their
 /// time take their bytes until they are asked for or driven out.
 ///
+/// An answer that is under way while its like is removed is not kept; nor is one during which there were
+/// more than 1,024 removals of whatever kind.
+///
 /// Clones share the entries.
 #[derive(Clone)]
 pub struct MemoryStore(Arc<Memory>);
@@ -27,9 +31,14 @@ struct Memory {
     entries: Cache<Key, Arc<Entry>, Bytes, BuildAsItIs>,
     /// The most that one entry may weigh.
     largest: u64,
-    /// How often many entries were removed.
+    /// How often something was removed.
     removals: AtomicU64,
+    /// What was removed last, the latest at the end.
+    removed: Mutex<VecDeque<Remove>>,
 }
+
+/// The most removals that are remembered. An answer that was under way for longer is not kept.
+const MOST_REMOVED: usize = 1024;
 
 const LEAST_OF_A_SHARD: u64 = 16 << 20;
 const MOST_SHARDS: u64 = 64;
@@ -73,6 +82,7 @@ impl MemoryStore {
             entries,
             largest,
             removals: AtomicU64::new(0),
+            removed: Mutex::default(),
         }))
     }
 
@@ -80,6 +90,34 @@ impl MemoryStore {
     #[must_use]
     pub fn max_entry_bytes(&self) -> u64 {
         self.0.largest
+    }
+}
+
+impl Memory {
+    /// Takes note of a removal, before it is carried out.
+    fn note(&self, what: Remove) {
+        let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        if removed.len() == MOST_REMOVED {
+            removed.pop_front();
+        }
+        removed.push_back(what);
+        self.removals.fetch_add(1, SeqCst);
+    }
+
+    /// Whether this entry was removed since, or may have been.
+    fn was_removed(&self, key: &Key, entry: &Entry, since: u64) -> bool {
+        if self.removals.load(SeqCst) == since {
+            return false;
+        }
+        let removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = self.removals.load(SeqCst).saturating_sub(since);
+        let later = usize::try_from(later).unwrap_or(usize::MAX);
+        later > removed.len()
+            || removed.iter().rev().take(later).any(|what| match what {
+                Remove::Key(other) => other == key,
+                Remove::Tag(tag) => entry.tags().iter().any(|other| other == *tag),
+                Remove::All => true,
+            })
     }
 }
 
@@ -106,13 +144,12 @@ impl Store for MemoryStore {
         if entry.size() as u64 > self.0.largest {
             return Put::TooLarge;
         }
-        let removals = || self.0.removals.load(SeqCst);
-        if removals() != ticket {
+        if self.0.was_removed(&wanted.key, &entry, ticket) {
             return Put::Removed;
         }
-        self.0.entries.insert(wanted.key, entry);
+        self.0.entries.insert(wanted.key, Arc::clone(&entry));
         // a removal that began before the insertion may have missed it
-        if removals() != ticket {
+        if self.0.was_removed(&wanted.key, &entry, ticket) {
             self.0.entries.remove(&wanted.key);
             return Put::Removed;
         }
@@ -120,20 +157,16 @@ impl Store for MemoryStore {
     }
 
     fn remove(&self, what: Remove) -> Removing {
+        self.0.note(what);
         match what {
             Remove::Key(key) => {
-                self.0.removals.fetch_add(1, SeqCst);
                 self.0.entries.remove(&key);
             }
             Remove::Tag(tag) => {
-                self.0.removals.fetch_add(1, SeqCst);
                 let belongs = |entry: &Entry| entry.tags().iter().any(|other| other == tag);
                 self.0.entries.retain(|_, entry| !belongs(entry));
             }
-            Remove::All => {
-                self.0.removals.fetch_add(1, SeqCst);
-                self.0.entries.clear();
-            }
+            Remove::All => self.0.entries.clear(),
         }
         Box::pin(ready(Ok(())))
     }
@@ -156,7 +189,7 @@ impl fmt::Debug for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Tags, entry::tests::entry};
+    use crate::{Tag, Tags, entry::tests::entry};
 
     fn wanted(number: u64) -> Wanted {
         let mut key = [0; 32];
@@ -208,5 +241,31 @@ mod tests {
         }
         let left = (0..50).filter(|number| there(&store, *number)).count();
         assert!(left >= 45, "only {left} of 50 are left");
+    }
+
+    #[test]
+    fn of_the_answers_under_way_only_those_that_were_removed_are_not_kept() {
+        let store = MemoryStore::new(1 << 20);
+        let remove = |what| drop(store.remove(what));
+        let put = |number, model, ticket| {
+            let mut entry = entry("x");
+            entry.head.tags = [Some(model), None, None];
+            store.put(&wanted(number), Arc::new(entry), ticket)
+        };
+        remove(Remove::All);
+        assert_eq!(put(1, 5, 0), Put::Removed);
+        let before = store.0.removals.load(SeqCst);
+        remove(Remove::Key(wanted(2).key));
+        remove(Remove::Tag(Tag(6)));
+        assert_eq!(put(1, 5, before), Put::Kept);
+        assert_eq!(put(2, 5, before), Put::Removed);
+        assert_eq!(put(3, 6, before), Put::Removed);
+        assert!(there(&store, 1) && !there(&store, 2) && !there(&store, 3));
+        // what is not remembered may have been anything
+        for _ in 0..MOST_REMOVED {
+            remove(Remove::Key(wanted(9).key));
+        }
+        assert_eq!(put(4, 5, before), Put::Removed);
+        assert_eq!(put(4, 5, store.0.removals.load(SeqCst)), Put::Kept);
     }
 }

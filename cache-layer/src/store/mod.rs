@@ -40,6 +40,13 @@ pub trait Store: Clone + Send + Sync + 'static {
         })
     }
 
+    /// Whether the store was really asked in the lookup of this ticket: then what it did not find is not
+    /// there. A store that can't be reached says no.
+    fn has_answered(&self, ticket: &Self::Ticket) -> bool {
+        let _ = ticket;
+        true
+    }
+
     /// Looks for an entry where that needs no waiting. `None` also where it would.
     fn get_now(&self, wanted: &Wanted) -> Option<Arc<Entry>> {
         let _ = wanted;

@@ -41,7 +41,7 @@ use crate::{Entry, Key, Tag, key::Secret};
 /// entries: a lookup compares. A removal of one key does not stop an answer that is on its way.
 ///
 /// Keep the server from evicting what starts with the prefix and `g`: its removals. With an eviction
-/// policy of `volatile-…` it does, as those names have a time of a week; entries should live shorter.
+/// policy of `volatile-…` it does, as those names have a time of a week. No entry is kept for longer, whatever its time.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Remote>);
 
@@ -73,7 +73,7 @@ impl std::error::Error for InvalidRedis {}
 const WITHIN_ONE_TIMEOUT: usize = 128;
 /// How long nothing is asked of a server that did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a removal is remembered: longer than any entry should live.
+/// How long a removal is remembered, and an entry kept at most.
 const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl RedisStore {
@@ -244,6 +244,10 @@ impl Store for RedisStore {
         }
         let (remote, wanted) = (Arc::clone(&self.0), wanted.to_vec());
         Box::pin(async move { remote.get(&wanted).await })
+    }
+
+    fn has_answered(&self, ticket: &Self::Ticket) -> bool {
+        ticket.is_some()
     }
 
     fn put(&self, wanted: &Wanted, entry: Arc<Entry>, ticket: Self::Ticket) -> Put {

@@ -57,7 +57,7 @@ impl<N: Store, F: Store> Future for GetTiered<N, F> {
                 }
                 State::Far(far, near) => {
                     let far = ready!(Pin::new(far).poll(cx));
-                    this.stores.keep_near(&this.wanted, &far, &near.ticket);
+                    this.stores.keep_near(&this.wanted, &far, near);
                     return Poll::Ready(std::mem::take(near).before(Some(far)));
                 }
             }
@@ -71,23 +71,32 @@ impl<T> Found<T> {
         entry.is_some_and(|entry| entry.age(now) < entry.ttl())
     }
 
+    /// The entry, unless the other one was stored after it.
+    fn newer_than<O>(&self, other: &Found<O>) -> Option<&Arc<Entry>> {
+        let stored = |entry: &Arc<Entry>| entry.head.stored_at;
+        let other = other.entry.as_ref().map(stored);
+        self.entry.as_ref().filter(|own| other <= Some(stored(own)))
+    }
+
     /// What the nearer store found, with what the farther one did, if it was asked.
     fn before<F: Default>(self, far: Option<Found<F>>) -> Found<(T, F)> {
         let far = far.unwrap_or_else(|| Found {
             entry: None,
             ticket: F::default(),
         });
+        let later = far.newer_than(&self);
         Found {
-            entry: far.entry.or(self.entry),
+            entry: later.cloned().or(self.entry),
             ticket: (self.ticket, far.ticket),
         }
     }
 }
 
 impl<N: Store, F: Store> Tiered<N, F> {
-    fn keep_near(&self, wanted: &Wanted, far: &Found<F::Ticket>, ticket: &N::Ticket) {
-        if let Some(entry) = &far.entry {
-            self.near.put(wanted, Arc::clone(entry), ticket.clone());
+    fn keep_near(&self, wanted: &Wanted, far: &Found<F::Ticket>, near: &Found<N::Ticket>) {
+        if let Some(entry) = far.newer_than(near) {
+            self.near
+                .put(wanted, Arc::clone(entry), near.ticket.clone());
         }
     }
 }
@@ -124,13 +133,17 @@ impl<N: Store, F: Store> Store for Tiered<N, F> {
                 let rest: Vec<_> = old.iter().map(|place| wanted[*place]).collect();
                 let found = stores.far.get_all(&rest).await;
                 for (place, found) in old.into_iter().zip(found) {
-                    stores.keep_near(&wanted[place], &found, &near[place].ticket);
+                    stores.keep_near(&wanted[place], &found, &near[place]);
                     far[place] = Some(found);
                 }
             }
             let both = near.into_iter().zip(far);
             both.map(|(near, far)| near.before(far)).collect()
         })
+    }
+
+    fn has_answered(&self, ticket: &Self::Ticket) -> bool {
+        self.near.has_answered(&ticket.0) && self.far.has_answered(&ticket.1)
     }
 
     fn get_now(&self, wanted: &Wanted) -> Option<Arc<Entry>> {

@@ -2,13 +2,17 @@
 
 use std::{
     collections::HashMap,
+    future::{Ready, ready},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
-use cache_layer::{CacheLayer, Cached, MemoryIndex, Semantic, VectorIndex};
+use cache_layer::{
+    CacheLayer, Cached, Entry, Found, MemoryIndex, MemoryStore, Put, Remove, Removing, Semantic,
+    Store, StoreSize, VectorIndex, Wanted,
+};
 use http_body_util::BodyExt;
 use llm_exchange::{FromCache, User};
 use tokio::time::sleep;
@@ -110,6 +114,58 @@ async fn a_question_that_means_the_same_is_a_hit_that_tells_how_alike_it_is() {
     assert_eq!((stats.hits, stats.alike, stats.misses), (2, 1, 2));
     assert_eq!(stats.tokens_saved, 20);
     assert_eq!(script.calls(), 2);
+}
+
+/// A store that can't be reached for a time.
+#[derive(Clone)]
+struct Away(MemoryStore, Arc<AtomicBool>);
+
+impl Store for Away {
+    type Get = Ready<Found<Option<u64>>>;
+    type Ticket = Option<u64>;
+
+    fn get(&self, wanted: &Wanted) -> Self::Get {
+        if self.1.load(SeqCst) {
+            return ready(Found::default());
+        }
+        let Found { entry, ticket } = self.0.get(wanted).into_inner();
+        let ticket = Some(ticket);
+        ready(Found { entry, ticket })
+    }
+
+    fn has_answered(&self, ticket: &Self::Ticket) -> bool {
+        ticket.is_some()
+    }
+
+    fn put(&self, wanted: &Wanted, entry: Arc<Entry>, ticket: Self::Ticket) -> Put {
+        ticket.map_or(Put::Busy, |ticket| self.0.put(wanted, entry, ticket))
+    }
+
+    fn remove(&self, what: Remove) -> Removing {
+        self.0.remove(what)
+    }
+
+    fn size(&self) -> StoreSize {
+        self.0.size()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_store_makes_no_question_unknown() {
+    let script = Script::new().then_always(answered);
+    let away = Arc::new(AtomicBool::new(false));
+    let layer = lemon().store(Away(MemoryStore::new(1 << 20), Arc::clone(&away)));
+    let status = async |question| {
+        ask(&layer, &script, post(&chat(question)))
+            .await
+            .cache()
+            .to_owned()
+    };
+    assert_eq!(status(WHY).await, "miss");
+    away.store(true, SeqCst);
+    assert_eq!(status(HOW).await, "miss");
+    away.store(false, SeqCst);
+    assert_eq!(status(HOW).await, "hit");
 }
 
 #[tokio::test(start_paused = true)]

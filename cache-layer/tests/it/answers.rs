@@ -169,7 +169,7 @@ async fn an_answer_that_is_too_large_passes_and_is_told() {
 async fn the_handle_tells_what_was_saved_and_removes() {
     let script = Script::new().then_always(|| answered().after(SECOND * 2));
     let layer = layer().priced_by(|of: &Purchase<'_>| {
-        let known = of.model == "gpt-6-sol-2026-09-01";
+        let known = of.model == "gpt-6-sol-2026-09-01" && of.host == Some("api.example");
         known.then(|| Money::from_picos(u128::from(of.usage.total()) * 1_000_000))
     });
     let handle = layer.handle();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cache_layer::{CacheLayer, CacheStatus, Cached};
-use llm_exchange::FromCache;
+use llm_exchange::{Call, FromCache, Payload};
 use proptest::{collection::vec, prelude::*, sample::subsequence};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -294,6 +294,32 @@ async fn a_rest_that_breaks_off_is_an_error_and_one_that_is_packed_passes_as_it_
         serde_json::from_slice::<Value>(&last).unwrap(),
         of(json!(["d", "d"]))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_is_too_large_to_be_held_passes_as_it_came_and_is_in_the_books() {
+    let provider = Provider::default();
+    let layer = layer();
+    asks(&layer, &provider, &of("a")).await;
+    let two = of(vec!["a", "b"]);
+    let large = "A".repeat(65 << 20);
+    let body = format!(r#"{{"object":"list","data":[{{"index":0,"embedding":"{large}"}}]}}"#);
+    provider.instead(200, &body);
+    provider.instead(200, &body);
+    let request = Payload::read(post_embeddings("sk-one", &two), 1 << 20).await;
+    let attempts = Call::of(&request).unwrap().attempts().clone();
+    let response = layer
+        .layer(provider.clone())
+        .oneshot(request)
+        .await
+        .unwrap();
+    assert_eq!(attempts.left_behind().len(), 1);
+    assert!(attempts.left_behind()[0].meter.is_some());
+    let got = read(response).await;
+    assert_eq!((got.cache(), got.response.status().as_u16()), ("miss", 200));
+    assert!(got.text == body, "it is as it came");
+    let asked = provider.asked();
+    assert_eq!(asked[1..], [vec!["b"], vec!["a", "b"]]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -347,6 +347,73 @@ async fn who_lags_behind_an_answer_that_is_too_large_is_ended_with_an_error_in_t
     assert_eq!(kept(&layer.handle()), (0, 1));
 }
 
+/// What a reader has of an answer that is too large, who read one frame of it and then lagged.
+async fn lagged(
+    request: impl Fn() -> http::Request<http_body_util::Full<Bytes>>,
+    answer: Answer,
+) -> String {
+    let script = Script::new().then(answer);
+    let stack = layer().max_entry_bytes(1 << 18).layer(script.clone());
+    let fast = stack.clone().oneshot(request()).await.unwrap();
+    let mut slow = stack.oneshot(request()).await.unwrap();
+    let first = slow.body_mut().frame().await.unwrap().unwrap();
+    let first = first.into_data().unwrap();
+    read(fast).await;
+    let rest = slow.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(script.calls(), 1);
+    String::from_utf8([first, rest].concat()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lags_is_told_in_the_stream_however_its_events_are_split_into_frames() {
+    let whole = large(40).concat();
+    for size in [1 << 14, (1 << 16) - 1, 100_000] {
+        let frames = whole.chunks(size).map(Bytes::copy_from_slice);
+        let body = frames.fold(ScriptedBody::new(), ScriptedBody::data);
+        let came = lagged(|| post(STREAMED), Answer::stream(body)).await;
+        let mut events: Vec<_> = came.split_terminator("\n\n").collect();
+        assert_eq!(events.pop(), Some("data: [DONE]"), "{size}");
+        let last = events.pop().unwrap();
+        assert!(last.contains("read_too_slowly"), "{size}: {last}");
+        for event in events {
+            let json = event.strip_prefix("data: ").unwrap();
+            assert!(serde_json::from_str::<serde_json::Value>(json).is_ok());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lags_behind_lines_of_json_is_told_in_a_line() {
+    let text = "x".repeat(1 << 16);
+    let line = format!(
+        "{{\"model\":\"m\",\"message\":{{\"role\":\"assistant\",\"content\":\"{text}\"}},\"done\":false}}\n"
+    );
+    let whole = line.repeat(40);
+    for size in [line.len(), 50_000] {
+        let frames = whole.as_bytes().chunks(size).map(Bytes::copy_from_slice);
+        let body = frames.fold(ScriptedBody::new(), ScriptedBody::data);
+        let answer = Answer::status(200)
+            .header("content-type", "application/x-ndjson")
+            .body(body);
+        let request = || {
+            let body = r#"{"model":"m","options":{"temperature":0},"messages":[{"role":"user","content":"hi"}]}"#;
+            let mut request = post(body);
+            *request.uri_mut() = "http://localhost:11434/api/chat".parse().unwrap();
+            request
+        };
+        let came = lagged(request, answer).await;
+        let mut lines = came.lines();
+        let last = lines.next_back().unwrap();
+        assert!(
+            last.contains("error") && last.contains("too slowly"),
+            "{last}"
+        );
+        for line in came.lines() {
+            assert!(serde_json::from_str::<serde_json::Value>(line).is_ok());
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_joins_an_answer_that_is_too_large_to_be_whole_any_more() {
     let script = Script::new().then_always(|| Answer::sse(large(8)));

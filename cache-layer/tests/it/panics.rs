@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::{Ready, ready},
+    future::{Future, Ready, ready},
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use cache_layer::{CacheBody, CacheLayer};
 use http::{Request, Response, header};
 use http_body::Body;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use llm_exchange::Payload;
 use serde_json::json;
 use tower::{Layer, Service, ServiceExt};
@@ -150,4 +150,154 @@ fn with_a_waker_another_reader_may_go() {
     });
     let rest = told.recv_timeout(SECOND * 20);
     assert_eq!(rest.expect("it waits for good"), [LO, STOP, DONE].concat());
+}
+
+/// Where a service panics, once, a second after it was asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Where {
+    Ready,
+    Call,
+    Future,
+    Body,
+}
+
+/// A service of which the first call panics.
+#[derive(Clone)]
+struct Panics {
+    at: Where,
+    calls: Arc<AtomicI32>,
+    script: Script,
+    waits: Arc<Mutex<Option<Pin<Box<tokio::time::Sleep>>>>>,
+}
+
+impl Panics {
+    fn new(at: Where) -> Self {
+        let half = ScriptedBody::new()
+            .data(ROLE)
+            .data(HEL)
+            .wait(SECOND)
+            .data(LO);
+        let script = match at {
+            Where::Body => Script::new().then(Answer::stream(half)),
+            _ => Script::new(),
+        };
+        Self {
+            at,
+            calls: Arc::default(),
+            script: script.then_always(|| streamed().after(SECOND)),
+            waits: Arc::default(),
+        }
+    }
+}
+
+/// A body that panics after so many frames.
+struct Fuse(ScriptedBody, Option<u32>);
+
+impl Body for Fuse {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.0).poll_frame(cx));
+        if let Some(left) = &mut self.1 {
+            assert!(*left > 0, "the body panics");
+            *left -= 1;
+        }
+        Poll::Ready(frame)
+    }
+}
+
+impl Service<Request<Payload>> for Panics {
+    type Response = Response<Fuse>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let first = self.calls.load(SeqCst) == 0;
+        if !first || !matches!(self.at, Where::Ready | Where::Call) {
+            return Poll::Ready(Ok(()));
+        }
+        let mut waits = self.waits.lock().unwrap();
+        let waits = waits.get_or_insert_with(|| Box::pin(tokio::time::sleep(SECOND)));
+        std::task::ready!(waits.as_mut().poll(cx));
+        if self.at == Where::Ready {
+            self.calls.fetch_add(1, SeqCst);
+            panic!("the service panics");
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Payload>) -> Self::Future {
+        let first = self.calls.fetch_add(1, SeqCst) == 0;
+        assert!(!first || self.at != Where::Call, "the service panics");
+        let falls = first && self.at == Where::Future;
+        let fuse = (first && self.at == Where::Body).then_some(2);
+        let answer = self.script.clone().oneshot(request);
+        Box::pin(async move {
+            if falls {
+                tokio::time::sleep(SECOND).await;
+                panic!("the service panics");
+            }
+            Ok(answer.await?.map(|body| Fuse(body, fuse)))
+        })
+    }
+}
+
+type Read = Pin<Box<dyn Future<Output = Result<(String, String), BoxError>> + Send>>;
+
+fn whole(service: cache_layer::Cache<Panics>) -> Read {
+    let answer: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(service.oneshot(post(STREAMED)));
+    Box::pin(async move {
+        let (head, body) = answer.await?.into_parts();
+        let read: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(body.collect());
+        let text = read.await?.to_bytes();
+        let status = head.headers["x-llm-cache"].to_str()?.to_owned();
+        Ok((status, String::from_utf8(text.to_vec())?))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_follows_a_call_that_panics_tries_for_itself_and_so_does_the_next() {
+    for at in [Where::Ready, Where::Call, Where::Future, Where::Body] {
+        let (layer, service) = (layer(), Panics::new(at));
+        let stack = layer.layer(service.clone());
+        let readers: Vec<_> = (0..5)
+            .map(|_| tokio::spawn(tokio::time::timeout(SECOND * 60, whole(stack.clone()))))
+            .collect();
+        let (mut panicked, mut broken, mut complete) = (0, 0, 0);
+        for reader in readers {
+            match reader.await.map(|read| read.expect("it waits for good")) {
+                Err(_) => panicked += 1,
+                Ok(Err(_)) => broken += 1,
+                Ok(Ok((_, text))) => complete += u32::from(text == without_usage()),
+            }
+        }
+        // who had a part of the answer can't begin again
+        let expected = if at == Where::Body {
+            (1, 4, 0)
+        } else {
+            (1, 0, 4)
+        };
+        assert_eq!((panicked, broken, complete), expected, "{at:?}");
+        assert_eq!(layer.handle().under_way(), 0, "{at:?}");
+        let next = tokio::time::timeout(SECOND * 60, whole(stack)).await;
+        let (status, text) = next.expect("it joined what is over").unwrap();
+        let known = if at == Where::Body { "miss" } else { "hit" };
+        assert_eq!((&*status, text), (known, without_usage()), "{at:?}");
+        assert_eq!(service.calls.load(SeqCst), 2, "{at:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_began_a_call_that_another_saw_panic_is_told_of_it() {
+    let stack = layer().layer(Panics::new(Where::Future));
+    let mut first = whole(stack.clone());
+    assert!(futures_util::poll!(&mut first).is_pending());
+    assert!(tokio::spawn(whole(stack)).await.is_err());
+    let (status, text) = first.await.unwrap();
+    assert_eq!(status, "miss");
+    assert!(text.contains("call_panicked"), "{text}");
 }

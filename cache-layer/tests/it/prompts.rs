@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cache_layer::PromptCacheLayer;
 use http::Request;
 use http_body_util::Full;
-use llm_exchange::{Money, Purchase};
+use llm_exchange::{Call, Money, Payload, Purchase};
 use serde_json::{Value, json};
 use testkit::Probe;
 use tower::{Layer, ServiceExt};
@@ -80,6 +80,70 @@ async fn what_was_not_seen_before_is_not_marked_and_what_comes_again_is() {
     let system = serde_json::to_string(&text("rules ", 600)).unwrap();
     let block = format!(r#"[{{"type":"text","text":{system},{FIVE_MINUTES}}}]"#);
     assert_eq!(second, body("two").replace(&system, &block));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_further_attempt_at_a_call_is_no_prompt_that_comes_again() {
+    let layer = PromptCacheLayer::new();
+    let body = |question: &str| {
+        let messages = json!([{"role": "user", "content": question}]);
+        claude(None, json!(text("rules ", 600)), messages)
+    };
+    let chat = |question: &str| {
+        let messages = json!([{"role": "system", "content": text("rules ", 1200)}, {"role": "user", "content": question}]);
+        json!({"model": "gpt-6-sol", "messages": messages}).to_string()
+    };
+    for number in 0..2 {
+        for (request, mark) in [
+            (anthropic(&body(&number.to_string())), "cache_control"),
+            (
+                openai("api.openai.com", &chat(&number.to_string())),
+                "prompt_cache_key",
+            ),
+        ] {
+            let request = Payload::read(request, 1 << 20).await;
+            let attempts = Call::of(&request).unwrap().attempts().clone();
+            for attempt in 0..3 {
+                let script = script();
+                let mut again = Request::new(request.body().try_clone().unwrap());
+                *again.uri_mut() = request.uri().clone();
+                *again.method_mut() = request.method().clone();
+                *again.extensions_mut() = request.extensions().clone();
+                *again.headers_mut() = request.headers().clone();
+                read(layer.layer(script.clone()).oneshot(again).await.unwrap()).await;
+                let sent = script.seen()[0].body.clone().unwrap();
+                let is_marked = String::from_utf8_lossy(&sent).contains(mark);
+                assert_eq!(
+                    is_marked,
+                    number == 1,
+                    "{mark}: call {number}, attempt {attempt}"
+                );
+                attempts.again().unwrap();
+                tokio::time::advance(SECOND).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_is_loaded_when_it_is_found_takes_no_mark() {
+    let layer = PromptCacheLayer::new();
+    let tools = json!([
+        {"name": "a", "input_schema": {"x": text("schema ", 700)}},
+        {"name": "b", "input_schema": {"x": text("schema ", 700)}, "defer_loading": true},
+    ]);
+    let body = |system: &str| {
+        claude(
+            Some(tools.clone()),
+            json!(system),
+            json!([{"role": "user", "content": "q"}]),
+        )
+    };
+    sent(&layer, anthropic(&body("s"))).await;
+    let sent = sent(&layer, anthropic(&body("t"))).await;
+    let json: Value = serde_json::from_str(&sent).unwrap();
+    assert!(json["tools"][0]["cache_control"].is_object());
+    assert_eq!(json["tools"][1], tools[1]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,6 +331,7 @@ async fn what_was_really_saved_is_told_from_the_usage_in_the_answers() {
         .then(Answer::json(429, "{}"));
     // $2, $0.10 and $2.50 for a million tokens, written as pico-dollars of one
     let layer = PromptCacheLayer::new().priced_by(|of: &Purchase<'_>| {
+        assert_eq!(of.host, Some("api.anthropic.com"));
         let picos = of.usage.uncached * 2_000_000
             + of.usage.cached * 100_000
             + of.usage.cache_write * 2_500_000;

@@ -146,3 +146,25 @@ async fn a_refusal_of_a_layer_further_in_is_an_outage_and_the_callers_fault_is_n
     assert_eq!(got.headers()["x-llm-cache"], "stale");
     assert_eq!(got.into_body().collect().await.unwrap().to_bytes(), ANSWER);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_followed_a_call_that_failed_is_served_stale_in_an_outage_only() {
+    for (status, served) in [(400, false), (401, false), (403, false), (503, true)] {
+        let script = Script::new()
+            .then(answered())
+            .then_always(move || Answer::json(status, "{}").after(SECOND));
+        let layer = layer().ttl(HOUR).stale_if_error(HOUR * 10);
+        ask(&layer, &script, post(CHAT)).await;
+        tokio::time::advance(HOUR * 2).await;
+        let (one, two) = tokio::join!(
+            ask(&layer, &script, post(CHAT)),
+            ask(&layer, &script, post(CHAT)),
+        );
+        for got in [one, two] {
+            assert_eq!(got.cache() == "stale", served, "{status}");
+            let expected = if served { 200 } else { status };
+            assert_eq!(got.response.status(), expected);
+        }
+        assert_eq!(script.calls(), if served { 2 } else { 3 });
+    }
+}

@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{WRITE_TIMEOUT, entry_name, wire, wire::Generations};
+use super::{REMEMBERED, WRITE_TIMEOUT, entry_name, wire, wire::Generations};
 use crate::{Entry, Key, entry::whole_millis, key::Secret, store::Put};
 
 /// The most entries that wait to be written, of which a batch of embeddings has 2,048, and the most
@@ -79,7 +79,8 @@ async fn work(
     {
         let packed = wire::pack(&secret, &key, &entry, generations);
         waiting.fetch_sub(entry.size(), Relaxed);
-        let keep = whole_millis(entry.keep()).max(1);
+        // else it would outlive the removal that it was from before
+        let keep = whole_millis(entry.keep().min(REMEMBERED)).max(1);
         let mut command = redis::cmd("SET");
         command
             .arg(entry_name(&prefix, &key))

@@ -63,6 +63,39 @@ async fn who_does_not_know_the_secret_finds_nothing_and_names_tell_nothing() {
 }
 
 #[tokio::test]
+async fn no_entry_outlives_the_removals_that_are_remembered() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let layer = CacheLayer::new().store(server.patient());
+    let layer = layer.ttl(Duration::from_secs(30 * 24 * 3600));
+    let script = Script::new().then_always(answered);
+    while ask(&layer, &script, post(CHAT)).await.cache() != "hit" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    layer.handle().remove_all().await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut left = Vec::new();
+    for name in redis::cmd("KEYS")
+        .arg("*")
+        .query_async::<Vec<String>>(&mut connection)
+        .await
+        .unwrap()
+    {
+        let mut time = redis::cmd("PTTL");
+        let time = time.arg(&name).query_async::<i64>(&mut connection);
+        let time = time.await.unwrap();
+        left.push((name == "llm-cache:g", time));
+    }
+    left.sort_unstable();
+    let [(false, entry), (true, removal)] = left[..] else {
+        panic!("{left:?}");
+    };
+    assert!(0 < entry && entry <= removal, "{entry} and {removal}");
+}
+
+#[tokio::test]
 async fn a_large_batch_of_texts_is_kept_and_known_text_by_text_and_an_outage_is_its_miss() {
     let Some(server) = Server::start().await else {
         return;

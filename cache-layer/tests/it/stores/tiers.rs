@@ -36,6 +36,28 @@ async fn a_newer_answer_of_the_farther_store_is_not_hidden_by_an_old_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_answers_past_their_time_the_newer_one_is_served() {
+    let script = Script::new()
+        .then(answered())
+        .then(Answer::json(200, ANSWER.replace("Hello", "Newer")))
+        .then_always(throttled);
+    let (near, far) = (MemoryStore::new(1 << 20), MemoryStore::new(1 << 20));
+    let shared = layer().shared_by_everybody().ttl(SECOND * 100);
+    let layer = shared.stale_if_error(SECOND * 1000);
+    ask(&layer.clone().store(far.clone()), &script, post(CHAT)).await;
+    tokio::time::advance(SECOND * 200).await;
+    // the farther one was not reached
+    ask(&layer.clone().store(near.clone()), &script, post(CHAT)).await;
+    tokio::time::advance(SECOND * 200).await;
+    let both = layer.store(Tiered::new(near, far));
+    for _ in 0..2 {
+        let got = ask(&both, &script, post(CHAT)).await;
+        assert_eq!(got.cache(), "stale");
+        assert!(got.text.contains("Newer"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_batch_the_farther_store_is_asked_for_what_the_nearer_has_not() {
     let provider = Provider::default();
     let (near, far) = (MemoryStore::new(1 << 20), MemoryStore::new(1 << 20));
