@@ -162,11 +162,10 @@ impl Open {
     }
 
     /// The caller has the end of the answer; the rest may go on without him.
-    pub(crate) fn ended(&mut self, goes_on: bool) {
-        let meter = self.meter.as_ref().filter(|_| goes_on);
+    pub(crate) fn ended(&mut self) {
         self.ended = Some(Ended {
             at: Instant::now(),
-            output: meter.map(Meter::output_tokens),
+            output: self.meter.as_ref().map(Meter::output_tokens),
         });
     }
 
