@@ -254,7 +254,9 @@ async fn what_others_read_on_after_a_caller_who_lagged_is_in_the_record_of_that_
         let mut body = ScriptedBody::new().data(HELLO);
         for _ in 0..10 {
             body = body.wait(SECOND);
-            body = body.data(long[..cut].to_owned()).data(long[cut..].to_owned());
+            body = body
+                .data(long[..cut].to_owned())
+                .data(long[cut..].to_owned());
         }
         let script = Script::new().then(Answer::stream(body.data(STOP).data(USAGE).data(DONE)));
         let stack = layer.layer(cache().max_entry_bytes(1 << 20).layer(script.clone()));
@@ -284,4 +286,32 @@ async fn what_others_read_on_after_a_caller_who_lagged_is_in_the_record_of_that_
         assert!(!asked[0].is_estimated);
         assert_eq!(shared[0].cost(), Some(Money::ZERO));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_sent_anew_and_not_answered_is_charged_for_too() {
+    let layer = layer();
+    let handle = layer.handle();
+    let script = Script::new()
+        .then(embedded(1, 10))
+        .then(embedded(0, 7))
+        .then(Answer::error(std::io::Error::from(
+            std::io::ErrorKind::TimedOut,
+        )));
+    let stack = layer.layer(cache().layer(script.clone()));
+    let ask = stack.clone().oneshot(embeddings(r#""a""#));
+    text(ask.await.unwrap()).await;
+    let ask = stack.oneshot(embeddings(r#"["a","b","b"]"#));
+    ask.await.unwrap_err();
+    let all = entries(&handle).await;
+    let used: Vec<_> = all
+        .iter()
+        .map(|entry| (entry.part, entry.verdict, entry.is_estimated))
+        .collect();
+    let timed_out = (0, Verdict::TimedOut, true);
+    assert_eq!(
+        used,
+        [(0, Verdict::Ok, false), timed_out, (1, Verdict::Ok, false)]
+    );
+    assert!(all[1].usage.input() > 0);
 }
