@@ -70,7 +70,9 @@ impl Open {
         call.total = end.saturating_duration_since(self.began);
         if let Some(meter) = meter {
             call.end = meter.end();
-            let first = meter.first_content();
+            // an error in place of an answer has no content
+            let answered = meter.status().is_success();
+            let first = meter.first_content().filter(|_| answered);
             call.first_content = first.map(|first| first.saturating_duration_since(self.began));
             if meter.is_stream() {
                 let output = ended.and_then(|ended| ended.output);
