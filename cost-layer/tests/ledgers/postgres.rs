@@ -1,7 +1,4 @@
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use cost_layer::{By, Entry, Ledger, PostgresLedger, Query, Record, RecordId, Span, Tags};
 use llm_exchange::User;
@@ -166,14 +163,14 @@ async fn many_long_questions_leave_a_connection_to_write_with(
 }
 
 fn untagged(many: usize) -> Vec<Arc<Record>> {
-    let entry = || Entry::new(RecordId::new(), SystemTime::now(), "m");
+    let entry = || Entry::new(RecordId::new(), contract::at(0), "m");
     let records = (0..many).map(|_| Arc::new(Record::new(entry(), Vec::new())));
     records.collect()
 }
 
 async fn no_name_loses_a_record(url: &str) {
     let ledger = PostgresLedger::connect(url).await.unwrap();
-    let mut entry = Entry::new(RecordId::new(), SystemTime::now(), "nul\0model");
+    let mut entry = Entry::new(RecordId::new(), contract::at(0), "nul\0model");
     entry.user = Some(User::new("nul\0user"));
     entry.tags = Tags::new().with("nul\0name", "nul\0value");
     let record = Arc::new(Record::new(entry, Vec::new()));
