@@ -1,6 +1,9 @@
 //! Sums are exact, to the last pico-dollar.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use cost_layer::{
     By, Charge, CostLayer, Entry, Ledger, MemoryLedger, Query, Record, RecordId, Span, SqliteLedger,
@@ -27,6 +30,13 @@ async fn call(layer: &CostLayer, input: u64, output: u64) {
     let script = Script::new().then(Answer::json(200, answer));
     let response = layer.layer(script).oneshot(request).await.unwrap();
     response.into_body().collect().await.unwrap();
+}
+
+/// One of its own for each case: the threads of the ledger before may still be closing theirs, and what SQLite
+/// keeps beside it.
+fn new_file() -> File {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    File::new(&format!("exact-{}", NUMBER.fetch_add(1, Relaxed)))
 }
 
 fn charged(picos: u64) -> Arc<Record> {
@@ -71,7 +81,7 @@ proptest! {
         calls in proptest::collection::vec((0_u64..=272_000, 0_u64..=1_000_000), 1..20),
     ) {
         run(async {
-            let file = File::new("exact-calls");
+            let file = new_file();
             let layers = [
                 CostLayer::default(),
                 CostLayer::default().ledger(SqliteLedger::open(&file.0).unwrap()),
@@ -100,7 +110,7 @@ proptest! {
         charges in proptest::collection::vec(0..=1_000_000_000_000_000_000_u64, 1..200),
     ) {
         run(async {
-            let file = File::new("exact-charges");
+            let file = new_file();
             let memory = MemoryLedger::default();
             let sqlite = SqliteLedger::open(&file.0).unwrap();
             let records: Vec<_> = charges.iter().map(|picos| charged(*picos)).collect();
