@@ -176,7 +176,8 @@
 //! ledger. What lies there is carried on together and in the order of time: by the task that writes, 50 ms after the first
 //! record; by one call in 64, if they are that many; and before anybody looks at the books. So sums and the sliding hour are
 //! exact, and an alert comes up to 50 ms after its call. Prices are at the stripe too: calls that end on two threads take no lock
-//! in common, and each of two threads spends as much on a call as one alone.
+//! in common, and each of two threads spends as much on a call as one alone (5.2 µs of CPU time each, on the machine that it
+//! was written on).
 //!
 //! `cargo bench -p cost-layer` takes the times on yours. On a busy machine of two cores, the best of four runs: such a call took
 //! 15.3 µs, over the bare service's 4.6 (3.3 times), reading the usage included; an event of a stream 155 ns over 29; and two
