@@ -203,12 +203,12 @@ impl Desk {
         }
     }
 
-    /// Lets alerts begin with what the ledger has of the time before.
+    /// Lets alerts begin with what the ledger has of the time before, as far as it answers.
     pub(crate) async fn seed(&self) -> Result<(), LedgerError> {
-        let limits = lock(&self.sums).lookout.limits().clone();
-        let seed = Seed::ask(self.writer.ledger(), &limits, self.began).await?;
+        let limits = lock(&self.sums).lookout.unseeded().clone();
+        let (seed, asked) = Seed::ask(self.writer.ledger(), &limits, self.began).await;
         lock(&self.sums).lookout.seed(seed);
-        Ok(())
+        asked
     }
 
     /// Writes all that was booked until now.

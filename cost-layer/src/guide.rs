@@ -59,26 +59,24 @@
 //! With the feature `sqlite`: `.ledger(SqliteLedger::open("costs.db")?)`; with `postgres`:
 //! `.ledger(PostgresLedger::connect(url).await?)`. Before the process ends: `books.flush().await`.
 //!
-//! # Defaults
+//! # Alerts
 //!
-//! | setting | default | |
-//! |---|---|---|
-//! | `ledger` | in memory | 100,000 sums (hour × user × model × provider × tags) and the last 10,000 records |
-//! | `queue`, `overflow` | 10,000 records, drop and count | or wait for a place before a call is sent, for so long |
-//! | `longest_read`, of a SQLite or Postgres ledger | 10 s | a question to it is stopped then |
-//! | `most_models` | 32 | pairs of provider and model with latencies and metrics of their own; the rest is `other` |
-//! | `alert_request` | $1 | once a minute for each user and model |
-//! | `alert_hour` | $50 | a sliding hour, exact to the second; once an hour |
-//! | `alert_unusual` | from $1 in five minutes | once an hour for each user, model and credential |
-//! | `alert_old_prices` | 60 days | once a day |
-//! | `alert_day`, `alert_user_day`, `alert_p95` | off | once a day; once in five minutes |
-//! | `trust_end_user` | off | the user that the body names |
-//! | `max_payload_bytes` | 16 MiB | a larger request streams through |
-//!
-//! After a restart alerts go on from what the ledger has: `books.seed_alerts().await`, before the first call. Without it, and for
-//! credentials, they begin at zero.
+//! The defaults are in the README's table. After a restart alerts go on from what the ledger has:
+//! `books.seed_alerts().await`, before the first call. Without it, and for credentials, they begin at zero.
 //!
 //! An unknown price alerts once an hour and model, lost records once a minute. `no_alerts` turns all off.
+//!
+//! ## What is unusual
+//!
+//! `alert_unusual` compares the last five minutes of a user, a model and a credential with what each spent before, in slots of
+//! five minutes. Only slots in which something was spent are remembered, the last 64: that nobody works at night says nothing
+//! about the day. Unusual is what is above the median and six robust standard deviations (1.4826 times the median deviation), above
+//! four times the median, and above the amount that is set. An unusual slot is remembered as the highest that would have been
+//! usual: one spike does not hide the next, and what has become usual for good is learnt within hours.
+//!
+//! A new user, model or credential is never unusual: with fewer than twelve slots, an hour of spending, there is nothing to compare
+//! with. After a start that holds for all, but for what `seed_alerts` finds in the ledger of the last 24 hours. Of each kind 4,096 are
+//! watched, and those idle longest are forgotten first.
 //!
 //! # What is charged
 //!
@@ -91,6 +89,9 @@
 //! written tokens included. The service tier, speed and place are those that the answer names. What a list does
 //! not give at a tier is scaled as the rest of it. A cost that the provider states itself (OpenRouter) goes
 //! before the table. An answer that was made in several parts by several models is charged part by part.
+//!
+//! An attempt whose answer did not come in time, or whose caller went away before, is charged its prompt by estimate, the
+//! last one as well as those left behind; one that was not reached, or failed at once, is charged nothing.
 //!
 //! The table that is built in is of 2026-11-23: third-party data, good for what one wants to know of the
 //! spending and not for invoices. `Prices::from_file` reads LiteLLM's `model_prices_and_context_window.json` as it
@@ -120,15 +121,49 @@
 //! as long as the ledger keeps up, the batch that is being written and what is collected meanwhile, for 50 ms or up to a
 //! batch and 64 calls of each thread. Postgres:
 //! the same tables, for several machines. Amounts there are whole pico-dollars, times microseconds; a call is at
-//! most a million dollars and 10¹² tokens. A question to either takes at most 10 s (`longest_read`), then it is stopped, and is
-//! answered with at most 100,000 sums or 10,000 records. Neither deletes anything: that is yours to decide. Memory answers in whole
-//! hours.
+//! most a million dollars and 10¹² tokens. Each question to either takes at most 10 s (`longest_read`) and is stopped then; a
+//! Postgres server that does not answer at all is waited for 5 s more. Questions have three of its four connections: reports keep no
+//! record waiting. They are answered with at most 100,000 sums or 10,000 records. Neither ledger deletes anything: that is
+//! yours to decide. Memory answers in whole hours.
+//!
+//! # Questions and exports
+//!
+//! The handle asks the ledger, and writes what waits first: whoever asks sees what was booked.
+//!
+//! ```rust
+//! use cost_layer::{By, CostLayer, Format, Query, Span};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let books = CostLayer::default().handle();
+//! let month = Span::days_up_to(books.today(), 30);
+//! let ten = books.top_spenders(month, 10).await?; // who, how much, how many calls and tokens
+//! let teams = books.spend(&Query::new(month, By::Tag("team".into())).model("gpt-6-sol")).await?;
+//! let last = books.records_of("alice", month, 50).await?; // attempts left behind included
+//! let mut file = Vec::new();
+//! books.export(month, Format::Csv, &mut file).await?;
+//! # assert!(ten.is_empty() && teams.is_empty() && last.is_empty());
+//! # Ok(()) }
+//! ```
+//!
+//! Sums are by user, model, provider, day or tag, the largest first, and can be of one user and one model; a tag is what the app
+//! put into the request with `Tags`. `entries` reads records page by page. An export writes each record and each attempt left
+//! behind as a line, the earliest first: CSV whose first line names the columns, safe to open in a spreadsheet, or JSON lines.
+//! Amounts there are whole pico-dollars, times microseconds. It reads 1,000 at a time, so it may be of any size.
+//!
+//! # Latencies
+//!
+//! `books.latency("gpt-6-sol", Window::FiveMinutes)` is of one model at all providers, `books.latencies(window)` of each model at
+//! each; over all time, the last hour, five minutes or minute. Each has three parts: `ok`, `failed` and `abandoned`, whose callers
+//! went away, as a time that was cut short says nothing of an answer's. Each of these has the time to the end, to the
+//! first content and from token to token, and of each the count, p50, p90, p95, p99 and the longest, within 1 %. With the feature `hdr`
+//! they can be written and merged over machines.
 //!
 //! # What it does not do
 //!
 //! It limits nothing: that is `budget-layer`'s. It bills no images, seconds or characters, and of tools only web
-//! searches. An attempt whose answer did not come in time, or whose caller went away before, is charged its prompt by estimate, the
-//! last one as well as those left behind; one that was not reached, or failed at once, is charged nothing. The custom classifier of a retry does not change the verdict of a record.
+//! searches. The custom classifier of a retry does not change the verdict of a record. `PostgresLedger::connect` does not encrypt: for
+//! TLS there is `with_pool`.
 //!
 //! # Cost
 //!
@@ -156,7 +191,7 @@
 //!
 //! None is on by default. `sqlite` (a C compiler, Rust 1.89), `postgres`, `hdr` (latencies in HDR's own interval log,
 //! and merged over nodes), `metrics`: `gen_ai.client.operation.duration`, `.time_to_first_chunk`,
-//! `.time_per_output_chunk`, the counters `gen_ai.client.inference.usage.*`, `llm_cost_nano_usd`,
-//! `llm_cost_saved_nano_usd` and `llm_cost_unpriced`; `old_metric_names` adds `gen_ai.client.token.usage`. The module
+//! `.time_per_output_chunk`, the histograms `gen_ai.client.inference.operation.input_tokens` and `.output_tokens`, the
+//! counters `gen_ai.client.inference.usage.*`, `llm_cost_nano_usd`, `llm_cost_saved_nano_usd` and `llm_cost_unpriced`; `old_metric_names` adds `gen_ai.client.token.usage`. The module
 //! `metrics` has the conventions' boundaries for an exporter's histograms, and `describe()`. `tracing`
 //! events are always there: `warn` for alerts, `error` for lost records.

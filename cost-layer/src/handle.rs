@@ -38,14 +38,16 @@ impl CostHandle {
 
     /// Lets alerts begin with what the ledger has of the time before the layer was made, instead of with
     /// zero: the last hour to the second, the day and the users' (UTC), and of the last 24 hours the baselines of
-    /// users and models. To be called once, before the first call; a second time does nothing.
+    /// users and models. To be called once, before the first call; a second time counts nothing twice.
+    /// It takes 15 s at most.
     ///
     /// The baselines of credentials begin anew, as no ledger has them; and what was told before a restart
     /// may be told once more after it. Of a ledger that several machines share it is what all of them spent.
     ///
     /// # Errors
     ///
-    /// The ledger does not answer. Alerts begin with zero then, and it can be called again.
+    /// The ledger does not answer all of it. What it does not answer begins with zero, and can be asked for
+    /// again.
     pub async fn seed_alerts(&self) -> Result<(), LedgerError> {
         self.0.desk.seed().await
     }

@@ -96,7 +96,8 @@ impl CostLayer {
     }
 
     /// The most pairs of provider and model whose latencies are kept apart. Default 32, of up to 2 MB
-    /// each; all others are one, `other`. Labels of metrics have the same bound.
+    /// each; all others are one, `other`. Labels of metrics have three times as many names: of models asked,
+    /// models served, and hosts, together. In both a name begins with its first answer.
     #[must_use]
     pub fn most_models(self, models: usize) -> Self {
         self.set(|settings| settings.most_models = models)
@@ -166,7 +167,7 @@ impl CostLayer {
     }
 
     /// Called with each alert, at most 50 ms after the call that gave rise to it, on the task that writes
-    /// records or that of another call: keep it short.
+    /// records or that of another call: keep it short. One that panics is told to `tracing` as an error.
     #[must_use]
     pub fn on_alert(self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
         self.set(|settings| settings.on_alert = Some(Arc::new(hook)))

@@ -125,14 +125,19 @@ impl Metrics {
         }
     }
 
-    /// The name as a label: names come from callers, and each label is a series for ever.
-    fn label(&self, name: &str) -> SharedString {
+    /// The name as a label: names come from callers, and each label is a series for ever. A new one begins
+    /// with an answer, whole or not: names that no provider has would take all the places.
+    fn label(&self, name: &str, entry: &Entry) -> SharedString {
         let known = self
             .names
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(name);
         if !known {
+            let answers = entry.verdict == Verdict::Ok || entry.first_content.is_some();
+            if !answers {
+                return "other".into();
+            }
             let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
             // models asked, models served and hosts
             if names.len() >= self.most * 3 {
@@ -147,7 +152,7 @@ impl Metrics {
         let labels = vec![
             metrics::Label::new("gen_ai.operation.name", operation(&entry.dialect)),
             metrics::Label::new("gen_ai.provider.name", self.provider(entry)),
-            metrics::Label::new("gen_ai.request.model", self.label(&entry.model)),
+            metrics::Label::new("gen_ai.request.model", self.label(&entry.model, entry)),
         ];
         let amount =
             |money: llm_exchange::Money| u64::try_from(money.picos() / 1_000).unwrap_or(u64::MAX);
@@ -186,7 +191,7 @@ impl Metrics {
         let served = entry.model_served.as_deref().unwrap_or(&entry.model);
         labels.push(metrics::Label::new(
             "gen_ai.response.model",
-            self.label(served),
+            self.label(served, entry),
         ));
         if entry.verdict != Verdict::Ok {
             labels.push(metrics::Label::new("error.type", entry.verdict.as_str()));
@@ -209,7 +214,7 @@ impl Metrics {
             Some("mistral") => "mistral_ai".into(),
             Some("xai") => "x_ai".into(),
             Some(known) => known.into(),
-            None => self.label(&entry.provider),
+            None => self.label(&entry.provider, entry),
         }
     }
 }

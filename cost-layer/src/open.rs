@@ -162,11 +162,10 @@ impl Open {
     }
 
     /// The caller has the end of the answer; the rest may go on without him.
-    pub(crate) fn ended(&mut self, goes_on: bool) {
-        let meter = self.meter.as_ref().filter(|_| goes_on);
+    pub(crate) fn ended(&mut self) {
         self.ended = Some(Ended {
             at: Instant::now(),
-            output: meter.map(Meter::output_tokens),
+            output: self.meter.as_ref().map(Meter::output_tokens),
         });
     }
 
@@ -210,7 +209,10 @@ impl Open {
     /// Whether what the caller gets is no attempt's answer: then each attempt is booked by itself.
     fn all_left_behind(&self) -> bool {
         let attempts = self.call.attempts();
-        attempts.left_behind().len() >= attempts.count() as usize
+        let left = attempts.left_behind();
+        // an answer that could not be used was got by the way, and the attempt went on
+        let given_up = left.iter().filter(|left| left.verdict != Verdict::Ok);
+        given_up.count() >= attempts.count() as usize
     }
 }
 

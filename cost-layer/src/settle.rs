@@ -22,16 +22,15 @@ impl Observe for Settle {
         self.0.as_ref()?.meter()
     }
 
-    fn end(&mut self, end: BodyEnd<'_>) {
+    fn end(&mut self, _: BodyEnd<'_>) {
         let Some(mut open) = self.0.take() else {
             return;
         };
-        let is_dropped = matches!(end, BodyEnd::Dropped);
-        open.ended(is_dropped);
-        let meter = open.meter().filter(|_| is_dropped).cloned();
+        open.ended();
+        let meter = open.meter().cloned();
         let book = move || drop(open);
         match meter {
-            // others read on what this caller asked for: its record has all of it
+            // others may read on what this caller asked for, however it ended for him: its record has all of it
             Some(meter) => meter.after_others(book).unwrap_or_else(|book| book()),
             None => book(),
         }

@@ -29,7 +29,7 @@ pub trait OpenCall: Send {
 }
 
 /// A call that a layer makes by itself, told to whoever keeps books. It is over when this is dropped, or
-/// when the body ends that it observes.
+/// when the body ends that it observes, for [all who read it](Meter::after_others).
 pub struct Aside {
     open: Option<Box<dyn OpenCall>>,
     meter: Option<Meter>,
@@ -89,7 +89,15 @@ impl Observe for Aside {
     }
 
     fn end(&mut self, _: BodyEnd<'_>) {
-        self.open = None;
+        let Some(open) = self.open.take() else {
+            return;
+        };
+        let over = move || drop(open);
+        match &self.meter {
+            // others may read on what it asked for
+            Some(meter) => meter.after_others(over).unwrap_or_else(|over| over()),
+            None => over(),
+        }
     }
 }
 

@@ -24,16 +24,20 @@ impl AskedModel {
         }
     }
 
-    /// What a call asks. `None`: it names no model.
+    /// What a call asks. `None`: it names no model, and goes where its caller sent it.
     #[must_use]
     pub fn of(call: &Call) -> Option<Self> {
+        let (model, host) = (call.shared_model(), call.shared_host());
+        if model.is_none() && host.is_none() {
+            return None;
+        }
         Some(Self {
-            model: call.shared_model()?,
-            host: call.shared_host(),
+            model: model.unwrap_or_default(),
+            host,
         })
     }
 
-    /// The model.
+    /// The model. Empty: the call names none.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model

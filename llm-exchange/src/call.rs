@@ -201,10 +201,12 @@ impl Call {
         self.facts.model.as_deref()
     }
 
-    /// The same call, had it asked for this model, there.
+    /// The same call, had it asked for this model, if it is named, there.
     pub(crate) fn asking(&self, model: &Arc<str>, host: Option<&Arc<str>>) -> Self {
         let mut call = self.clone();
-        call.facts.model = Some(Arc::clone(model));
+        if !model.is_empty() {
+            call.facts.model = Some(Arc::clone(model));
+        }
         call.host = host.cloned().or(call.host);
         call
     }

@@ -1,6 +1,6 @@
 //! Whether somebody spends much more than is usual for them.
 
-use std::{borrow::Borrow, collections::HashMap, hash::Hash};
+use std::{borrow::Borrow, cmp::Reverse, collections::HashMap, hash::Hash};
 
 use foldhash::fast::RandomState;
 
@@ -155,21 +155,27 @@ impl<K: Eq + Hash> Baselines<K> {
     }
 
     /// Takes up what keys spent before, minute by minute, the earliest first. Keys that are known already
-    /// stay as they are, and when there are as many as may be, the rest is left.
+    /// stay as they are; of the others those that spent last, as many as may be.
     pub(crate) fn seed<T: Into<K>>(&mut self, past: Vec<(u64, T, u64)>) {
-        let mut seeded = HashMap::<K, Baseline, RandomState>::default();
+        let mut pasts = HashMap::<K, Vec<(u64, u64)>, RandomState>::default();
         for (minute, key, nanos) in past {
             let key = key.into();
-            let room = self.keys.len() + seeded.len() < self.most;
-            if self.keys.contains_key(&key) || !room && !seeded.contains_key(&key) {
-                continue;
+            if !self.keys.contains_key(&key) {
+                pasts.entry(key).or_default().push((minute, nanos));
             }
-            let baseline = seeded.entry(key);
-            let baseline = baseline.or_insert_with(|| Baseline::new(minute));
-            // what is past is not unusual any more
-            baseline.spend(minute, nanos, u64::MAX);
         }
-        self.keys.extend(seeded);
+        let mut pasts: Vec<_> = pasts.into_iter().collect();
+        pasts.sort_unstable_by_key(|(_, past)| Reverse(past.last().map(|(minute, _)| *minute)));
+        let room = self.most.saturating_sub(self.keys.len());
+        for (key, past) in pasts.into_iter().take(room) {
+            let first = past.first().map_or(0, |(minute, _)| *minute);
+            let mut baseline = Baseline::new(first);
+            for (minute, nanos) in past {
+                // what is past is not unusual any more
+                baseline.spend(minute, nanos, u64::MAX);
+            }
+            self.keys.insert(key, baseline);
+        }
     }
 
     /// A quarter at once, so that the search is paid for by many keys.
@@ -300,6 +306,18 @@ mod tests {
             assert!(all.keys.len() <= 100);
         }
         assert!(all.keys.contains_key("busy"));
+    }
+
+    #[test]
+    fn of_a_long_past_those_who_spent_last_are_taken_up() {
+        let mut all: Baselines<Box<str>> = Baselines::new(3);
+        all.spend("known", || "known".into(), 900, DOLLAR, DOLLAR);
+        let key = |minute: u64| (minute, format!("{}", minute / 100), DOLLAR);
+        all.seed((0..800).step_by(5).map(key).collect());
+        let mut keys: Vec<_> = all.keys.keys().map(AsRef::as_ref).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["6", "7", "known"]);
+        assert_eq!(all.keys["7"].slots.len(), 19, "the last slot is not over");
     }
 
     proptest! {

@@ -78,11 +78,13 @@ pub(crate) struct Lookout {
     models: Baselines<Box<str>>,
     credentials: Baselines<u64>,
     lost: u64,
-    seeded: bool,
+    /// Of what was before only these are not known yet.
+    unseeded: Limits,
 }
 
 impl Lookout {
     pub(crate) fn new(limits: Limits) -> Self {
+        let unseeded = limits.clone();
         Self {
             limits,
             once: Once::default(),
@@ -92,27 +94,37 @@ impl Lookout {
             models: Baselines::new(MOST_WATCHED),
             credentials: Baselines::new(MOST_WATCHED),
             lost: 0,
-            seeded: false,
+            unseeded,
         }
     }
 
-    pub(crate) const fn limits(&self) -> &Limits {
-        &self.limits
+    /// What the ledger is still to be asked for.
+    pub(crate) const fn unseeded(&self) -> &Limits {
+        &self.unseeded
     }
 
-    /// Takes up what was spent before, once. Whose spending is known here already keeps its baseline.
+    /// Takes up what was spent before, each sum once. Whose spending is known here already keeps its
+    /// baseline.
     pub(crate) fn seed(&mut self, seed: Seed) {
-        if std::mem::replace(&mut self.seeded, true) {
-            return;
-        }
-        for (second, cost) in seed.hour {
-            self.hour.add(second, cost);
+        let first = |limit: &mut Option<Money>| limit.take().is_some();
+        if let Some(hour) = seed.hour
+            && first(&mut self.unseeded.hour)
+        {
+            for (second, cost) in hour {
+                self.hour.add(second, cost);
+            }
         }
         if let Some((day, spent)) = seed.day
+            && first(&mut self.unseeded.day)
             && self.days.begin(day) == day
         {
             self.days.add(spent);
-            for (user, cost) in seed.users_day {
+        }
+        if let Some((day, users)) = seed.users_day
+            && first(&mut self.unseeded.user_day)
+            && self.days.begin(day) == day
+        {
+            for (user, cost) in users {
                 self.days.add_of(&user, cost);
             }
         }

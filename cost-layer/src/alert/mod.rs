@@ -7,7 +7,12 @@ mod once;
 mod seed;
 mod sliding;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use llm_exchange::{Money, User};
 use tokio::sync::broadcast;
@@ -234,8 +239,11 @@ impl Bell {
                 "{}",
                 alert.kind
             );
-            if let Some(hook) = &self.hook {
-                hook(&alert);
+            // whoever carries records on may be a caller's poll, or a body that is dropped
+            if let Some(hook) = &self.hook
+                && catch_unwind(AssertUnwindSafe(|| hook(&alert))).is_err()
+            {
+                tracing::error!(kind = alert.kind.as_str(), "the hook of alerts panicked");
             }
             // nobody may be listening
             let _ = self.channel.send(alert);

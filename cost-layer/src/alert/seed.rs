@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use llm_exchange::Money;
+use tokio::time::timeout;
 
 use super::{
     baseline::MINUTES,
@@ -13,73 +14,120 @@ use crate::{By, Day, Ledger, LedgerError, Query, Slot, Span, Timeline};
 
 /// The lookout's second in which the layer was made: what was before it has seconds of its own.
 pub(crate) const BEFORE: u64 = 2 * DAY;
+/// So long is the ledger asked for all of it: calls wait meanwhile.
+const LONGEST: Duration = Duration::from_secs(15);
 /// Baselines are made of so much of the past.
 const PAST: Duration = Duration::from_secs(DAY);
 
-/// What was spent before.
+/// What was spent before, as far as the ledger answered.
 #[derive(Default)]
 pub(crate) struct Seed {
     /// By second.
-    pub(super) hour: Vec<(u64, Money)>,
+    pub(super) hour: Option<Vec<(u64, Money)>>,
     pub(super) day: Option<(Day, Money)>,
-    pub(super) users_day: Vec<(String, Money)>,
+    pub(super) users_day: Option<(Day, Vec<(String, Money)>)>,
     /// By minute, the earliest first; in nano-dollars.
     pub(super) users: Vec<(u64, String, u64)>,
     pub(super) models: Vec<(u64, String, u64)>,
 }
 
 impl Seed {
-    /// Asks the ledger for what these limits look at. `began` is when the layer was made: all that ended
-    /// before.
+    /// Asks the ledger for what these limits look at, what costs it least first, and returns what it
+    /// answered beside the first error. `began` is when the layer was made: all that ended before.
     pub(crate) async fn ask(
         ledger: &dyn Ledger,
         limits: &Limits,
         began: SystemTime,
-    ) -> Result<Self, LedgerError> {
+    ) -> (Self, Result<(), LedgerError>) {
         let mut seed = Self::default();
-        let since = |time: Duration| Span {
-            from: began.checked_sub(time).unwrap_or(SystemTime::UNIX_EPOCH),
-            to: began,
+        let asked = async {
+            let asking = Asking { ledger, began };
+            let sums = asking.sums(limits, &mut seed).await;
+            let past = asking.past(limits, &mut seed).await;
+            sums.and(past)
         };
-        let second = |slot: &Slot| {
-            let ago = began.duration_since(slot.at).unwrap_or_default();
-            BEFORE.saturating_sub(ago.as_secs().max(1))
-        };
-        if limits.hour.is_some() {
-            let hour = since(Duration::from_secs(HOUR));
-            let timeline = Timeline::new(hour, Duration::from_secs(1), By::Total);
-            let slots = ledger.timeline(&timeline).await?;
-            seed.hour = slots.iter().map(|slot| (second(slot), slot.cost)).collect();
+        let asked = timeout(LONGEST, asked).await;
+        let asked = asked.unwrap_or_else(|late| Err(LedgerError::timed_out(late)));
+        (seed, asked)
+    }
+}
+
+struct Asking<'a> {
+    ledger: &'a dyn Ledger,
+    began: SystemTime,
+}
+
+impl Asking<'_> {
+    fn since(&self, time: Duration) -> Span {
+        Span {
+            from: self
+                .began
+                .checked_sub(time)
+                .unwrap_or(SystemTime::UNIX_EPOCH),
+            to: self.began,
         }
-        let today = Day::of(began);
+    }
+
+    fn second(&self, slot: &Slot) -> u64 {
+        let ago = self.began.duration_since(slot.at).unwrap_or_default();
+        BEFORE.saturating_sub(ago.as_secs().max(1))
+    }
+
+    async fn sums(&self, limits: &Limits, seed: &mut Seed) -> Result<(), LedgerError> {
+        let hour = async {
+            if limits.hour.is_some() {
+                let hour = self.since(Duration::from_secs(HOUR));
+                let timeline = Timeline::new(hour, Duration::from_secs(1), By::Total);
+                let slots = self.ledger.timeline(&timeline).await?;
+                let spent = slots.iter().map(|slot| (self.second(slot), slot.cost));
+                seed.hour = Some(spent.collect());
+            }
+            Ok(())
+        };
+        let hour = hour.await;
+        let today = Day::of(self.began);
         let span = Span {
             from: today.start(),
-            to: began,
+            to: self.began,
         };
-        if limits.day.is_some() {
-            let total = ledger.spend(&Query::new(span, By::Total)).await?;
-            seed.day = total.first().map(|spend| (today, spend.cost));
+        let day = async {
+            if limits.day.is_some() {
+                let total = self.ledger.spend(&Query::new(span, By::Total)).await?;
+                let spent = total.first().map(|spend| spend.cost);
+                seed.day = Some((today, spent.unwrap_or_default()));
+            }
+            Ok(())
+        };
+        let day = day.await;
+        let users = async {
+            if limits.user_day.is_some() {
+                let query = Query::new(span, By::User).most(MOST_USERS);
+                let users = self.ledger.spend(&query).await?.into_iter();
+                let users = users.filter(|spend| !spend.key.is_empty());
+                let users = users.map(|spend| (spend.key, spend.cost));
+                seed.users_day = Some((today, users.collect()));
+            }
+            Ok(())
+        };
+        let users = users.await;
+        hour.and(day).and(users)
+    }
+
+    async fn past(&self, limits: &Limits, seed: &mut Seed) -> Result<(), LedgerError> {
+        if limits.unusual.is_none() {
+            return Ok(());
         }
-        if limits.user_day.is_some() {
-            let query = Query::new(span, By::User).most(MOST_USERS);
-            let users = ledger.spend(&query).await?.into_iter();
-            let users = users.filter(|spend| !spend.key.is_empty());
-            seed.day = seed.day.or(Some((today, Money::ZERO)));
-            seed.users_day = users.map(|spend| (spend.key, spend.cost)).collect();
-        }
-        if limits.unusual.is_some() {
-            let past = async |by: By| {
-                let slot = Duration::from_secs(MINUTES * MINUTE);
-                let slots = ledger
-                    .timeline(&Timeline::new(since(PAST), slot, by))
-                    .await?;
-                let slots = slots.into_iter().filter(|slot| !slot.key.is_empty());
-                let rates = slots.map(|slot| (second(&slot) / MINUTE, slot.key, nanos(slot.cost)));
-                Ok::<_, LedgerError>(rates.collect())
-            };
-            seed.users = past(By::User).await?;
-            seed.models = past(By::Model).await?;
-        }
-        Ok(seed)
+        let past = async |by: By| {
+            let slot = Duration::from_secs(MINUTES * MINUTE);
+            let timeline = Timeline::new(self.since(PAST), slot, by);
+            let slots = self.ledger.timeline(&timeline).await?.into_iter();
+            let slots = slots.filter(|slot| !slot.key.is_empty());
+            let rates = slots.map(|slot| (self.second(&slot) / MINUTE, slot.key, nanos(slot.cost)));
+            Ok::<_, LedgerError>(rates.collect())
+        };
+        // there are more users than models
+        let models = past(By::Model).await.map(|models| seed.models = models);
+        let users = past(By::User).await.map(|users| seed.users = users);
+        models.and(users)
     }
 }

@@ -13,7 +13,8 @@ use crate::{Day, Entry, Record, Tags, entry::to_the_microsecond};
 
 /// Keeps sums by hour, user, model, provider and tags, and the last records. All is gone with the process.
 ///
-/// A question about sums is answered in whole hours: each hour that has a moment in its span counts.
+/// A question about sums is answered in whole hours: each hour that has a moment in its span counts. A
+/// timeline is made of the last records alone.
 /// Beyond the bound on sums the oldest hours are forgotten; in one hour with more, users and tags are
 /// left out of the sums that come too late.
 #[derive(Debug)]

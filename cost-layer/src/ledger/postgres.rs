@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_postgres::{
     Config, NoTls, Row,
     error::SqlState,
@@ -22,10 +22,12 @@ use crate::{Entry, Record};
 #[derive(Clone)]
 pub struct PostgresLedger {
     pool: Pool,
+    /// As many as may ask at a time: one connection is left to write with.
+    asking: Arc<Semaphore>,
     longest_read: Duration,
 }
 
-/// Connections of a ledger that makes its own pool: one writes, the others answer questions.
+/// Connections of a ledger that makes its own pool.
 const CONNECTIONS: usize = 4;
 const WAIT: Duration = Duration::from_secs(5);
 /// What the migrations lock, so that of several machines that start at once one makes the tables.
@@ -33,7 +35,8 @@ const LOCK: i64 = 0x636f_7374_6c65_6467;
 
 impl PostgresLedger {
     /// Connects to a database without TLS, and brings its tables up to date. `url` is as libpq writes
-    /// it: `postgres://user:password@host/database`. At most 4 connections.
+    /// it: `postgres://user:password@host/database`. At most 4 connections, of which
+    /// questions have 3: records are written also while reports take long.
     ///
     /// For TLS, and for a pool of your own, there is [`with_pool`](Self::with_pool).
     ///
@@ -60,14 +63,17 @@ impl PostgresLedger {
         Self::with_pool(pool).await
     }
 
-    /// Uses a pool of the app's, and brings the tables up to date.
+    /// Uses a pool of the app's, and brings the tables up to date. Questions take one connection less than
+    /// the pool has at most, and at least one.
     ///
     /// # Errors
     ///
     /// The database is not there, or its tables are of a later version.
     pub async fn with_pool(pool: Pool) -> Result<Self, LedgerError> {
+        let askers = pool.status().max_size.saturating_sub(1).max(1);
         let ledger = Self {
             pool,
+            asking: Arc::new(Semaphore::new(askers.min(Semaphore::MAX_PERMITS))),
             longest_read: LONGEST_READ,
         };
         ledger.migrate().await?;
@@ -127,9 +133,8 @@ impl PostgresLedger {
             record.entries().for_each(|entry| columns.push(entry));
             for (name, value) in record.call.tags.iter() {
                 tags[0].push(record.call.id.to_string());
-                tags[1].push(name.to_owned());
-                // Postgres takes no NUL in a text
-                tags[2].push(value.replace('\0', ""));
+                tags[1].push(cleaned(name));
+                tags[2].push(cleaned(value));
             }
         }
         let mut client = self.client().await?;
@@ -167,7 +172,9 @@ impl PostgresLedger {
         }
     }
 
-    async fn ask(&self, statement: Statement) -> Result<Vec<Row>, LedgerError> {
+    async fn ask(&self, mut statement: Statement) -> Result<Vec<Row>, LedgerError> {
+        let turn = self.asking.acquire().await;
+        let _turn = turn.map_err(LedgerError::temporary)?;
         let mut client = self.client().await?;
         let reading = client.build_transaction().read_only(true).start();
         let transaction = reading.await.map_err(error)?;
@@ -179,6 +186,11 @@ impl PostgresLedger {
             .map_err(error)?;
         let text = statement.text.replace('?', "$");
         let prepared = transaction.prepare_cached(&text).await.map_err(error)?;
+        for value in &mut statement.values {
+            if let Value::Text(text) = value {
+                *text = cleaned(text);
+            }
+        }
         let values: Vec<&(dyn ToSql + Sync)> = statement
             .values
             .iter()
@@ -196,6 +208,11 @@ impl PostgresLedger {
         transaction.commit().await.map_err(error)?;
         Ok(rows)
     }
+}
+
+/// Postgres takes no NUL in a text.
+fn cleaned(text: &str) -> String {
+    text.replace('\0', "")
 }
 
 fn insert() -> String {
@@ -235,8 +252,7 @@ impl Columns {
             match (column, cell) {
                 (Column::Ints(ints), Value::Int(value)) => ints.push(Some(value)),
                 (Column::Texts(texts), Value::Text(value)) => {
-                    // Postgres takes no NUL in a text
-                    texts.push(Some(value.replace('\0', "")));
+                    texts.push(Some(cleaned(&value)));
                 }
                 (Column::Ints(ints), _) => ints.push(None),
                 (Column::Texts(texts), _) => texts.push(None),

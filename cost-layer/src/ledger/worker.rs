@@ -1,6 +1,7 @@
 //! A thread that has a SQLite connection to itself.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -52,7 +53,11 @@ impl Worker {
             .spawn(move || {
                 while let Some(job) = coming.blocking_recv() {
                     mine.is(Some(job.number));
-                    (job.run)(&mut connection);
+                    // a job that panics has no answer; those after it have
+                    let run = AssertUnwindSafe(|| (job.run)(&mut connection));
+                    if catch_unwind(run).is_err() {
+                        tracing::error!("a job of the ledger's thread panicked");
+                    }
                     mine.is(None);
                 }
             })
@@ -76,7 +81,7 @@ impl Worker {
                 let _ = answer.send(job(connection));
             })
             .await?;
-            answered.await.map_err(|_| gone())?
+            answered.await.map_err(|_| panicked())?
         })
     }
 
@@ -97,7 +102,7 @@ impl Worker {
                     })
                     .await?;
                 let _stopped = StoppedWhenDropped(&self.turn, number);
-                answered.await.map_err(|_| gone())?
+                answered.await.map_err(|_| panicked())?
             };
             match timeout(longest, asked).await {
                 Ok(answer) => answer,
@@ -124,6 +129,11 @@ fn gone() -> LedgerError {
     LedgerError::temporary(BoxError::from("the ledger's thread is gone"))
 }
 
+/// It would do so again.
+fn panicked() -> LedgerError {
+    LedgerError::permanent(BoxError::from("the ledger's thread panicked at this"))
+}
+
 impl Turn {
     fn is(&self, job: Option<u64>) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = job;
@@ -144,5 +154,22 @@ impl Drop for StoppedWhenDropped<'_> {
         if *running == Some(self.1) {
             self.0.interrupt.interrupt();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_panics_fails_for_good_and_the_next_one_runs() {
+        let worker = Worker::start("test", Connection::open_in_memory().unwrap()).unwrap();
+        let run = worker.run(|_| -> Result<(), _> { panic!("on purpose") });
+        assert!(run.await.unwrap_err().is_permanent());
+        let longest = Duration::from_secs(60);
+        let ask = worker.ask(longest, |_| -> Result<(), _> { panic!("on purpose") });
+        assert!(ask.await.unwrap_err().is_permanent());
+        assert_eq!(worker.run(|_| Ok(1)).await.unwrap(), 1);
+        assert_eq!(worker.ask(longest, |_| Ok(2)).await.unwrap(), 2);
     }
 }

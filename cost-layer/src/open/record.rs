@@ -32,7 +32,9 @@ impl Open {
             let mut names = self.books.names.mine();
             let served = said.and_then(Said::model);
             let sent = meter.and_then(Meter::asked_model);
-            let model = sent.or(last.map(AskedModel::model)).or(asked);
+            let last = last.map(AskedModel::model);
+            let last = last.filter(|model| !model.is_empty());
+            let model = sent.or(last).or(asked);
             let model = model.filter(|model| !model.is_empty()).or(served);
             let model = names.shared(model.unwrap_or_default());
             let mut call = Entry::of(id, self.at, model);
@@ -68,7 +70,9 @@ impl Open {
         call.total = end.saturating_duration_since(self.began);
         if let Some(meter) = meter {
             call.end = meter.end();
-            let first = meter.first_content();
+            // an error in place of an answer has no content
+            let answered = meter.status().is_success();
+            let first = meter.first_content().filter(|_| answered);
             call.first_content = first.map(|first| first.saturating_duration_since(self.began));
             if meter.is_stream() {
                 let output = ended.and_then(|ended| ended.output);

@@ -61,3 +61,23 @@ async fn an_hour_over_its_limit_is_told() {
         "the last hour cost $0.015, more than $0.012"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_panics_harms_neither_the_call_nor_who_else_listens() {
+    let layer = layer()
+        .no_alerts()
+        .alert_request("0.001".parse().unwrap())
+        .on_alert(|_| panic!("on purpose"));
+    let handle = layer.handle();
+    let mut alerts = handle.alerts();
+    let script = Script::new().then_always(answered);
+    for _ in 0..2 {
+        let call = layer.layer(script.clone()).oneshot(post(OPENAI));
+        text(call.await.unwrap()).await;
+        handle.flush().await.unwrap();
+        let told = alerts.next().await.unwrap().kind;
+        assert_eq!(told.as_str(), "expensive_request");
+        tokio::time::advance(SECOND * 61).await;
+    }
+    assert_eq!(entries(&handle).await.len(), 2);
+}

@@ -7,6 +7,7 @@ use cost_layer::{CostHandle, Entry, Tags};
 use fallback_layer::{Chain, FallbackLayer};
 use http::{Request, Response};
 use http_body::Body;
+use http_body_util::BodyExt;
 use llm_exchange::{FromCache, Money, User, Verdict, WallClock};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
@@ -241,4 +242,76 @@ async fn what_others_read_on_after_its_caller_has_gone_is_in_the_record_of_that_
     let alone = layer.layer(cache().layer(script)).oneshot(alices(STREAM));
     drop(alone.await.unwrap());
     assert!(only(&handle).await.is_estimated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_read_on_after_a_caller_who_lagged_is_in_the_record_of_that_caller() {
+    // what he waits for is cut between events, or within one
+    for (cut, read) in [(0, 0), (100, 2)] {
+        let layer = layer();
+        let handle = layer.handle();
+        let long = HELLO.replace("Hello there", &"x".repeat(600 << 10));
+        let mut body = ScriptedBody::new().data(HELLO);
+        for _ in 0..10 {
+            body = body.wait(SECOND);
+            body = body
+                .data(long[..cut].to_owned())
+                .data(long[cut..].to_owned());
+        }
+        let script = Script::new().then(Answer::stream(body.data(STOP).data(USAGE).data(DONE)));
+        let stack = layer.layer(cache().max_entry_bytes(1 << 20).layer(script.clone()));
+        let first = stack.clone().oneshot(alices(STREAM)).await.unwrap();
+        let second = stack.oneshot(alices(STREAM)).await.unwrap();
+        let mut second = second.into_body();
+        let mut first = first.into_body();
+        for _ in 0..read {
+            first.frame().await.unwrap().unwrap();
+        }
+        let mut came = 0;
+        while came < 5 << 20 {
+            let frame = second.frame().await.unwrap().unwrap();
+            came += frame.into_data().unwrap().len();
+        }
+        while let Some(Ok(_)) = first.frame().await {}
+        assert_eq!(handle.stats().calls, 0, "it is not over");
+        drop(first);
+        assert_eq!(handle.stats().calls, 0, "it is not over");
+        second.collect().await.unwrap();
+        let (shared, asked): (Vec<_>, Vec<_>) = entries(&handle)
+            .await
+            .into_iter()
+            .partition(|entry| entry.from_cache.is_some());
+        assert_eq!((asked.len(), shared.len(), script.calls()), (1, 1, 1));
+        assert_eq!(asked[0].cost(), Some(Money::from_picos(COST)));
+        assert!(!asked[0].is_estimated);
+        assert_eq!(shared[0].cost(), Some(Money::ZERO));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_sent_anew_and_not_answered_is_charged_for_too() {
+    let layer = layer();
+    let handle = layer.handle();
+    let script = Script::new()
+        .then(embedded(1, 10))
+        .then(embedded(0, 7))
+        .then(Answer::error(std::io::Error::from(
+            std::io::ErrorKind::TimedOut,
+        )));
+    let stack = layer.layer(cache().layer(script.clone()));
+    let ask = stack.clone().oneshot(embeddings(r#""a""#));
+    text(ask.await.unwrap()).await;
+    let ask = stack.oneshot(embeddings(r#"["a","b","b"]"#));
+    ask.await.unwrap_err();
+    let all = entries(&handle).await;
+    let used: Vec<_> = all
+        .iter()
+        .map(|entry| (entry.part, entry.verdict, entry.is_estimated))
+        .collect();
+    let timed_out = (0, Verdict::TimedOut, true);
+    assert_eq!(
+        used,
+        [(0, Verdict::Ok, false), timed_out, (1, Verdict::Ok, false)]
+    );
+    assert!(all[1].usage.input() > 0);
 }

@@ -205,3 +205,24 @@ fn however_many_models_callers_name_the_values_of_labels_are_bounded() {
     // three kinds of names, of four each
     assert_eq!(names.len(), 4 * 3 + 1, "{names:?}");
 }
+
+#[test]
+fn names_that_no_provider_answers_to_take_no_places_of_labels() {
+    let all = recorded(async {
+        let layer = layer().most_models(4);
+        for number in 0..100 {
+            let request = OPENAI.replace("gpt-6-sol", &format!("made-up-{number}"));
+            let answer = Answer::json(404, r#"{"error":{"message":"no such model"}}"#);
+            call(&layer, answer, &request).await;
+        }
+        call(&layer, answered(), OPENAI).await;
+    });
+    let asked = all
+        .iter()
+        .filter_map(|seen| seen.label("gen_ai.request.model"));
+    let asked: BTreeSet<_> = asked.collect();
+    assert_eq!(
+        asked.into_iter().collect::<Vec<_>>(),
+        ["gpt-6-sol", "other"]
+    );
+}

@@ -12,3 +12,5 @@ mod postgres;
 mod restarts;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sums;

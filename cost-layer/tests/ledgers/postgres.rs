@@ -1,6 +1,7 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use cost_layer::{By, Ledger, PostgresLedger, Query, Span};
+use cost_layer::{By, Entry, Ledger, PostgresLedger, Query, Record, RecordId, Span, Tags};
+use llm_exchange::User;
 use testkit::TestServer;
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
@@ -44,6 +45,8 @@ async fn postgres_keeps_the_contract_on_several_machines_and_over_broken_connect
     a_batch_of_several_machines_is_counted_once(&url).await;
     a_broken_connection_is_replaced(&url, &client).await;
     a_question_that_takes_too_long_is_stopped(&url, &client).await;
+    many_long_questions_leave_a_connection_to_write_with(&url, &client).await;
+    no_name_loses_a_record(&url).await;
     tables_of_a_later_version_are_refused(&url, &client).await;
 }
 
@@ -115,6 +118,71 @@ async fn a_question_that_takes_too_long_is_stopped(url: &str, client: &tokio_pos
         .await
         .unwrap();
     assert!(!ledger.spend(&query).await.unwrap().is_empty());
+}
+
+async fn many_long_questions_leave_a_connection_to_write_with(
+    url: &str,
+    client: &tokio_postgres::Client,
+) {
+    let ledger = PostgresLedger::connect(url).await.unwrap();
+    let ledger = ledger.longest_read(Duration::from_secs(20));
+    client
+        .batch_execute("ALTER TABLE cost_tags RENAME TO kept; CREATE VIEW cost_tags AS SELECT kept.* FROM kept, pg_sleep(60)")
+        .await
+        .unwrap();
+    let reports = (0..8).map(|_| {
+        let ledger = ledger.clone();
+        tokio::spawn(async move {
+            let query = Query::new(Span::all(), By::Tag("team".into()));
+            ledger.spend(&query).await
+        })
+    });
+    let reports: Vec<_> = reports.collect();
+    let asked = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%cost_tags%' \
+                 AND state = 'active' AND pid <> pg_backend_pid()";
+    while client.query_one(asked, &[]).await.unwrap().get::<_, i64>(0) < 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let start = Instant::now();
+    ledger.append(&untagged(10)).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(4));
+    for report in reports {
+        report.abort();
+    }
+    client
+        .batch_execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE query LIKE '%cost_tags%' AND pid <> pg_backend_pid()",
+        )
+        .await
+        .unwrap();
+    client
+        .batch_execute("DROP VIEW cost_tags; ALTER TABLE kept RENAME TO cost_tags")
+        .await
+        .unwrap();
+}
+
+fn untagged(many: usize) -> Vec<Arc<Record>> {
+    let entry = || Entry::new(RecordId::new(), contract::at(0), "m");
+    let records = (0..many).map(|_| Arc::new(Record::new(entry(), Vec::new())));
+    records.collect()
+}
+
+async fn no_name_loses_a_record(url: &str) {
+    let ledger = PostgresLedger::connect(url).await.unwrap();
+    let mut entry = Entry::new(RecordId::new(), contract::at(0), "nul\0model");
+    entry.user = Some(User::new("nul\0user"));
+    entry.tags = Tags::new().with("nul\0name", "nul\0value");
+    let record = Arc::new(Record::new(entry, Vec::new()));
+    ledger.append(&[record]).await.unwrap();
+    // as it was written, and as it is kept
+    for name in ["nul\0name", "nulname"] {
+        let query = Query::new(Span::all(), By::Tag(name.into()));
+        let query = query.user(&name.replace("name", "user"));
+        let query = query.model(&name.replace("name", "model"));
+        let spent = ledger.spend(&query).await.unwrap();
+        assert_eq!((spent.len(), &*spent[0].key), (1, "nulvalue"));
+    }
 }
 
 async fn tables_of_a_later_version_are_refused(url: &str, client: &tokio_postgres::Client) {

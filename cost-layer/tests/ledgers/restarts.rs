@@ -6,7 +6,8 @@ use std::{
 };
 
 use cost_layer::{
-    AlertKind, Charge, CostLayer, Entry, Ledger, Record, RecordId, SqliteLedger, Whose,
+    AlertKind, By, Charge, CostLayer, Entry, Ledger, LedgerError, LedgerFuture, MemoryLedger, Page,
+    Query, Record, RecordId, Slot, Spend, SqliteLedger, Timeline, Whose,
 };
 use http_body_util::{BodyExt, Full};
 use llm_exchange::{Money, User, WallClock};
@@ -141,4 +142,66 @@ async fn baselines_go_on_after_a_restart() {
     // without its past nothing is unusual yet
     let file = File::new("none");
     assert_eq!(told_after(&file, unusual(), true).await, []);
+}
+
+/// Answers sums and no past, or takes for ever to.
+struct Slow(MemoryLedger, bool);
+
+impl Ledger for Slow {
+    fn append<'a>(&'a self, records: &'a [Arc<Record>]) -> LedgerFuture<'a, ()> {
+        self.0.append(records)
+    }
+
+    fn spend<'a>(&'a self, query: &'a Query) -> LedgerFuture<'a, Vec<Spend>> {
+        self.0.spend(query)
+    }
+
+    fn entries<'a>(&'a self, page: &'a Page) -> LedgerFuture<'a, Vec<Entry>> {
+        self.0.entries(page)
+    }
+
+    fn timeline<'a>(&'a self, timeline: &'a Timeline) -> LedgerFuture<'a, Vec<Slot>> {
+        match (&timeline.by, self.1) {
+            (By::Total, _) => self.0.timeline(timeline),
+            (_, true) => Box::pin(std::future::pending()),
+            _ => Box::pin(std::future::ready(Err(LedgerError::temporary("away")))),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_ledger_answers_is_taken_up_beside_what_it_does_not_and_counted_once() {
+    for hangs in [false, true] {
+        let ledger = MemoryLedger::default();
+        let record = spent("bob", at(12 * HOUR) - Duration::from_secs(5), 0, 700);
+        ledger.append(&[record]).await.unwrap();
+        let layer = CostLayer::default()
+            .clock(WallClock::fixed(at(12 * HOUR)))
+            .ledger(Slow(ledger, hangs))
+            .no_alerts()
+            .alert_unusual(Money::usd(1))
+            .alert_hour(Money::usd(8))
+            .alert_day(Money::usd(8));
+        let handle = layer.handle();
+        let mut alerts = handle.alerts();
+        for _ in 0..2 {
+            let error = handle.seed_alerts().await.unwrap_err();
+            assert_eq!(error.is_timed_out(), hangs);
+        }
+        let request = http::Request::post("https://api.openai.com/v1/chat/completions")
+            .header("content-type", "application/json")
+            .body(Full::from(BODY))
+            .unwrap();
+        let script = Script::new().then(Answer::json(200, ANSWER));
+        let response = layer.layer(script).oneshot(request).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        for _ in 0..2 {
+            match alerts.next().await.unwrap().kind {
+                AlertKind::HourlySpend { spent, .. } | AlertKind::DailySpend { spent, .. } => {
+                    assert_eq!(spent, Money::usd(9));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use cost_layer::Pricing;
+use cost_layer::{NotReplaced, Pricing};
 
 use crate::{
     auth::Auth,
@@ -82,12 +82,11 @@ impl Live {
     }
 
     /// Serves calls by this from now on. The layers stay, with all that they keep, but for the routes: what
-    /// they remember of failures begins anew.
-    pub(crate) fn replace(&self, config: Config) {
+    /// they remember of failures begins anew. Where the new prices lack most models nothing changes.
+    pub(crate) fn replace(&self, config: Config) -> Result<(), NotReplaced> {
         if let (Some(cost), Some(new)) = (&self.layers.cost, &config.cost) {
-            // whoever asks for it means it, however few models the new list has
-            cost.pricing()
-                .replace_all(Arc::unwrap_or_clone(new.layer.pricing().prices()));
+            let prices = Arc::unwrap_or_clone(new.layer.pricing().prices());
+            cost.pricing().replace(prices)?;
         }
         match (&self.layers.budgets, &config.budget) {
             (Some(budgets), Some(new)) => budgets.set_limits(&new.limits),
@@ -96,6 +95,7 @@ impl Live {
         }
         let new = Arc::new(now(&self.layers, config));
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
     }
 
     /// The file of the prices in force, and what is charged by it: the books, and the routes with their

@@ -12,6 +12,7 @@ use cost_layer::Booked;
 use http::{HeaderName, HeaderValue, Response, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
+use llm_exchange::Meter;
 
 /// An answer up to this size is held back until its end, as only then it is known what it cost.
 const MOST: usize = 256 << 10;
@@ -26,8 +27,10 @@ pub(crate) async fn with_cost(mut response: Response<Body>) -> Response<Body> {
     };
     let kind = response.headers().get(header::CONTENT_TYPE);
     let is_json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    // an array of chunks, as Gemini streams where it is not asked for events, is of this type too
+    let is_stream = Meter::of(&response).is_some_and(Meter::is_stream);
     let is_short = response.body().size_hint().lower() <= MOST as u64;
-    if !is_json || !is_short || !response.status().is_success() {
+    if !is_json || is_stream || !is_short || !response.status().is_success() {
         return response;
     }
     let mut held = Held::default();

@@ -139,11 +139,11 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// It can't be served by: then nothing changes.
+    /// It can't be served by, or its prices lack most of the models in use: then nothing changes.
     pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
         check(self.addr, &config).map_err(|error| ReloadError(error.to_string()))?;
-        self.proxy.live.replace(config);
-        Ok(())
+        let replaced = self.proxy.live.replace(config);
+        replaced.map_err(|error| ReloadError(error.to_string()))
     }
 
     /// Where it listens.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Request;
 use http_body_util::Full;
-use llm_exchange::{Call, Dialect, Host, Payload, Unreadable, Verdict};
+use llm_exchange::{AskedModel, Call, Dialect, Host, Payload, Unreadable, Verdict};
 
 use crate::support::{GEMINI, call, framed, path, request};
 
@@ -232,6 +232,21 @@ fn where_a_layer_sent_a_call_is_known_whatever_else_is_changed_of_it() {
         let last = first.attempts().last_asked().unwrap();
         assert_eq!((last.model(), last.host()), ("n", call.host()));
     }
+}
+
+#[test]
+fn where_a_call_without_a_model_was_sent_is_known() {
+    let request = Request::post("https://first.example/v1/chat/completions")
+        .body(Full::from(r#"{"messages":[]}"#))
+        .unwrap();
+    let mut request = Payload::read(request, 1 << 20).now_or_never().unwrap();
+    assert_eq!(AskedModel::of(Call::of(&request).unwrap()), None);
+    let host: Host = "https://second.example".parse().unwrap();
+    Call::redirect(&mut request, &host).unwrap();
+    let call = Call::of(&request).unwrap();
+    call.attempts().asks(call);
+    let last = call.attempts().last_asked().unwrap();
+    assert_eq!((last.model(), last.host()), ("", call.host()));
 }
 
 #[test]

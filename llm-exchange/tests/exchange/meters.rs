@@ -145,6 +145,13 @@ async fn an_answer_may_have_been_asked_of_another_model() {
     let (meter, _) = Meter::attach(response, &call);
     assert_eq!(meter.asked_model(), Some("other"));
     assert_eq!(call.model(), Some("m"));
+    // one that names none was sent elsewhere all the same
+    let elsewhere = llm_exchange::AskedModel::new("").at(Some("second.example"));
+    let mut response = Response::new(Full::<Bytes>::from("{}"));
+    response.extensions_mut().insert(elsewhere);
+    let (meter, _) = Meter::attach(response, &call);
+    assert_eq!(meter.asked_model(), Some("m"));
+    assert_eq!(meter.asked_host(), Some("second.example"));
 }
 
 #[tokio::test]

@@ -430,6 +430,35 @@ async fn the_amount_of_a_budget_changes_while_the_gateway_runs_and_what_was_used
 }
 
 #[tokio::test]
+async fn prices_that_lack_most_models_are_refused_when_they_are_read_again() {
+    let path = std::env::temp_dir().join(format!("gateway-few-{}.json", std::process::id()));
+    std::fs::write(
+        &path,
+        r#"{"gpt-4o": {"input_cost_per_token": 1, "output_cost_per_token": 1}}"#,
+    )
+    .unwrap();
+    let house = house_with("", "[cost]\nledger = \"memory\"").await;
+    let cost = async || {
+        let answer = house.ask(CHAT, chat("gpt-4o")).await;
+        answer.header("x-llm-cost-usd").map(str::to_owned).unwrap()
+    };
+    let before = cost().await;
+    let provider = format!(
+        "[[provider]]\nname = \"fake\"\nbase_url = \"{}\"\napi_key_env = \"OUR_KEY\"\n",
+        house.fake.url()
+    );
+    let text = format!(
+        "{provider}[cost]\nledger = \"memory\"\nprices = \"{}\"\n[auth]\nkeys_env = \"GATEWAY_KEYS\"\n",
+        path.display()
+    );
+    let refused = house.gateway.reload(config(&text)).unwrap_err().to_string();
+    assert!(refused.contains("models in use"), "{refused}");
+    // neither they nor the callers' keys that came with them
+    assert_eq!(cost().await, before);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
 async fn a_caller_who_leaves_before_there_is_an_answer_is_on_the_dashboard_too() {
     let house = house_with("", ALL).await;
     house.fake.on("gpt-4o", Behaviour::hangs());

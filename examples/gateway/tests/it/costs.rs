@@ -5,7 +5,14 @@ use fake_provider::Behaviour;
 use http::{Method, header};
 use http_body_util::Full;
 
-use crate::common::{Answer, CHAT, SECOND, chat, exchange, house, house_with, streamed};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
+
+use crate::common::{
+    Answer, CHAT, SECOND, chat, exchange, house, house_with, read_until, start, streamed,
+};
 
 const MEMORY: &str = "[retry]\n[cost]\nledger = \"memory\"";
 
@@ -265,4 +272,50 @@ async fn after_a_restart_alerts_go_on_from_what_the_ledger_has() {
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", path.display()));
     }
+}
+
+#[tokio::test]
+async fn an_array_that_is_streamed_as_json_comes_element_by_element() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (first_came, first_is_there) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        read_until(&mut tcp, "contents").await;
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        let element = |text: &str| {
+            format!(
+                r#"{{"candidates":[{{"content":{{"role":"model","parts":[{{"text":"{text}"}}]}}}}],"usageMetadata":{{"promptTokenCount":10,"candidatesTokenCount":3}},"modelVersion":"gemini-3.8-flash"}}"#
+            )
+        };
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+        let first = chunk(&format!("[{}", element("first")));
+        tcp.write_all(format!("{head}{first}").as_bytes())
+            .await
+            .unwrap();
+        // the rest comes only when the caller has the first one
+        first_is_there.await.unwrap();
+        let rest = chunk(&format!(",{}]", element("last")));
+        tcp.write_all(format!("{rest}0\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+    });
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\n[[provider]]\nname = \"p\"\nbase_url = \"{url}\"\n{MEMORY}"
+    );
+    let gateway = start(&text).await;
+    let mut caller = TcpStream::connect(gateway.addr()).await.unwrap();
+    let body = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
+    let request = format!(
+        "POST /v1beta/models/gemini-3.8-flash:streamGenerateContent HTTP/1.1\r\nhost: x\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    caller.write_all(request.as_bytes()).await.unwrap();
+    let first = tokio::time::timeout(SECOND * 20, read_until(&mut caller, "first")).await;
+    let first = first.expect("held until its end");
+    assert!(first.starts_with("HTTP/1.1 200"), "{first}");
+    assert!(!first.contains("x-llm-cost-usd"), "{first}");
+    first_came.send(()).unwrap();
+    read_until(&mut caller, "last").await;
 }
