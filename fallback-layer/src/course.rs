@@ -52,6 +52,8 @@ pub(crate) struct Course {
     /// Whether any target was sent the call, and whether the current one was.
     sent_once: bool,
     sent_now: bool,
+    /// The one that was sent it last.
+    asked_last: Option<TargetId>,
     /// What its pace is remembered by.
     pace: Option<PaceKey>,
     /// The target that is asked beside it.
@@ -89,6 +91,7 @@ impl Course {
             place: 0,
             sent_once: false,
             sent_now: false,
+            asked_last: None,
             pace: None,
             other: None,
             kept: Kept::Nothing,
@@ -212,6 +215,7 @@ impl Course {
         }
         self.sent_once = true;
         self.sent_now = true;
+        self.asked_last = Some(self.target);
         Poll::Ready(Ok(()))
     }
 

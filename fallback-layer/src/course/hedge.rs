@@ -156,6 +156,11 @@ impl Course {
         self.leave_behind(outcome.verdict, meter);
         let before = self.label(settings);
         self.swap();
+        if self.sent_now {
+            // it alone is asked now, whoever was last
+            self.call.attempts().asks(self.sent());
+            self.asked_last = Some(self.target);
+        }
         let next = self.label(settings);
         self.swap();
         let leaving = Leaving {
@@ -180,6 +185,14 @@ impl Course {
             untranslatable: None,
         };
         self.insert(left);
+    }
+
+    /// The caller goes away while the current target is asked. Whoever keeps books knows of the
+    /// attempt that was sent last; of another one that runs only what is left behind.
+    pub(crate) fn abandon(&self, meter: Option<Meter>) {
+        if self.asked_last != Some(self.target) {
+            self.leave_behind(Verdict::CallerGone, meter);
+        }
     }
 
     /// The current target, which was asked second, answered first.

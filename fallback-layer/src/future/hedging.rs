@@ -42,6 +42,22 @@ where
 
 impl<S, R, O, C, H, F> Projected<'_, S, R, O, C, H, F>
 where
+    S: Service<Request<Payload>>,
+    O: Own<S>,
+{
+    /// The caller goes away: of two targets that run, neither is lost to whoever keeps books.
+    pub(super) fn abandon(&mut self) {
+        if let (Hedge::Both(attempt), Some(course)) = (&mut *self.hedge, self.course.as_mut()) {
+            course.abandon(self.attempt.as_mut().meter());
+            course.swap();
+            course.abandon(attempt.as_mut().meter());
+            course.swap();
+        }
+    }
+}
+
+impl<S, R, O, C, H, F> Projected<'_, S, R, O, C, H, F>
+where
     S: Service<Request<Payload>, Response = Response<R>> + Clone,
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,

@@ -444,6 +444,52 @@ async fn wherever_the_caller_goes_away_both_are_dropped_and_neither_is_called_ag
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_that_a_caller_leaves_the_one_that_was_not_asked_last_is_in_the_books() {
+    let role = || ScriptedBody::new().data(ROLE).data(USAGE).wait(SECOND * 99);
+    let first_fails = Answer::status(500).after(SECOND * 3);
+    let second_fails = Answer::status(500).after(SECOND);
+    // answers, and the model, verdict and prompt of each that is left behind
+    for (answers, expected, last) in [
+        (
+            [Answer::stream(role()), Answer::hang()],
+            &[("a", Verdict::CallerGone, Some(9))][..],
+            "b",
+        ),
+        (
+            [Answer::hang(), Answer::stream(role())],
+            &[("a", Verdict::CallerGone, None)],
+            "b",
+        ),
+        (
+            [first_fails, Answer::hang()],
+            &[("a", Verdict::Failed, None)],
+            "b",
+        ),
+        (
+            [Answer::hang(), second_fails],
+            &[("b", Verdict::Failed, None)],
+            "a",
+        ),
+    ] {
+        let request = Payload::read(openai("a"), 1 << 20).await;
+        let call = Arc::clone(Call::of(&request).unwrap());
+        let script = answers.into_iter().fold(script(), Script::then);
+        let asked = hedged().layer(script).oneshot(request);
+        tokio::time::timeout(SECOND * 9, asked).await.unwrap_err();
+        let left = call.attempts().left_behind();
+        let left: Vec<_> = left
+            .iter()
+            .map(|left| {
+                let input = left.meter.as_ref().map(|meter| meter.spent().0.input());
+                (left.model.as_deref().unwrap(), left.verdict, input)
+            })
+            .collect();
+        assert_eq!(left, expected);
+        assert_eq!(call.attempts().last_asked().unwrap().model(), last);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_for_both_burns_no_time() {
     let script = script().then(Answer::hang()).then(silent(SECOND * 60));
     let mut call = counted(hedged().layer(script).oneshot(openai("a")));
