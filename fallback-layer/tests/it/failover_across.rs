@@ -312,8 +312,8 @@ async fn a_stream_that_was_translated_goes_on_at_its_own_target_and_at_others() 
         .oneshot(request)
         .await
         .unwrap();
-    let asked = response.extensions().get::<AskedModel>().unwrap();
-    assert_eq!(asked.model(), CLAUDE);
+    let told = response.extensions().get::<AskedModel>().unwrap();
+    assert_eq!(told.model(), CLAUDE);
     let meter = Meter::of(&response).unwrap().clone();
     assert_eq!(meter.asked_model(), Some(CLAUDE));
     let stream = text(response).await;
