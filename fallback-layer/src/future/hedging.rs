@@ -45,13 +45,19 @@ where
     S: Service<Request<Payload>>,
     O: Own<S>,
 {
-    /// The caller goes away: of two targets that run, neither is lost to whoever keeps books.
+    /// The caller goes away: no target that runs is lost to whoever keeps books.
     pub(super) fn abandon(&mut self) {
-        if let (Hedge::Both(attempt), Some(course)) = (&mut *self.hedge, self.course.as_mut()) {
+        let Some(course) = self.course.as_mut() else {
+            return;
+        };
+        if let Hedge::Both(attempt) = &mut *self.hedge {
             course.abandon(self.attempt.as_mut().meter());
             course.swap();
             course.abandon(attempt.as_mut().meter());
             course.swap();
+        } else if course.is_onward() && self.attempt.as_mut().runs() {
+            // the answer that the caller has is another one's
+            course.leave_behind(Verdict::CallerGone, self.attempt.as_mut().meter());
         }
     }
 }
