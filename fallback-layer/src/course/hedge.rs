@@ -154,6 +154,7 @@ impl Course {
         let keys = keys.or_else(|| self.keys_of_kept(settings));
         self.note(outcome, keys, Instant::now(), settings);
         self.leave_behind(outcome.verdict, meter);
+        self.sent_now = false;
         let before = self.label(settings);
         self.swap();
         if self.sent_now {
@@ -178,6 +179,7 @@ impl Course {
             meter.cut(Cut::Outrun);
         }
         self.leave_behind(Verdict::Outrun, meter);
+        self.sent_now = false;
         let left = Left {
             target: self.label(settings),
             why: Why::Outrun,

@@ -221,6 +221,38 @@ async fn a_reservation_that_is_not_extended_keeps_the_call_at_one_target() {
     assert!(left(&response).is_empty() && handle.remembered().is_empty());
 }
 
+/// Grants, and notes which models would run.
+#[derive(Default)]
+struct Grants(std::sync::Mutex<Vec<Vec<String>>>);
+
+impl Extend for Grants {
+    fn poll_extend(&self, running: &[Option<&str>], _: &mut Context<'_>) -> Poll<bool> {
+        let running = running.iter().map(|model| model.unwrap().to_owned());
+        self.0.lock().unwrap().push(running.collect());
+        Poll::Ready(true)
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_hedge_nothing_is_reserved_for_those_that_are_over() {
+    let script = script()
+        .then(Answer::status(500).after(SECOND * 3))
+        .then(Answer::status(500).after(SECOND * 3))
+        .then(answered());
+    let request = Payload::read(openai("a"), 1 << 20).await;
+    let grants = Arc::new(Grants::default());
+    let attempts = Call::of(&request).unwrap().attempts().clone();
+    attempts.extend_with(grants.clone());
+    let response = hedged().layer(script).oneshot(request).await.unwrap();
+    assert_eq!(by(&response), Some("c"));
+    let asked = grants.0.lock().unwrap().clone();
+    assert_eq!(asked, [vec!["b", "a"], vec!["c"]]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_allowance_and_its_deadline_hold() {
     for layer in [hedged().max_attempts(1), hedged().deadline(SECOND)] {
