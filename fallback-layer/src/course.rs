@@ -58,6 +58,8 @@ pub(crate) struct Course {
     pace: Option<PaceKey>,
     /// The target that is asked beside it.
     other: Option<Box<Other>>,
+    /// Whether one is that may not be sent the call after all: then the request is still needed.
+    hedges: bool,
     kept: Kept,
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
@@ -94,6 +96,7 @@ impl Course {
             asked_last: None,
             pace: None,
             other: None,
+            hedges: false,
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
@@ -274,7 +277,8 @@ impl Course {
 
     /// Keeps the request for as long as a further target may be sent it.
     fn keep<O>(&mut self, request: &mut Request<Payload>, settings: &Settings<O>) {
-        let goes_on = self.walk.may_go_on(&settings.routes) || self.may_fail_over(settings);
+        let goes_on =
+            self.walk.may_go_on(&settings.routes) || self.may_fail_over(settings) || self.hedges;
         let mut names_encoding = true;
         if let (Kept::Nothing, true) = (&self.kept, goes_on) {
             names_encoding = false;

@@ -107,7 +107,9 @@ impl Course {
             return None;
         }
         let current = self.translation.take();
+        self.hedges = true;
         let target = self.next(&mut request, Cause::Any, Instant::now(), settings);
+        self.hedges = false;
         let translation = mem::replace(&mut self.translation, current);
         let Some(target) = target else {
             settings.hedges.give_back(share);
@@ -123,11 +125,29 @@ impl Course {
         }));
         self.swap();
         self.turn_to(target, &request, settings);
+        self.swap();
+        Some(request)
+    }
+
+    /// The current target, which is asked second, was sent the call.
+    pub(crate) fn hedged<O>(&mut self, settings: &Settings<O>) {
+        settings.counters.hedged.fetch_add(1, Relaxed);
         let next = self.label(settings);
         self.swap();
-        settings.counters.hedged.fetch_add(1, Relaxed);
         hook::hedged(self.label(settings).as_str(), next.as_str());
-        Some(request)
+        self.swap();
+    }
+
+    /// The current target, which was to be asked second, was not sent the call. It is not asked at the
+    /// same time, but may be when its turn comes.
+    pub(crate) fn call_off<O>(&mut self, settings: &Settings<O>) {
+        self.is_no_hedge(settings);
+        self.walk.give_back(self.target);
+    }
+
+    /// The current target is not asked beside another one after all.
+    pub(crate) fn is_no_hedge<O>(&self, settings: &Settings<O>) {
+        settings.hedges.give_back(self.share(settings));
     }
 
     /// The model that the other target was asked for, if it was sent the call.
@@ -175,6 +195,9 @@ impl Course {
 
     /// The other target was faster than the current one, which is not waited for any longer.
     pub(crate) fn lose<O>(&mut self, meter: Option<Meter>, settings: &Settings<O>) {
+        if !self.sent_now {
+            return;
+        }
         if let Some(meter) = &meter {
             meter.cut(Cut::Outrun);
         }

@@ -159,8 +159,10 @@ async fn a_target_that_is_never_ready_does_not_block_the_first() {
     let script = Script::new().then(silent(SECOND * 4));
     let service = testkit::Probe::<_, BoxError>::new(script.clone());
     let layer = FallbackLayer::new(chain).unwrap().hedge_after(SECOND * 2);
+    let handle = layer.handle();
     let response = layer.layer(service).oneshot(openai("a")).await.unwrap();
     assert_eq!((by(&response), script.calls()), (Some("a"), 1));
+    assert!(left(&response).is_empty() && handle.stats().hedged == 0);
     assert_eq!(
         header(&response, "x-llm-attempts"),
         None,
@@ -219,6 +221,63 @@ async fn a_reservation_that_is_not_extended_keeps_the_call_at_one_target() {
     assert_eq!((by(&response), script.calls()), (Some("a"), 1));
     assert_eq!(refuses.0.load(Ordering::Relaxed), 1);
     assert!(left(&response).is_empty() && handle.remembered().is_empty());
+}
+
+/// A target that is not sent the call while the first runs is not lost to it, and is no hedge.
+#[tokio::test(start_paused = true)]
+async fn a_target_whose_reservation_was_refused_has_its_turn_when_the_first_fails() {
+    for chain in [Chain::of("a").then("b"), chain()] {
+        let request = Payload::read(openai("a"), 1 << 20).await;
+        let refuses = Arc::new(RefusesTwo);
+        let attempts = Call::of(&request).unwrap().attempts().clone();
+        attempts.extend_with(refuses);
+        let script = script()
+            .then(Answer::status(500).after(SECOND * 5))
+            .then(answered());
+        let layer = FallbackLayer::new(chain).unwrap().hedge_after(SECOND * 2);
+        let handle = layer.handle();
+        let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
+        assert_eq!(
+            (by(&response), left(&response)),
+            (Some("b"), vec!["a: failed (500)".into()])
+        );
+        assert_eq!(
+            (asked(&script), handle.stats().hedged),
+            (vec!["a".to_owned(), "b".into()], 0)
+        );
+    }
+}
+
+/// Refuses what would run beside another.
+struct RefusesTwo;
+
+impl Extend for RefusesTwo {
+    fn poll_extend(&self, running: &[Option<&str>], _: &mut Context<'_>) -> Poll<bool> {
+        Poll::Ready(running.len() < 2)
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_sent_takes_nothing_of_the_share() {
+    let layer = hedged().no_memory().hedge_share(1);
+    let handle = layer.handle();
+    let service = layer.layer(Script::new().then_always(|| silent(SECOND * 4)));
+    for _ in 0..30 {
+        let request = Payload::read(openai("a"), 1 << 20).await;
+        let attempts = Call::of(&request).unwrap().attempts().clone();
+        attempts.extend_with(Arc::new(RefusesTwo));
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert!(left(&response).is_empty());
+    }
+    assert_eq!(handle.stats().hedged, 0);
+    for _ in 0..30 {
+        service.clone().oneshot(openai("a")).await.unwrap();
+    }
+    assert_eq!(handle.stats().hedged, 10);
 }
 
 /// Grants, and notes which models would run.
