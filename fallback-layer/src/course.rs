@@ -60,6 +60,8 @@ pub(crate) struct Course {
     other: Option<Box<Other>>,
     /// Whether one is that may not be sent the call after all: then the request is still needed.
     hedges: bool,
+    /// Was slower than another one, and did not fail.
+    outrun: Option<TargetId>,
     kept: Kept,
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
@@ -97,6 +99,7 @@ impl Course {
             pace: None,
             other: None,
             hedges: false,
+            outrun: None,
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,

@@ -198,6 +198,7 @@ impl Course {
         if !self.sent_now {
             return;
         }
+        self.outrun = Some(self.target);
         if let Some(meter) = &meter {
             meter.cut(Cut::Outrun);
         }

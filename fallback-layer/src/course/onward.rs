@@ -132,6 +132,9 @@ impl Course {
         self.onward.as_mut()?.beginning = Some(beginning);
         self.served = false;
         self.left.clear();
+        if let Some(target) = self.outrun.take() {
+            self.walk.give_back(target);
+        }
         // who says that it has no room is asked elsewhere; else the same model is the best one
         let is_full = matches!(
             verdict,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::common::*;
-use fallback_layer::{Chain, Chains, FallbackLayer, Served, Target, Why};
+use fallback_layer::{Chain, Chains, Failover, FallbackLayer, Prefill, Served, Target, Why};
 use http_body_util::BodyExt;
 use llm_exchange::{Call, Cut, End, Extend, Payload, Verdict};
 use testkit::{Point, drop_everywhere};
@@ -189,6 +189,31 @@ async fn what_the_loser_used_is_in_the_books() {
     );
     text(response).await;
     assert_eq!(call.attempts().left_behind().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_outrun_goes_on_when_the_stream_of_who_was_faster_breaks() {
+    let target = |model: &str| Target::model(model).prefill(Prefill::LastMessage);
+    let overloaded = r#"data: {"error":{"type":"server_error","code":"overloaded","message":""}}"#;
+    let breaks = |pause| {
+        let body = ScriptedBody::new().wait(pause).data(ROLE).data(HELLO);
+        Answer::stream(body.data(format!("{overloaded}\n\n")))
+    };
+    for (first, second, expected) in [
+        (silent(SECOND * 9), breaks(SECOND), ["a", "b", "a"]),
+        (breaks(SECOND * 3), silent(SECOND * 9), ["a", "b", "b"]),
+    ] {
+        let chain = Chain::of(target("a")).then(target("b"));
+        let layer = FallbackLayer::new(chain).unwrap().hedge_after(SECOND * 2);
+        let layer = layer.failover(Failover::new());
+        let script = script().then(first).then(second).then(streamed());
+        let json = r#"{"model":"a","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+        let request = post("https://api.example/v1/chat/completions", json);
+        let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
+        let text = text(response).await;
+        assert_eq!(asked(&script), expected, "{text}");
+        assert!(text.ends_with(DONE) && !text.contains("error"), "{text}");
+    }
 }
 
 /// Refuses, and counts how often it was asked.
