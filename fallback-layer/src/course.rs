@@ -71,6 +71,8 @@ pub(crate) struct Course {
     translation: Option<Box<Translation>>,
     /// Of an answer that may be gone on with.
     onward: Option<Box<Onward>>,
+    /// The first of the call's chain.
+    first: TargetId,
     /// Whether the current target's answer is handed on.
     served: bool,
 }
@@ -92,6 +94,7 @@ impl Course {
             outermost: false,
             walk: Walk::start(chain, &settings.routes),
             target: TargetId { chain, at: 0 },
+            first: TargetId { chain, at: 0 },
             place: 0,
             sent_once: false,
             sent_now: false,

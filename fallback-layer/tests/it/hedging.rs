@@ -48,6 +48,7 @@ async fn while_the_first_is_silent_the_next_is_asked_and_the_first_content_is_ta
     );
     assert_eq!(left(&response), ["a: another target was faster"]);
     assert_eq!(Served::of(&response).unwrap().left()[0].why(), Why::Outrun);
+    let fell_back = Served::of(&response).unwrap().fell_back();
     assert_eq!(header(&response, "x-llm-model"), Some("b"));
     assert_eq!(header(&response, "x-llm-attempts"), Some("2"));
     assert_eq!(script.seen()[1].headers["x-llm-attempt"], "2");
@@ -59,6 +60,7 @@ async fn while_the_first_is_silent_the_next_is_asked_and_the_first_content_is_ta
     );
     let stats = handle.stats();
     assert_eq!((stats.hedged, stats.hedges_won, stats.fell_back), (1, 1, 1));
+    assert!(fell_back);
     assert!(handle.remembered().is_empty(), "to be slower is no failure");
 }
 
@@ -85,7 +87,9 @@ async fn a_first_target_that_comes_in_time_is_never_hedged_and_one_that_comes_fi
     assert_eq!((by(&response), script.calls()), (Some("a"), 2));
     assert_eq!(left(&response), ["b: another target was faster"]);
     assert!(!script.seen()[1].answer.is_alive());
-    assert_eq!((handle.stats().hedged, handle.stats().hedges_won), (1, 0));
+    let stats = handle.stats();
+    assert_eq!((stats.hedged, stats.hedges_won, stats.fell_back), (1, 0, 0));
+    assert!(!Served::of(&response).unwrap().fell_back());
 }
 
 #[tokio::test(start_paused = true)]
