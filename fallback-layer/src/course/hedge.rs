@@ -100,21 +100,25 @@ impl Course {
     pub(crate) fn hedge<O>(&mut self, settings: &Settings<O>) -> Option<Request<Payload>> {
         let mut request = self.as_asked()?;
         let share = self.share(settings);
-        if !self.call.attempts().may_go_on()
-            || !is_stateless(&request)
-            || !settings.hedges.take(share)
-        {
-            return None;
-        }
         let current = self.translation.take();
-        self.hedges = true;
-        let target = self.next(&mut request, Cause::Any, Instant::now(), settings);
-        self.hedges = false;
-        let translation = mem::replace(&mut self.translation, current);
-        let Some(target) = target else {
-            settings.hedges.give_back(share);
-            return None;
+        let may = self.call.attempts().may_go_on() && self.is_sent_stateless(settings);
+        let target = if may && settings.hedges.take(share) {
+            self.hedges = true;
+            let target = self.next(&mut request, Cause::Any, Instant::now(), settings);
+            self.hedges = false;
+            let stateless = target.filter(|_| is_stateless(&request));
+            if stateless.is_none() {
+                settings.hedges.give_back(share);
+                target
+                    .into_iter()
+                    .for_each(|target| self.walk.give_back(target));
+            }
+            stateless
+        } else {
+            None
         };
+        let translation = mem::replace(&mut self.translation, current);
+        let target = target?;
         self.other = Some(Box::new(Other {
             rewritten: None,
             target,
@@ -127,6 +131,16 @@ impl Course {
         self.turn_to(target, &request, settings);
         self.swap();
         Some(request)
+    }
+
+    /// Whether the call may be made twice, as its caller made it and as the current target is sent it.
+    fn is_sent_stateless<O>(&mut self, settings: &Settings<O>) -> bool {
+        let spec = &settings.routes.stop(self.target).spec;
+        self.as_asked().is_some_and(|mut request| {
+            is_stateless(&request)
+                && self.make(&mut request, spec).is_ok()
+                && is_stateless(&request)
+        })
     }
 
     /// The current target, which is asked second, was sent the call.

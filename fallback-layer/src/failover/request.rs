@@ -27,14 +27,14 @@ impl Beginning {
         check(request, self)
     }
 
-    /// Makes of the request to a target the one that goes on. After an error it is of no use any more.
+    /// Makes of the request to a target, with all that the app put on it, the one that goes on. After an error it is of no use any more.
     pub(crate) fn go_on(
         &self,
         request: &mut Request<Payload>,
         spec: &Spec,
     ) -> Result<Prefill, Skipped> {
         let prefill = prefill(request, spec).ok_or(Skipped::NotGoneOn)?;
-        match go_on(request, prefill, self) {
+        match check(request, self).and_then(|()| go_on(request, prefill, self)) {
             Ok(()) => Ok(prefill),
             Err(why) => {
                 tracing::debug!(why, "a target cannot go on with the answer");

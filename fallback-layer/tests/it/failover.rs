@@ -463,3 +463,42 @@ async fn a_longer_text_than_is_kept_is_not_gone_on_with() {
     breaks_off(small, &script).await;
     assert_eq!(script.calls(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_app_puts_on_a_target_may_rule_it_out_too() {
+    let takes = |model| Target::model(model).prefill(Prefill::LastMessage);
+    let json = json!({"type": "json_object"});
+    let tool = json!([{"type": "function", "function": {"name": "f"}}]);
+    for (name, value) in [
+        ("response_format", json),
+        ("tools", tool),
+        ("n", json!(2)),
+        ("stop", json!(["One stop"])),
+    ] {
+        // who broke off had it
+        let chain = Chain::of(takes("a").parameter(name, value.clone())).then(takes("b"));
+        let script = script().then(breaks("One "));
+        breaks_off(over(chain), &script).await;
+        assert_eq!(script.calls(), 1, "{name}");
+        // who would go on has it
+        let busy =
+            "data: {\"error\":{\"type\":\"overloaded_error\",\"code\":\"server_overloaded\"}}\n\n";
+        let chain = Chain::of(takes("a"))
+            .then(takes("b").parameter(name, value))
+            .then(takes("c"));
+        let script = self::script()
+            .then(Answer::sse([
+                role("a-1"),
+                says("a-1", "One "),
+                busy.to_owned(),
+            ]))
+            .then(goes_on("two"));
+        let response = over(chain)
+            .layer(script.clone())
+            .oneshot(asks(json!({})))
+            .await
+            .unwrap();
+        text(response).await;
+        assert_eq!(asked(&script), ["a", "c"], "{name}");
+    }
+}

@@ -372,6 +372,28 @@ async fn a_call_that_the_provider_keeps_or_runs_tools_for_is_made_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_is_one_that_the_app_makes_such_at_either_target() {
+    let stores = |model: &str| Target::model(model).parameter("store", true);
+    for chain in [
+        Chain::of(stores("a")).then("b"),
+        Chain::of("a").then(stores("b")),
+    ] {
+        let layer = FallbackLayer::new(chain).unwrap().hedge_after(SECOND * 2);
+        let handle = layer.handle();
+        let script = script()
+            .then(Answer::status(500).after(SECOND * 5))
+            .then(answered());
+        let response = layer
+            .layer(script.clone())
+            .oneshot(openai("a"))
+            .await
+            .unwrap();
+        // its turn comes all the same
+        assert_eq!((by(&response), handle.stats().hedged), (Some("b"), 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_more_than_the_share_of_calls_is_made_twice() {
     let script = Script::new().then_always(|| silent(SECOND * 3));
     let layer = hedged().hedge_share(10).no_memory();
