@@ -56,7 +56,7 @@ impl Course {
         let mut remember = None;
         if outcome.verdict == Verdict::Ok {
             self.served = true;
-            self.note_went_on(settings);
+            self.begin_onward(settings);
             if !self.is_onward() && self.target != self.first {
                 settings.counters.fell_back.fetch_add(1, Relaxed);
             }

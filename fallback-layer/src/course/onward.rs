@@ -57,13 +57,15 @@ impl Course {
             && settings.routes.way(chain).fails_over
     }
 
-    /// Notes who goes on; at first, makes room for it.
-    pub(super) fn note_went_on<O>(&mut self, settings: &Settings<O>) {
-        if self.onward.is_none() {
-            let may = self.may_fail_over(settings);
-            self.onward = may.then(Box::default);
-            return;
+    /// Makes room for who goes on, where one may.
+    pub(super) fn begin_onward<O>(&mut self, settings: &Settings<O>) {
+        if self.onward.is_none() && self.may_fail_over(settings) {
+            self.onward = Some(Box::default());
         }
+    }
+
+    /// Notes that the current target goes on.
+    pub(crate) fn note_went_on<O>(&self, settings: &Settings<O>) {
         let target = self.label(settings);
         if let Some(onward) = &self.onward {
             let mut labels = onward

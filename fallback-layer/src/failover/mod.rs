@@ -22,7 +22,7 @@ use self::onward::Going;
 pub use self::prefill::Prefill;
 pub(crate) use self::{
     joined::Joined,
-    onward::{Died, Ending, Next},
+    onward::{Died, Ending, Next, Part},
     request::Beginning,
 };
 use crate::{FallbackBody, FallbackFuture, OnFallback, Own, course::OfTarget};
