@@ -59,7 +59,6 @@ where
 }
 
 /// What came of a further attempt.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub(crate) enum Part<R>
 where
     R: Body<Data = Bytes> + Unpin,
