@@ -20,6 +20,8 @@ use tower_service::Service;
 
 use self::onward::Going;
 pub use self::prefill::Prefill;
+#[cfg(feature = "translate")]
+pub(crate) use self::request::continue_final;
 pub(crate) use self::{
     joined::Joined,
     onward::{Died, Ending, Next, Part},

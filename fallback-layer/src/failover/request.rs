@@ -1,7 +1,7 @@
 //! The request that goes on.
 
 use http::Request;
-use llm_exchange::{Call, Dialect, Payload};
+use llm_exchange::{Call, Dialect, NotRewritten, Payload};
 use serde_json::value::RawValue;
 
 use super::{
@@ -85,12 +85,7 @@ fn go_on(
     let not_written = "the request cannot be rewritten";
     Call::set_parameter(request, list, &all).map_err(|_| not_written)?;
     if prefill == Prefill::ContinueFinalMessage {
-        for (name, json) in [
-            ("continue_final_message", "true"),
-            ("add_generation_prompt", "false"),
-        ] {
-            Call::set_parameter(request, name, json).map_err(|_| not_written)?;
-        }
+        continue_final(request).map_err(|_| not_written)?;
     }
     if let Some(cap) = cap {
         let left = cap.checked_sub(beginning.tokens).filter(|left| *left > 0);
@@ -98,6 +93,12 @@ fn go_on(
         Call::set_output_cap(request, left).map_err(|_| not_written)?;
     }
     Ok(())
+}
+
+/// Says that the last message is to be continued.
+pub(crate) fn continue_final(request: &mut Request<Payload>) -> Result<(), NotRewritten> {
+    Call::set_parameter(request, "continue_final_message", "true")?;
+    Call::set_parameter(request, "add_generation_prompt", "false")
 }
 
 #[cfg(test)]
