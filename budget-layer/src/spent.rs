@@ -96,11 +96,17 @@ impl<'a> Spent<'a> {
         let host = left.host.as_deref();
         match &left.meter {
             Some(meter) => Self::of_answer(meter, plan, granted, host, asked),
-            None if matches!(left.verdict, Verdict::TimedOut | Verdict::Outrun) => Self {
-                asked,
-                host,
-                ..Self::unheard(call, plan, granted)
-            },
+            None if matches!(
+                left.verdict,
+                Verdict::TimedOut | Verdict::Outrun | Verdict::CallerGone
+            ) =>
+            {
+                Self {
+                    asked,
+                    host,
+                    ..Self::unheard(call, plan, granted)
+                }
+            }
             // it was not reached, or said so at once
             None => Self {
                 usage: Usage::default(),

@@ -47,7 +47,11 @@ impl Used {
     pub(crate) fn left_behind(left: &LeftBehind, call: &Call) -> Self {
         match &left.meter {
             Some(meter) => Self::of_either(meter, call),
-            None if matches!(left.verdict, Verdict::TimedOut | Verdict::Outrun) => {
+            None if matches!(
+                left.verdict,
+                Verdict::TimedOut | Verdict::Outrun | Verdict::CallerGone
+            ) =>
+            {
                 Self::unanswered(call)
             }
             // it was not reached, or said so at once

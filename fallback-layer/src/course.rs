@@ -52,10 +52,16 @@ pub(crate) struct Course {
     /// Whether any target was sent the call, and whether the current one was.
     sent_once: bool,
     sent_now: bool,
+    /// The one that was sent it last.
+    asked_last: Option<TargetId>,
     /// What its pace is remembered by.
     pace: Option<PaceKey>,
     /// The target that is asked beside it.
     other: Option<Box<Other>>,
+    /// Whether one is that may not be sent the call after all: then the request is still needed.
+    hedges: bool,
+    /// Was slower than another one, and did not fail.
+    outrun: Option<TargetId>,
     kept: Kept,
     left: Vec<Left>,
     /// When the first of the targets that were left wants to be asked again.
@@ -65,6 +71,8 @@ pub(crate) struct Course {
     translation: Option<Box<Translation>>,
     /// Of an answer that may be gone on with.
     onward: Option<Box<Onward>>,
+    /// The first of the call's chain.
+    first: TargetId,
     /// Whether the current target's answer is handed on.
     served: bool,
 }
@@ -86,11 +94,15 @@ impl Course {
             outermost: false,
             walk: Walk::start(chain, &settings.routes),
             target: TargetId { chain, at: 0 },
+            first: TargetId { chain, at: 0 },
             place: 0,
             sent_once: false,
             sent_now: false,
+            asked_last: None,
             pace: None,
             other: None,
+            hedges: false,
+            outrun: None,
             kept: Kept::Nothing,
             left: Vec::new(),
             asked_until: None,
@@ -212,6 +224,7 @@ impl Course {
         }
         self.sent_once = true;
         self.sent_now = true;
+        self.asked_last = Some(self.target);
         Poll::Ready(Ok(()))
     }
 
@@ -270,7 +283,8 @@ impl Course {
 
     /// Keeps the request for as long as a further target may be sent it.
     fn keep<O>(&mut self, request: &mut Request<Payload>, settings: &Settings<O>) {
-        let goes_on = self.walk.may_go_on(&settings.routes) || self.may_fail_over(settings);
+        let goes_on =
+            self.walk.may_go_on(&settings.routes) || self.may_fail_over(settings) || self.hedges;
         let mut names_encoding = true;
         if let (Kept::Nothing, true) = (&self.kept, goes_on) {
             names_encoding = false;

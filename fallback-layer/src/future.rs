@@ -50,6 +50,16 @@ pin_project! {
         course: Option<Course>,
         failover: F,
     }
+
+    impl<S, R, O, C, H, F> PinnedDrop for FallbackFuture<S, R, O, C, H, F>
+    where
+        S: Service<Request<Payload>>,
+        O: Own<S>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            this.project().abandon();
+        }
+    }
 }
 
 impl<S, R, O, C, H, F> FallbackFuture<S, R, O, C, H, F>

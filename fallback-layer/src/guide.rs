@@ -115,7 +115,8 @@
 //!
 //! A target that a call cannot be carried over to is skipped, and `Left` and the answer say what: `claude-sonnet-4-5:
 //! skipped, `seed` cannot be carried over`. What was left out, as it changes nothing of the answer's meaning, stands in the
-//! header `x-llm-left-out`. Whether a target is left is judged by its own answer, before that is translated;
+//! header `x-llm-left-out`; what an answer had beside its content, such as citations, in `x-llm-dropped`, or in a stream in a comment, `: dropped
+//! citations`. Whether a target is left is judged by its own answer, before that is translated;
 //! a 400 or 422 to a body that was translated leaves it too, as the caller has not written that body, and is not remembered. A target's parameters
 //! and headers are those of its dialect; with `anthropic-version: 2026-10-21` among them sampling is left out. An answer that
 //! is not streamed is read whole before it is handed on, at most 16 MiB of it; one that then turns out to be none is a 502.
@@ -150,9 +151,10 @@
 //!
 //! # Going on with a stream that broke
 //!
-//! With `failover`, a stream that dies after its first content (the connection, a clock further in, an end without the
-//! protocol's proof, the provider's own error) is not the end. The call is sent again with what the caller has as the
-//! beginning of the answer, its output cap lowered by that, and the caller reads one stream:
+//! With `failover`, unless its chain has `no_failover`, a stream that dies after its first content (the connection, a clock
+//! further in, an end without the protocol's proof, the provider's own error) is not the end. The call is sent again with what the caller has as the
+//! beginning of the answer, its output cap lowered by that, and the caller reads one stream; once unless `Failover`
+//! says otherwise, and while its text has at most 256 KiB:
 //!
 //! - first to the same target, whose model knows best how to go on; to the next one if it said that it is overloaded, throttled
 //!   or out of quota, or fails again. `Failover::same_target_only` never mixes models;
@@ -168,14 +170,18 @@
 //!   different characters of a script without spaces (Han, kana, Thai), may be meant, and stay; of several ends that fit the
 //!   longest is left out. For that at most the length of the beginning and 1 KiB are held back;
 //! - marked by a comment, `: continued by mistral-large-4`, which SDKs pass over and which names what was left out of a translated
-//!   request, but for Gemini's callers, whose clients fail at comments and read who says it in `modelVersion`; in `Served::went_on`, and in
-//!   the statistics.
+//!   request; in `Served::went_on`, and in the statistics. Gemini's callers get no comment, as their clients fail at them: they read who says
+//!   it in `modelVersion` of what follows.
+//!
+//! Once the call's `deadline` (120 s) has passed no attempt starts, nor does one that would go on: a stream that breaks after more than
+//! that ends as it is.
 //!
 //! It is for plain text over SSE, for callers in the dialects of OpenAI chat, Anthropic and Gemini. Gemini's array and Ollama's lines
 //! pass as they come: they have no comments, so that nobody could tell where another model went on. So does a stream of OpenAI's
 //! responses, which says its text three times over under numbers of its own. A call with tools, a JSON format, several
 //! choices, log probabilities, reasoning, anything the provider keeps (`store`, a container, a cache), a last message that is
-//! not the user's, or a parameter that is not known to be independent of the place, is not gone on with; nor is an answer that
+//! not the user's, or a parameter that is not known to be independent of the place (the
+//! caller's, or one that the app puts on the target), is not gone on with; nor is an answer that
 //! reasoned, refused or called a tool, one whose text had ended, one within what may be a stop sequence, one whose cap is
 //! reached, or filtered content. It ends then as it would have, byte for byte; where further attempts were made in vain, without
 //! what would have come after the error.
@@ -194,10 +200,21 @@
 //! dropped with its connection; of answers that are not streamed the first bytes of a good one count. A target that fails meanwhile is left, and the
 //! other waited for; to be slower is no failure, and is not remembered as one. A call is hedged once, at its first target.
 //!
-//! Not hedged is what the provider runs or keeps: tools that are not the app's own functions, `store`, a conversation, a
+//! The share is 5 in 100 calls after the first ten unless `hedge_share` says otherwise; 0 is none, and a chain's own is counted by itself. A
+//! chain may have its own time, or `no_hedge`. Not hedged is what the provider runs or keeps, by the caller's request or what the app puts on a
+//! target: tools that are not the app's own functions, `store`, a conversation, a
 //! container, a response kept by default (OpenAI's responses without `store: false`), nor gRPC. The further attempt is asked of
-//! `Attempts` before it is sent (who reserves hears that both run), and the loser left behind with its meter (`outrun`, which a breaker beneath does not count), so that its cost is seen. Both run in
+//! `Attempts` before it is sent (who reserves hears that both run), and the loser left behind as `outrun`, once its
+//! head is there with its meter, so that its cost is seen. A breaker beneath counts neither an outrun answer nor one that had not begun. A caller
+//! who leaves both leaves the one that was not asked last behind as `caller_gone`. A target that could not be sent the call, as nothing was
+//! reserved or it was not ready, is no hedge, and has its turn when the first fails; who was outrun may go on with a stream. Both run in
 //! the call's own future; nothing is spawned.
+//!
+//! # When all fail
+//!
+//! The answer has the status of the failure most worth coming back to (throttled before overloaded before failed before quota before
+//! too long) and the earliest `retry-after` that any target asked for. Where a chain has one target, or only one could be tried, its answer
+//! or error is handed back as it came.
 //!
 //! # What it adds
 //!

@@ -8,15 +8,8 @@
 //! [retry-layer]: ../retry_layer/index.html
 //! [breaker-layer]: ../breaker_layer/index.html
 //! [llm-translate]: ../llm_translate/index.html
-//! [llm-exchange]: llm_exchange
 //!
 #![doc = include_str!("../README.md")]
-//!
-//! ## Where it stands
-//!
-//! Outermost first: [sse-layer] · [cost-layer] · [cache-layer] · [budget-layer] · **fallback-layer** · [retry-layer] ·
-//! [breaker-layer] · [sse-layer]'s clocks · your client. All are written in the words of [llm-exchange]; dialects are
-//! crossed by [llm-translate].
 
 mod all_failed;
 mod body;

@@ -16,6 +16,7 @@ pub struct Served {
     pub(crate) by: Option<Label>,
     pub(crate) attempts: u32,
     pub(crate) left: Vec<Left>,
+    pub(crate) fell_back: bool,
     pub(crate) went_on: Option<WentOn>,
 }
 
@@ -69,6 +70,12 @@ impl Served {
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// Whether another target than the first of the chain answered.
+    #[must_use]
+    pub const fn fell_back(&self) -> bool {
+        self.fell_back
     }
 
     /// The targets that were left or skipped, in the order in which that happened.

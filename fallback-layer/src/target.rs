@@ -281,6 +281,9 @@ impl<O> Target<O> {
     /// ([`FallbackLayer::failover`](crate::FallbackLayer::failover)). Default: as is known of the model
     /// (Claude up to 4.5, Mistral's and DeepSeek's own addresses, models that reason left out), else
     /// never: a model that does not go on begins anew.
+    ///
+    /// A target of another dialect for which this is set is also sent a beginning that the caller wrote: a conversation
+    /// that ends with the assistant's turn, which else is not carried over.
     #[must_use]
     pub fn prefill(mut self, how: Prefill) -> Self {
         self.spec.prefill = Some(how);

@@ -101,6 +101,15 @@ impl Walk {
         }
     }
 
+    /// This target was not sent the call, or was not at fault: it comes again before those after it.
+    pub(crate) fn give_back(&mut self, target: TargetId) {
+        let mut legs = self.legs.iter_mut().flatten();
+        if let Some(leg) = legs.find(|leg| leg.begun && leg.chain == target.chain) {
+            leg.next = leg.next.min(target.at);
+            leg.tried &= !(1 << target.at);
+        }
+    }
+
     fn in_chain<O>(
         &self,
         routes: &Routes<O>,

@@ -64,7 +64,7 @@ pub struct LeftBehind {
     pub verdict: Verdict,
     /// What it used, as far as its answer was read. `None`: there was no answer, or none with
     /// anything in it; whether it was generated and will be billed is not known. Of one that nobody
-    /// waited for any longer (timed out, outrun), the prompt most likely is.
+    /// waited for any longer (timed out, outrun, its caller gone), the prompt most likely is.
     pub meter: Option<Meter>,
     /// The model that was asked.
     pub model: Option<Box<str>>,

@@ -32,6 +32,8 @@ pub(crate) struct Conversation<'a> {
     pub(crate) usage: bool,
     /// What an answer of responses repeats of its request.
     pub(crate) echo: Echo<'a>,
+    /// It may end with the assistant's turn.
+    pub(crate) carries_last_turn: bool,
     /// What is not carried over and changes nothing of the answer's meaning, or only how it is got.
     pub(crate) left_out: Vec<&'static str>,
 }
@@ -171,6 +173,7 @@ impl<'a> Conversation<'a> {
             stream: false,
             usage: false,
             echo: Echo::default(),
+            carries_last_turn: false,
             left_out: Vec::new(),
         }
     }
@@ -210,15 +213,39 @@ impl<'a> Conversation<'a> {
     }
 
     /// The last word is the assistant's: to some APIs that is a beginning to be continued, to others a
-    /// turn that was taken.
+    /// turn that was taken. It is carried over only where the app says so, and if it is all text.
     pub(crate) fn check_last_turn(&self) -> Result<(), NotTranslated> {
-        match self.turns.last() {
-            Some(turn) if turn.role == Role::Assistant => Err(self.cannot_say(
-                &turn.parts[turn.parts.len() - 1],
-                "the conversation ends with the assistant's turn",
-            )),
-            _ => Ok(()),
+        let last = self.turns.last();
+        let Some(turn) = last.filter(|turn| turn.role == Role::Assistant) else {
+            return Ok(());
+        };
+        let is_text = |part: &Part<'_>| matches!(part.said, Said::Text(_));
+        if self.carries_last_turn && turn.parts.iter().all(is_text) {
+            return Ok(());
         }
+        let part = &turn.parts[turn.parts.len() - 1];
+        Err(self.cannot_say(part, "the conversation ends with the assistant's turn"))
+    }
+
+    /// Takes the blanks from the end of a beginning that is to be continued.
+    pub(crate) fn trim_last_turn(&mut self) -> Result<(), NotTranslated> {
+        let last = self.turns.last_mut();
+        let last = last.filter(|turn| turn.role == Role::Assistant);
+        if let Some(part) = last.and_then(|turn| turn.parts.last_mut())
+            && let Said::Text(text) = &mut part.said
+        {
+            let end = text.trim_end().len();
+            match text {
+                Cow::Borrowed(text) => *text = &text[..end],
+                Cow::Owned(text) => text.truncate(end),
+            }
+            if end == 0 {
+                let blank = "the conversation ends with an assistant's turn that is blank";
+                let error = NotTranslated::not("", blank).item(part.message);
+                return Err(error.inside(self.names.turns));
+            }
+        }
+        Ok(())
     }
 
     /// What stands in a message cannot be said in the target's dialect.

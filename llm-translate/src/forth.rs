@@ -43,6 +43,7 @@ pub struct Asked<'a> {
     stream: Option<bool>,
     framing: Framing,
     version: Option<&'a str>,
+    carries_last_turn: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -57,6 +58,7 @@ impl<'a> Asked<'a> {
             stream: None,
             framing: Framing::Sse,
             version: None,
+            carries_last_turn: false,
         }
     }
 
@@ -83,6 +85,15 @@ impl<'a> Asked<'a> {
         self
     }
 
+    /// Whether a conversation may end with the assistant's turn, all of it text. Anthropic's models up to 4.5, and
+    /// others that take one, go on from it; some begin anew, or refuse it. To Anthropic blanks at its end are left
+    /// out, as it takes none. Default `false`: such a request cannot be carried over.
+    #[must_use]
+    pub const fn carry_last_turn(mut self, carries: bool) -> Self {
+        self.carries_last_turn = carries;
+        self
+    }
+
     /// The same request in the dialect of the target.
     ///
     /// # Errors
@@ -100,6 +111,7 @@ impl<'a> Asked<'a> {
             Some(model) => Cow::Owned(model.to_owned()),
             None => conversation.model.take().unwrap_or_default(),
         };
+        conversation.carries_last_turn = self.carries_last_turn;
         conversation.stream = self.stream.unwrap_or(conversation.stream);
         let stream = conversation.stream;
         let caller = Caller {

@@ -75,7 +75,10 @@ impl Settings {
             let name = HeaderName::from_static("anthropic-version");
             request.headers_mut().insert(name, version.clone());
         }
-        let translation = Translation::begin(request, self.to)?.clock(self.clock.clone());
+        let carries = self.carries_last_turn;
+        let translation =
+            Translation::begin_with(request, self.to, |asked| asked.carry_last_turn(carries))?;
+        let translation = translation.clock(self.clock.clone());
         let asked = Call::of(request).and_then(|call| call.model());
         let Some(model) = self.model_for(asked.unwrap_or_default()) else {
             return Ok(translation);

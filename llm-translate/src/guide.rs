@@ -80,7 +80,8 @@
 //! more stop sequences than the target takes (OpenAI 4, Gemini 5); more than one choice, `json_object` and no
 //! schema, to Anthropic; a tool's result with anything in it but texts and images; an image by its address to Gemini; instructions after the first turn to Gemini; audio, files and documents; Gemini's safety settings;
 //! the provider's own tools (web search and the like); what depends on its memory (`previous_response_id`, `cachedContent`, `container`);
-//! a conversation that ends with the assistant's turn, which some APIs take up and others answer.
+//! a conversation that ends with the assistant's turn, which some APIs take up and others answer, unless the app says so
+//! (`carry_last_turn`; one with a call of a tool never is carried over).
 //!
 //! # What becomes of what
 //!

@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     models: Vec<(Box<str>, Box<str>)>,
     model: Option<Box<str>>,
     pub(crate) version: Option<HeaderValue>,
+    pub(crate) carries_last_turn: bool,
     pub(crate) max_payload_bytes: usize,
     pub(crate) clock: WallClock,
 }
@@ -66,6 +67,7 @@ impl TranslateLayer {
                 models: Vec::new(),
                 model: None,
                 version: None,
+                carries_last_turn: false,
                 max_payload_bytes: Payload::DEFAULT_MAX_BYTES,
                 clock: WallClock::default(),
             }),
@@ -94,6 +96,14 @@ impl TranslateLayer {
     #[must_use]
     pub fn anthropic_version(mut self, version: HeaderValue) -> Self {
         Arc::make_mut(&mut self.settings).version = Some(version);
+        self
+    }
+
+    /// Whether a conversation may end with the assistant's turn, which the model then goes on from, or not, as it
+    /// does: see [`Asked::carry_last_turn`](crate::Asked::carry_last_turn). Default `false`: such a call is refused.
+    #[must_use]
+    pub fn carry_last_turn(mut self, carries: bool) -> Self {
+        Arc::make_mut(&mut self.settings).carries_last_turn = carries;
         self
     }
 

@@ -36,6 +36,20 @@ impl Translation {
     ///
     /// What cannot be carried over. The request is unchanged then.
     pub fn begin(request: &mut Request<Payload>, to: Dialect) -> Result<Self, NotTranslated> {
+        Self::begin_with(request, to, |asked| asked)
+    }
+
+    /// The same, with what is said of the request besides, such as
+    /// [`Asked::carry_last_turn`].
+    ///
+    /// # Errors
+    ///
+    /// What cannot be carried over. The request is unchanged then.
+    pub fn begin_with(
+        request: &mut Request<Payload>,
+        to: Dialect,
+        say: impl for<'a> FnOnce(Asked<'a>) -> Asked<'a>,
+    ) -> Result<Self, NotTranslated> {
         let call = Call::of(request).ok_or(NotRewritten::NotRead)?;
         let from = call.dialect();
         if !translates(from, to) {
@@ -57,7 +71,7 @@ impl Translation {
         if let Some(version) = version.and_then(|version| version.to_str().ok()) {
             asked = asked.anthropic_version(version);
         }
-        let (path, body, mut left_out, back) = asked.translate(to)?.into_parts();
+        let (path, body, mut left_out, back) = say(asked).translate(to)?.into_parts();
         Call::replace(request, path, body)?;
         let headers = request.headers_mut();
         if headers.remove(BETA).is_some() {

@@ -341,6 +341,8 @@ async fn what_attempts_left_behind_spent_is_booked_with_their_models() {
         let nano = asking("gpt-5-nano").await;
         attempts.leave_behind(&nano, Verdict::Outrun, None);
         attempts.again().unwrap();
+        attempts.leave_behind(&nano, Verdict::CallerGone, None);
+        attempts.again().unwrap();
         script.oneshot(post(OPENAI)).await
     });
     text(layer.layer(inner).oneshot(post(STREAM)).await.unwrap()).await;
@@ -355,17 +357,19 @@ async fn what_attempts_left_behind_spent_is_booked_with_their_models() {
             (0, "gpt-6-sol"),
             (1, "gpt-4o"),
             (2, "gpt-4o-mini"),
-            (3, "gpt-5-nano")
+            (3, "gpt-5-nano"),
+            (4, "gpt-5-nano")
         ]
     );
     assert!(all.iter().all(|entry| entry.id == all[0].id));
     assert!(all[1].is_estimated && all[1].usage.output() > 0);
     // nobody knows whether it was generated; its prompt was most likely read
-    for (entry, verdict) in all[2..].iter().zip([Verdict::TimedOut, Verdict::Outrun]) {
+    let unheard = [Verdict::TimedOut, Verdict::Outrun, Verdict::CallerGone];
+    for (entry, verdict) in all[2..].iter().zip(unheard) {
         assert_eq!(entry.verdict, verdict);
         assert!(entry.is_estimated && entry.usage.input() > 0 && entry.usage.output() == 0);
     }
-    assert_eq!(all[0].attempts, 4);
+    assert_eq!(all[0].attempts, 5);
     let sum = all
         .iter()
         .filter_map(|entry| entry.cost())

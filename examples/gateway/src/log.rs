@@ -87,7 +87,7 @@ impl CallLog {
         if let Some(served) = Served::of(response) {
             // nobody, if all failed
             self.served_by = Some(short(served.by().unwrap_or("nobody")).to_owned());
-            self.fell_back = served.by().is_some() && !served.left().is_empty();
+            self.fell_back = served.fell_back();
             let left = served.left().iter();
             let sent = left.filter(|left| match left.why() {
                 Why::Outcome(verdict) => verdict != Verdict::Refused,

@@ -56,8 +56,8 @@ impl Course {
         let mut remember = None;
         if outcome.verdict == Verdict::Ok {
             self.served = true;
-            self.note_went_on(settings);
-            if !self.left.is_empty() {
+            self.begin_onward(settings);
+            if !self.is_onward() && self.target != self.first {
                 settings.counters.fell_back.fetch_add(1, Relaxed);
             }
             if let Some(memories) = &settings.memories {
@@ -160,6 +160,7 @@ impl Course {
             call: Arc::clone(&self.call),
             attempts,
             left: mem::take(&mut self.left),
+            fell_back: served && self.target != self.first,
             went_on: self.went_on(),
         });
         response

@@ -100,19 +100,25 @@ impl Course {
     pub(crate) fn hedge<O>(&mut self, settings: &Settings<O>) -> Option<Request<Payload>> {
         let mut request = self.as_asked()?;
         let share = self.share(settings);
-        if !self.call.attempts().may_go_on()
-            || !is_stateless(&request)
-            || !settings.hedges.take(share)
-        {
-            return None;
-        }
         let current = self.translation.take();
-        let target = self.next(&mut request, Cause::Any, Instant::now(), settings);
-        let translation = mem::replace(&mut self.translation, current);
-        let Some(target) = target else {
-            settings.hedges.give_back(share);
-            return None;
+        let may = self.call.attempts().may_go_on() && self.is_sent_stateless(settings);
+        let target = if may && settings.hedges.take(share) {
+            self.hedges = true;
+            let target = self.next(&mut request, Cause::Any, Instant::now(), settings);
+            self.hedges = false;
+            let stateless = target.filter(|_| is_stateless(&request));
+            if stateless.is_none() {
+                settings.hedges.give_back(share);
+                target
+                    .into_iter()
+                    .for_each(|target| self.walk.give_back(target));
+            }
+            stateless
+        } else {
+            None
         };
+        let translation = mem::replace(&mut self.translation, current);
+        let target = target?;
         self.other = Some(Box::new(Other {
             rewritten: None,
             target,
@@ -123,11 +129,39 @@ impl Course {
         }));
         self.swap();
         self.turn_to(target, &request, settings);
+        self.swap();
+        Some(request)
+    }
+
+    /// Whether the call may be made twice, as its caller made it and as the current target is sent it.
+    fn is_sent_stateless<O>(&mut self, settings: &Settings<O>) -> bool {
+        let spec = &settings.routes.stop(self.target).spec;
+        self.as_asked().is_some_and(|mut request| {
+            is_stateless(&request)
+                && self.make(&mut request, spec).is_ok()
+                && is_stateless(&request)
+        })
+    }
+
+    /// The current target, which is asked second, was sent the call.
+    pub(crate) fn hedged<O>(&mut self, settings: &Settings<O>) {
+        settings.counters.hedged.fetch_add(1, Relaxed);
         let next = self.label(settings);
         self.swap();
-        settings.counters.hedged.fetch_add(1, Relaxed);
         hook::hedged(self.label(settings).as_str(), next.as_str());
-        Some(request)
+        self.swap();
+    }
+
+    /// The current target, which was to be asked second, was not sent the call. It is not asked at the
+    /// same time, but may be when its turn comes.
+    pub(crate) fn call_off<O>(&mut self, settings: &Settings<O>) {
+        self.is_no_hedge(settings);
+        self.walk.give_back(self.target);
+    }
+
+    /// The current target is not asked beside another one after all.
+    pub(crate) fn is_no_hedge<O>(&self, settings: &Settings<O>) {
+        settings.hedges.give_back(self.share(settings));
     }
 
     /// The model that the other target was asked for, if it was sent the call.
@@ -154,8 +188,14 @@ impl Course {
         let keys = keys.or_else(|| self.keys_of_kept(settings));
         self.note(outcome, keys, Instant::now(), settings);
         self.leave_behind(outcome.verdict, meter);
+        self.sent_now = false;
         let before = self.label(settings);
         self.swap();
+        if self.sent_now {
+            // it alone is asked now, whoever was last
+            self.call.attempts().asks(self.sent());
+            self.asked_last = Some(self.target);
+        }
         let next = self.label(settings);
         self.swap();
         let leaving = Leaving {
@@ -169,10 +209,15 @@ impl Course {
 
     /// The other target was faster than the current one, which is not waited for any longer.
     pub(crate) fn lose<O>(&mut self, meter: Option<Meter>, settings: &Settings<O>) {
+        if !self.sent_now {
+            return;
+        }
+        self.outrun = Some(self.target);
         if let Some(meter) = &meter {
             meter.cut(Cut::Outrun);
         }
         self.leave_behind(Verdict::Outrun, meter);
+        self.sent_now = false;
         let left = Left {
             target: self.label(settings),
             why: Why::Outrun,
@@ -180,6 +225,14 @@ impl Course {
             untranslatable: None,
         };
         self.insert(left);
+    }
+
+    /// The caller goes away while the current target is asked. Whoever keeps books knows of the
+    /// attempt that was sent last; of another one that runs only what is left behind.
+    pub(crate) fn abandon(&self, meter: Option<Meter>) {
+        if self.asked_last != Some(self.target) {
+            self.leave_behind(Verdict::CallerGone, meter);
+        }
     }
 
     /// The current target, which was asked second, answered first.

@@ -57,13 +57,15 @@ impl Course {
             && settings.routes.way(chain).fails_over
     }
 
-    /// Notes who goes on; at first, makes room for it.
-    pub(super) fn note_went_on<O>(&mut self, settings: &Settings<O>) {
-        if self.onward.is_none() {
-            let may = self.may_fail_over(settings);
-            self.onward = may.then(Box::default);
-            return;
+    /// Makes room for who goes on, where one may.
+    pub(super) fn begin_onward<O>(&mut self, settings: &Settings<O>) {
+        if self.onward.is_none() && self.may_fail_over(settings) {
+            self.onward = Some(Box::default());
         }
+    }
+
+    /// Notes that the current target goes on.
+    pub(crate) fn note_went_on<O>(&self, settings: &Settings<O>) {
         let target = self.label(settings);
         if let Some(onward) = &self.onward {
             let mut labels = onward
@@ -125,28 +127,33 @@ impl Course {
         if !attempts.may_go_on() || !self.may_fail_over(settings) {
             return None;
         }
-        if let Err(why) = beginning.check(&request) {
-            tracing::debug!(why, "a stream is not gone on with");
-            return None;
-        }
+        let spec = &settings.routes.stop(self.target).spec;
+        let mut same = self.as_asked()?;
+        // as the caller made it, and as it was sent: the app may have put more on it
+        let check = |request: &_| {
+            let checked = beginning.check(request);
+            checked.inspect_err(|why| tracing::debug!(why, "a stream is not gone on with"))
+        };
+        check(&request).ok()?;
+        self.onward.as_mut()?.beginning = None;
+        self.make(&mut same, spec).ok()?;
+        check(&same).ok()?;
         self.onward.as_mut()?.beginning = Some(beginning);
         self.served = false;
         self.left.clear();
+        if let Some(target) = self.outrun.take() {
+            self.walk.give_back(target);
+        }
         // who says that it has no room is asked elsewhere; else the same model is the best one
         let is_full = matches!(
             verdict,
             Verdict::Overloaded | Verdict::Throttled | Verdict::QuotaExhausted
         );
         let before = self.label(settings);
-        let spec = &settings.routes.stop(self.target).spec;
-        let mut same = self.as_asked().filter(|_| !is_full);
-        let can = same
-            .as_mut()
-            .is_some_and(|same| self.make(same, spec).is_ok());
-        let same = same.filter(|_| can);
-        let (target, request) = match same {
-            Some(same) => (self.target, same),
-            None => {
+        let can = !is_full && self.onward.as_mut()?.make(&mut same, spec).is_ok();
+        let (target, request) = match can {
+            true => (self.target, same),
+            false => {
                 let now = Instant::now();
                 let others = !failover.same_target_only;
                 let next = others.then(|| self.next(&mut request, Cause::Any, now, settings));

@@ -137,6 +137,12 @@ where
         }
         self.say(&out);
         if self.begun > LONGEST_EVENT {
+            if self.graft.is_some() {
+                // it is no event of the stream that the caller has
+                self.release();
+                self.give_up();
+                return;
+            }
             self.passes = true;
             let begun = self.decoder.finish().raw().clone();
             self.queue.push_back(Ok(Frame::data(begun)));
@@ -149,18 +155,23 @@ where
         }
     }
 
+    /// No more comes of a graft: what it still holds goes out.
+    fn release(&mut self) {
+        let mut out = Vec::new();
+        if let Some(graft) = &mut self.graft {
+            graft.release(self.heard.names(), &mut out);
+        }
+        for event in &out {
+            let _ = self.heard.event(event);
+        }
+        self.say(&out);
+    }
+
     /// The part is over, in order or by an error.
     fn over(&mut self, error: Option<BoxError>) {
         let mut said = None;
         if !self.passes {
-            let mut out = Vec::new();
-            if let Some(graft) = &mut self.graft {
-                graft.release(self.heard.names(), &mut out);
-            }
-            for event in &out {
-                let _ = self.heard.event(event);
-            }
-            self.say(&out);
+            self.release();
             let rest = self.decoder.finish().raw().clone();
             said = self.last_event(&rest);
             self.withheld = Vec::new();
@@ -196,6 +207,9 @@ where
 
     /// Sends the call on from here, if it can be.
     fn go_on(&mut self, ending: Ending) -> bool {
+        if self.heard.is_finished() {
+            return false;
+        }
         let text = match self.heard.text() {
             Ok(text) => text.to_owned(),
             Err(why) => {

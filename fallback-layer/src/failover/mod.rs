@@ -20,9 +20,11 @@ use tower_service::Service;
 
 use self::onward::Going;
 pub use self::prefill::Prefill;
+#[cfg(feature = "translate")]
+pub(crate) use self::request::continue_final;
 pub(crate) use self::{
     joined::Joined,
-    onward::{Died, Ending, Next},
+    onward::{Died, Ending, Next, Part},
     request::Beginning,
 };
 use crate::{FallbackBody, FallbackFuture, OnFallback, Own, course::OfTarget};

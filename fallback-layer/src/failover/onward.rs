@@ -58,6 +58,19 @@ where
     pub(crate) left_out: Option<String>,
 }
 
+/// What came of a further attempt.
+pub(crate) enum Part<R>
+where
+    R: Body<Data = Bytes> + Unpin,
+    R::Error: Into<BoxError>,
+{
+    Next(Next<R>),
+    /// It does not go on, and another target is asked.
+    Later,
+    /// It does not go on, nor does any other.
+    Nobody,
+}
+
 /// The rest of a call's course, kept with the body of its answer.
 pub(crate) trait Onward<R>
 where
@@ -114,10 +127,15 @@ where
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next<R>>> {
-        let answer = ready!(self.future.as_mut().poll(cx));
-        let next = answer
-            .ok()
-            .and_then(|answer| self.future.as_mut().next_part(answer));
-        Poll::Ready(next)
+        loop {
+            let Ok(answer) = ready!(self.future.as_mut().poll(cx)) else {
+                return Poll::Ready(None);
+            };
+            match self.future.as_mut().next_part(answer) {
+                Part::Next(next) => return Poll::Ready(Some(next)),
+                Part::Later => {}
+                Part::Nobody => return Poll::Ready(None),
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The request that goes on.
 
 use http::Request;
-use llm_exchange::{Call, Dialect, Payload};
+use llm_exchange::{Call, Dialect, NotRewritten, Payload};
 use serde_json::value::RawValue;
 
 use super::{
@@ -27,14 +27,14 @@ impl Beginning {
         check(request, self)
     }
 
-    /// Makes of the request to a target the one that goes on. After an error it is of no use any more.
+    /// Makes of the request to a target, with all that the app put on it, the one that goes on. After an error it is of no use any more.
     pub(crate) fn go_on(
         &self,
         request: &mut Request<Payload>,
         spec: &Spec,
     ) -> Result<Prefill, Skipped> {
         let prefill = prefill(request, spec).ok_or(Skipped::NotGoneOn)?;
-        match go_on(request, prefill, self) {
+        match check(request, self).and_then(|()| go_on(request, prefill, self)) {
             Ok(()) => Ok(prefill),
             Err(why) => {
                 tracing::debug!(why, "a target cannot go on with the answer");
@@ -85,12 +85,7 @@ fn go_on(
     let not_written = "the request cannot be rewritten";
     Call::set_parameter(request, list, &all).map_err(|_| not_written)?;
     if prefill == Prefill::ContinueFinalMessage {
-        for (name, json) in [
-            ("continue_final_message", "true"),
-            ("add_generation_prompt", "false"),
-        ] {
-            Call::set_parameter(request, name, json).map_err(|_| not_written)?;
-        }
+        continue_final(request).map_err(|_| not_written)?;
     }
     if let Some(cap) = cap {
         let left = cap.checked_sub(beginning.tokens).filter(|left| *left > 0);
@@ -98,6 +93,12 @@ fn go_on(
         Call::set_output_cap(request, left).map_err(|_| not_written)?;
     }
     Ok(())
+}
+
+/// Says that the last message is to be continued.
+pub(crate) fn continue_final(request: &mut Request<Payload>) -> Result<(), NotRewritten> {
+    Call::set_parameter(request, "continue_final_message", "true")?;
+    Call::set_parameter(request, "add_generation_prompt", "false")
 }
 
 #[cfg(test)]

@@ -128,8 +128,20 @@ where
     pub(super) fn meter(self: Pin<&mut Self>) -> Option<Meter> {
         match self.project().state.project() {
             StateProj::Peeking { peek } => peek.meter().cloned(),
+            StateProj::Translating { translating } => translating.meter.clone(),
             _ => None,
         }
+    }
+
+    /// Whether it waits for the answer.
+    pub(super) fn runs(self: Pin<&mut Self>) -> bool {
+        matches!(
+            self.project().state.project(),
+            StateProj::Sending { .. }
+                | StateProj::SendingOwn { .. }
+                | StateProj::Peeking { .. }
+                | StateProj::Translating { .. }
+        )
     }
 }
 

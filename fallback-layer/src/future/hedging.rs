@@ -42,6 +42,32 @@ where
 
 impl<S, R, O, C, H, F> Projected<'_, S, R, O, C, H, F>
 where
+    S: Service<Request<Payload>>,
+    O: Own<S>,
+{
+    /// The caller goes away: no target that runs is lost to whoever keeps books.
+    pub(super) fn abandon(&mut self) {
+        let Some(course) = self.course.as_mut() else {
+            return;
+        };
+        if let Hedge::Both(attempt) = &mut *self.hedge {
+            course.abandon(self.attempt.as_mut().meter());
+            course.swap();
+            if course.was_sent() {
+                course.abandon(attempt.as_mut().meter());
+            } else {
+                course.is_no_hedge(&self.shared.settings);
+            }
+            course.swap();
+        } else if course.is_onward() && self.attempt.as_mut().runs() {
+            // the answer that the caller has is another one's
+            course.leave_behind(Verdict::CallerGone, self.attempt.as_mut().meter());
+        }
+    }
+}
+
+impl<S, R, O, C, H, F> Projected<'_, S, R, O, C, H, F>
+where
     S: Service<Request<Payload>, Response = Response<R>> + Clone,
     R: Body<Data = Bytes> + Unpin,
     R::Error: Into<BoxError>,
@@ -72,6 +98,9 @@ where
                 self.attempt.as_mut().project().state.set(State::Done);
                 if let Hedge::Both(attempt) = mem::replace(self.hedge, Hedge::Off) {
                     course.swap();
+                    if !course.was_sent() {
+                        course.is_no_hedge(&self.shared.settings);
+                    }
                     *self.hedge = Hedge::Alone(attempt);
                 }
             }
@@ -97,7 +126,11 @@ where
                 }
                 Hedge::Both(attempt) => {
                     course.swap();
+                    let was_sent = course.was_sent();
                     let came = attempt.as_mut().poll(self.shared, course, cx);
+                    if course.was_sent() && !was_sent {
+                        course.hedged(&self.shared.settings);
+                    }
                     course.swap();
                     let Poll::Ready(came) = came else {
                         return Poll::Pending;
@@ -119,6 +152,8 @@ where
                     course.swap();
                     if course.was_sent() {
                         self.shared.leave_for_the_other(course, came);
+                    } else {
+                        course.call_off(&self.shared.settings);
                     }
                     course.swap();
                     *self.hedge = Hedge::Off;
@@ -132,7 +167,11 @@ where
         let hedge = mem::replace(self.hedge, Hedge::Off);
         if let (Hedge::Both(mut attempt), Some(course)) = (hedge, self.course.as_mut()) {
             course.swap();
-            course.lose(attempt.as_mut().meter(), &self.shared.settings);
+            if course.was_sent() {
+                course.lose(attempt.as_mut().meter(), &self.shared.settings);
+            } else {
+                course.call_off(&self.shared.settings);
+            }
             course.swap();
         }
     }

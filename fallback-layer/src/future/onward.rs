@@ -16,7 +16,7 @@ use super::{
 use crate::{
     FallbackBody, OnFallback, Own,
     course::{Course, OfTarget},
-    failover::{Died, Ending, Next, readable},
+    failover::{Died, Ending, Next, Part, readable},
     leave::Outcome,
     shared::Shared,
     walk::Cause,
@@ -78,22 +78,36 @@ where
         true
     }
 
-    /// The answer that came, if it goes on.
-    pub(crate) fn next_part(
-        self: Pin<&mut Self>,
-        answer: Response<FallbackBody<R>>,
-    ) -> Option<Next<R>> {
-        let this = self.project();
-        let course = this.course.as_mut()?;
-        let (call, target, echoes) = course.take_served(&this.shared.settings)?;
-        let Some(meter) = readable(&answer) else {
-            course.leave_behind(Verdict::Failed, OfTarget::meter(&answer));
-            return None;
+    /// The answer that came, if it goes on; else there may be another one to come.
+    pub(crate) fn next_part(self: Pin<&mut Self>, answer: Response<FallbackBody<R>>) -> Part<R> {
+        let mut this = self.project();
+        let Some(course) = this.course.as_mut() else {
+            return Part::Nobody;
         };
+        let Shared { settings, hook, .. } = &*this.shared;
+        let Some((call, target, echoes)) = course.take_served(settings) else {
+            return Part::Nobody;
+        };
+        let Some(meter) = readable(&answer) else {
+            let (outcome, meter) = (Outcome::of(Verdict::Failed), OfTarget::meter(&answer));
+            let next = course.leave(&outcome, meter.clone(), Cause::Any, settings, hook);
+            let Some(request) = next else {
+                course.leave_behind(Verdict::Failed, meter);
+                return Part::Nobody;
+            };
+            // with its connection, before anything else is asked
+            drop(answer);
+            this.begin_turn(request);
+            return Part::Later;
+        };
+        course.note_went_on(settings);
         let left_out = answer.headers().get(LEFT_OUT);
         let left_out = left_out.and_then(|names| names.to_str().ok().map(str::to_owned));
-        Some(Next {
-            part: answer.into_body().into_one()?,
+        let Some(part) = answer.into_body().into_one() else {
+            return Part::Nobody;
+        };
+        Part::Next(Next {
+            part,
             meter,
             call,
             target: target.as_str().to_owned(),

@@ -463,3 +463,98 @@ async fn a_longer_text_than_is_kept_is_not_gone_on_with() {
     breaks_off(small, &script).await;
     assert_eq!(script.calls(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_app_puts_on_a_target_may_rule_it_out_too() {
+    let takes = |model| Target::model(model).prefill(Prefill::LastMessage);
+    let json = json!({"type": "json_object"});
+    let tool = json!([{"type": "function", "function": {"name": "f"}}]);
+    for (name, value) in [
+        ("response_format", json),
+        ("tools", tool),
+        ("n", json!(2)),
+        ("stop", json!(["One stop"])),
+    ] {
+        // who broke off had it
+        let chain = Chain::of(takes("a").parameter(name, value.clone())).then(takes("b"));
+        let script = script().then(breaks("One "));
+        breaks_off(over(chain), &script).await;
+        assert_eq!(script.calls(), 1, "{name}");
+        // who would go on has it
+        let busy =
+            "data: {\"error\":{\"type\":\"overloaded_error\",\"code\":\"server_overloaded\"}}\n\n";
+        let chain = Chain::of(takes("a"))
+            .then(takes("b").parameter(name, value))
+            .then(takes("c"));
+        let script = self::script()
+            .then(Answer::sse([
+                role("a-1"),
+                says("a-1", "One "),
+                busy.to_owned(),
+            ]))
+            .then(goes_on("two"));
+        let response = over(chain)
+            .layer(script.clone())
+            .oneshot(asks(json!({})))
+            .await
+            .unwrap();
+        text(response).await;
+        assert_eq!(asked(&script), ["a", "c"], "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_no_stream_does_not_go_on_and_the_next_target_is_asked() {
+    let script = script()
+        .then(breaks("One "))
+        .then(answered())
+        .then(goes_on("two"));
+    let response = over(chain())
+        .layer(script.clone())
+        .oneshot(asks(json!({})))
+        .await
+        .unwrap();
+    let served = Served::of(&response).unwrap().clone();
+    let (said, end) = read(&text(response).await, Dialect::OpenAiChat);
+    end.unwrap();
+    assert_eq!(
+        (said.as_str(), asked(&script)),
+        ("One two", vec!["a".to_owned(), "a".into(), "b".into()])
+    );
+    assert_eq!(served.went_on(), ["b"]);
+
+    let script = self::script().then(breaks("One ")).then_always(answered);
+    breaks_off(over(chain()), &script).await;
+    assert_eq!(asked(&script), ["a", "a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_too_long_to_go_on_with_ends_the_stream_as_it_ended_before() {
+    let endless = Answer::stream(
+        ScriptedBody::new()
+            .data(role("b-2"))
+            .data(says("b-2", "One"))
+            .data(format!("data: {}", "x".repeat(5 << 20)))
+            .wait(std::time::Duration::MAX),
+    );
+    // the server may begin with what it goes on from: the first words are held back
+    let takes = |model| Target::model(model).prefill(Prefill::PrefixMember);
+    let script = script().then(breaks("One and ")).then(endless);
+    let response = over(Chain::of(takes("a")))
+        .layer(script.clone())
+        .oneshot(asks(json!({})))
+        .await
+        .unwrap();
+    let mut body = response.into_body();
+    let mut stream = Vec::new();
+    let error = loop {
+        match body.frame().await.unwrap() {
+            Ok(frame) => stream.extend(frame.into_data().unwrap()),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.to_string(), "reset");
+    let stream = String::from_utf8(stream).unwrap();
+    assert_eq!(read(&stream, Dialect::OpenAiChat).0, "One and One");
+    assert!(!stream.contains("xxx"));
+}

@@ -312,8 +312,8 @@ async fn a_stream_that_was_translated_goes_on_at_its_own_target_and_at_others() 
         .oneshot(request)
         .await
         .unwrap();
-    let asked = response.extensions().get::<AskedModel>().unwrap();
-    assert_eq!(asked.model(), CLAUDE);
+    let told = response.extensions().get::<AskedModel>().unwrap();
+    assert_eq!(told.model(), CLAUDE);
     let meter = Meter::of(&response).unwrap().clone();
     assert_eq!(meter.asked_model(), Some(CLAUDE));
     let stream = text(response).await;
@@ -459,4 +459,41 @@ async fn wherever_the_caller_goes_away_the_target_that_goes_on_is_let_go() {
     )
     .await;
     assert_eq!(points.last().unwrap().point, Point::Ended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_goes_on_and_says_nothing_is_in_the_books_when_the_caller_leaves() {
+    let began = || {
+        let body = ScriptedBody::new().data(begins(Dialect::AnthropicMessages, ""));
+        Answer::stream(body.wait(SECOND * 99))
+    };
+    for (then, input) in [(Answer::hang(), None), (began(), Some(9))] {
+        let script = script()
+            .then(breaks(Dialect::OpenAiChat, "One "))
+            .then(then);
+        let request = Payload::read(asks(Dialect::OpenAiChat, json!({})), 1 << 20).await;
+        let call = Arc::clone(Call::of(&request).unwrap());
+        let response = over(Chain::of("a").then(claude()))
+            .layer(script.clone())
+            .oneshot(request)
+            .await
+            .unwrap();
+        let outer = Meter::of(&response).unwrap().clone();
+        let read = response.into_body().collect();
+        tokio::time::timeout(SECOND * 9, read).await.unwrap_err();
+        assert_eq!(script.calls(), 2);
+        let left = call.attempts().left_behind();
+        assert_eq!(left.len(), 2, "{left:?}");
+        let meter = left[1].meter.as_ref();
+        assert_eq!(
+            (left[1].model.as_deref(), left[1].verdict),
+            (Some(CLAUDE), Verdict::CallerGone)
+        );
+        assert_eq!(meter.map(|meter| meter.spent().0.input()), input);
+        assert_eq!(
+            outer.spent().0.total(),
+            0,
+            "what is left behind is not here"
+        );
+    }
 }

@@ -5,27 +5,25 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
 use crate::common::*;
 use fallback_layer::{Chain, Chains, FallbackLayer, Served, Target, Why};
 use http_body_util::BodyExt;
-use llm_exchange::{Call, Cut, End, Extend, Payload, Verdict};
 use testkit::{Point, drop_everywhere};
 use tokio::time::Instant;
 
-const USAGE: &str =
+pub(crate) const USAGE: &str =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":0}}\n\n";
 
 /// The second target is asked after 2 s of silence.
-fn hedged() -> FallbackLayer {
+pub(crate) fn hedged() -> FallbackLayer {
     layer().hedge_after(SECOND * 2)
 }
 
 /// Begins at once, and says something only after this.
-fn silent(pause: Duration) -> Answer {
+pub(crate) fn silent(pause: Duration) -> Answer {
     let body = ScriptedBody::new().data(ROLE).data(USAGE);
     Answer::stream(body.wait(pause).data(HELLO).data(STOP).data(DONE))
 }
@@ -48,6 +46,7 @@ async fn while_the_first_is_silent_the_next_is_asked_and_the_first_content_is_ta
     );
     assert_eq!(left(&response), ["a: another target was faster"]);
     assert_eq!(Served::of(&response).unwrap().left()[0].why(), Why::Outrun);
+    let fell_back = Served::of(&response).unwrap().fell_back();
     assert_eq!(header(&response, "x-llm-model"), Some("b"));
     assert_eq!(header(&response, "x-llm-attempts"), Some("2"));
     assert_eq!(script.seen()[1].headers["x-llm-attempt"], "2");
@@ -59,6 +58,7 @@ async fn while_the_first_is_silent_the_next_is_asked_and_the_first_content_is_ta
     );
     let stats = handle.stats();
     assert_eq!((stats.hedged, stats.hedges_won, stats.fell_back), (1, 1, 1));
+    assert!(fell_back);
     assert!(handle.remembered().is_empty(), "to be slower is no failure");
 }
 
@@ -85,7 +85,9 @@ async fn a_first_target_that_comes_in_time_is_never_hedged_and_one_that_comes_fi
     assert_eq!((by(&response), script.calls()), (Some("a"), 2));
     assert_eq!(left(&response), ["b: another target was faster"]);
     assert!(!script.seen()[1].answer.is_alive());
-    assert_eq!((handle.stats().hedged, handle.stats().hedges_won), (1, 0));
+    let stats = handle.stats();
+    assert_eq!((stats.hedged, stats.hedges_won, stats.fell_back), (1, 0, 0));
+    assert!(!Served::of(&response).unwrap().fell_back());
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,66 +161,15 @@ async fn a_target_that_is_never_ready_does_not_block_the_first() {
     let script = Script::new().then(silent(SECOND * 4));
     let service = testkit::Probe::<_, BoxError>::new(script.clone());
     let layer = FallbackLayer::new(chain).unwrap().hedge_after(SECOND * 2);
+    let handle = layer.handle();
     let response = layer.layer(service).oneshot(openai("a")).await.unwrap();
     assert_eq!((by(&response), script.calls()), (Some("a"), 1));
+    assert!(left(&response).is_empty() && handle.stats().hedged == 0);
     assert_eq!(
         header(&response, "x-llm-attempts"),
         None,
         "what was not sent is no attempt"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_the_loser_used_is_in_the_books() {
-    let request = Payload::read(openai("a"), 1 << 20).await;
-    let call = Arc::clone(Call::of(&request).unwrap());
-    let script = script().then(silent(SECOND * 9)).then(silent(SECOND));
-    let response = hedged().layer(script).oneshot(request).await.unwrap();
-    let left = call.attempts().left_behind();
-    assert_eq!(left.len(), 1);
-    let meter = left[0].meter.as_ref().unwrap();
-    assert_eq!(
-        (left[0].model.as_deref(), left[0].verdict),
-        (Some("a"), Verdict::Outrun)
-    );
-    assert_eq!(
-        (meter.end(), meter.spent().0.input()),
-        (Some(End::Cut(Cut::Outrun)), 9)
-    );
-    text(response).await;
-    assert_eq!(call.attempts().left_behind().len(), 1);
-}
-
-/// Refuses, and counts how often it was asked.
-struct Refuses(AtomicU32);
-
-impl Extend for Refuses {
-    fn poll_extend(&self, running: &[Option<&str>], _: &mut Context<'_>) -> Poll<bool> {
-        assert_eq!(running, [Some("b"), Some("a")], "both run then");
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Poll::Ready(false)
-    }
-
-    fn is_over(&self) -> bool {
-        false
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reservation_that_is_not_extended_keeps_the_call_at_one_target() {
-    let request = Payload::read(openai("a"), 1 << 20).await;
-    let refuses = Arc::new(Refuses(AtomicU32::new(0)));
-    Call::of(&request)
-        .unwrap()
-        .attempts()
-        .extend_with(refuses.clone());
-    let script = script().then(silent(SECOND * 5)).then(silent(SECOND));
-    let layer = hedged();
-    let handle = layer.handle();
-    let response = layer.layer(script.clone()).oneshot(request).await.unwrap();
-    assert_eq!((by(&response), script.calls()), (Some("a"), 1));
-    assert_eq!(refuses.0.load(Ordering::Relaxed), 1);
-    assert!(left(&response).is_empty() && handle.remembered().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,6 +199,28 @@ async fn a_call_that_the_provider_keeps_or_runs_tools_for_is_made_once() {
             .await
             .unwrap();
         assert_eq!(script.calls(), 1, "{json}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_one_that_the_app_makes_such_at_either_target() {
+    let stores = |model: &str| Target::model(model).parameter("store", true);
+    for chain in [
+        Chain::of(stores("a")).then("b"),
+        Chain::of("a").then(stores("b")),
+    ] {
+        let layer = FallbackLayer::new(chain).unwrap().hedge_after(SECOND * 2);
+        let handle = layer.handle();
+        let script = script()
+            .then(Answer::status(500).after(SECOND * 5))
+            .then(answered());
+        let response = layer
+            .layer(script.clone())
+            .oneshot(openai("a"))
+            .await
+            .unwrap();
+        // its turn comes all the same
+        assert_eq!((by(&response), handle.stats().hedged), (Some("b"), 0));
     }
 }
 

@@ -11,6 +11,7 @@ mod failover;
 mod failover_across;
 mod failover_dialects;
 mod hedging;
+mod hedging_books;
 mod leaving;
 mod limits;
 mod memory;

@@ -1,7 +1,7 @@
 //! Targets of another dialect than their callers'.
 
 use crate::common::*;
-use fallback_layer::{Chain, FallbackLayer, Served, Skipped, Target, Why};
+use fallback_layer::{Chain, FallbackLayer, Prefill, Served, Skipped, Target, Why};
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::Full;
 use llm_exchange::{AskedModel, Dialect, Meter, Refusal};
@@ -401,4 +401,48 @@ async fn a_hedge_may_speak_another_dialect() {
         .unwrap();
     assert_eq!(by(&response), Some("b"));
     assert!(text(response).await.starts_with("{\"id\":\"chatcmpl-1\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beginning_that_the_caller_wrote_goes_to_who_goes_on_from_it() {
+    let said =
+        |role: &str| json!([{"role": "user", "content": "hi"}, {"role": role, "content": "Hello"}]);
+    let local = |prefill| {
+        let target = Target::model("llama3").at("http://127.0.0.1:8000");
+        let target = target.without_credential().dialect(Dialect::OpenAiChat);
+        target.prefill(prefill)
+    };
+    let run = async |target: Target, role: &str| {
+        let json = json!({"model": "a", "max_tokens": 9, "messages": said(role)}).to_string();
+        let script = script().then(Answer::status(500)).then(Answer::status(500));
+        let layer = then(target).layer(script.clone());
+        let request = post("https://api.example/v1/messages", &json);
+        layer.oneshot(request).await.unwrap();
+        (script.calls() == 2).then(|| sent(&script, 1))
+    };
+    assert_eq!(run(local(Prefill::Never), "assistant").await, None);
+    let plain = json!({"role": "assistant", "content": "Hello"});
+    let body = run(local(Prefill::LastMessage), "assistant").await.unwrap();
+    assert_eq!(body["messages"][1], plain);
+    let body = run(local(Prefill::PrefixMember), "assistant")
+        .await
+        .unwrap();
+    let marked = json!({"role": "assistant", "content": "Hello", "prefix": true});
+    assert_eq!(body["messages"][1], marked);
+    let body = run(local(Prefill::ContinueFinalMessage), "assistant")
+        .await
+        .unwrap();
+    assert_eq!(body["messages"][1], plain);
+    assert_eq!(
+        (
+            &body["continue_final_message"],
+            &body["add_generation_prompt"]
+        ),
+        (&json!(true), &json!(false))
+    );
+    // what ends with the user's turn is no beginning
+    let body = run(local(Prefill::ContinueFinalMessage), "user")
+        .await
+        .unwrap();
+    assert_eq!(body.get("continue_final_message"), None);
 }

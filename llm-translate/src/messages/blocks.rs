@@ -1,9 +1,8 @@
 //! The turns of a conversation, written as Anthropic's messages and their blocks.
 
-use std::borrow::Cow;
-
+use super::ids::Ids;
 use crate::{
-    conversation::{Conversation, Image, Part, Role, Said, is_plain},
+    conversation::{Conversation, Image, Part, Role, Said},
     error::NotTranslated,
     json::{Node, Object},
 };
@@ -15,6 +14,7 @@ pub(super) fn text_block(text: &str) -> Object<'_> {
 }
 
 pub(super) fn messages<'c>(from: &'c Conversation<'_>) -> Result<Vec<Node<'c>>, NotTranslated> {
+    let ids = &Ids::of(from);
     let turns = from.turns.iter().map(|turn| {
         let role = match turn.role {
             Role::System => "system",
@@ -36,7 +36,7 @@ pub(super) fn messages<'c>(from: &'c Conversation<'_>) -> Result<Vec<Node<'c>>, 
                 let others = parts.iter().filter(|part| !is_result(part));
                 let blocks = results
                     .chain(others)
-                    .map(|part| block(from, part, &part.said));
+                    .map(|part| block(from, ids, part, &part.said));
                 Node::List(blocks.collect::<Result<_, _>>()?)
             }
         };
@@ -47,6 +47,7 @@ pub(super) fn messages<'c>(from: &'c Conversation<'_>) -> Result<Vec<Node<'c>>, 
 
 fn block<'c>(
     from: &Conversation<'_>,
+    ids: &Ids<'c>,
     part: &Part<'_>,
     said: &'c Said<'_>,
 ) -> Result<Node<'c>, NotTranslated> {
@@ -58,7 +59,7 @@ fn block<'c>(
         ),
         Said::Call(call) => Object::new()
             .with("type", "tool_use")
-            .with("id", id(&call.id))
+            .with("id", ids.written(&call.id))
             .with("name", &*call.name)
             .with("input", &*call.input),
         Said::Result(result) => {
@@ -66,13 +67,13 @@ fn block<'c>(
                 [] => None,
                 [Said::Text(text)] => Some(Node::from(&**text)),
                 many => {
-                    let blocks = many.iter().map(|said| block(from, part, said));
+                    let blocks = many.iter().map(|said| block(from, ids, part, said));
                     Some(Node::List(blocks.collect::<Result<_, _>>()?))
                 }
             };
             Object::new()
                 .with("type", "tool_result")
-                .with("tool_use_id", id(&result.id))
+                .with("tool_use_id", ids.written(&result.id))
                 .maybe("content", content)
                 .maybe("is_error", result.failed.then_some(true))
         }
@@ -91,18 +92,4 @@ fn source<'c>(image: &'c Image<'_>) -> Option<Object<'c>> {
             )
             .with("data", &**base64),
     })
-}
-
-/// Ids have only plain characters here; others' may have dots and colons. Call and result are changed
-/// alike.
-fn id<'c>(id: &'c str) -> Cow<'c, str> {
-    if is_plain(id, usize::MAX) {
-        return Cow::Borrowed(id);
-    }
-    let plain = |letter: char| match letter {
-        '_' | '-' => letter,
-        letter if letter.is_ascii_alphanumeric() => letter,
-        _ => '_',
-    };
-    Cow::Owned(id.chars().map(plain).collect())
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod blocks;
+mod ids;
 mod read;
 mod stream;
 mod write;

@@ -34,6 +34,8 @@ pub(crate) fn write<'c>(
     version: Version,
 ) -> Result<Object<'c>, NotTranslated> {
     from.check_last_turn()?;
+    // it takes none there
+    from.trim_last_turn()?;
     if !version.takes_sampling {
         let Conversation {
             sampling, names, ..

@@ -518,3 +518,29 @@ fn a_failed_result_is_told_in_the_result_and_as_left_out() {
     let translated = translated(Messages, Chat, &asked).unwrap();
     assert_eq!(translated.left_out(), ["tool_result.is_error"]);
 }
+
+#[test]
+fn ids_that_differ_only_in_what_is_changed_stay_apart() {
+    let ids = ["a.b", "a:b", "a_b", "a_b_2"];
+    let calls: Vec<_> = ids
+        .iter()
+        .map(|id| json!({"id": id, "type": "function", "function": {"name": "now", "arguments": "{}"}}))
+        .collect();
+    let mut said = vec![json!({"role": "assistant", "tool_calls": calls})];
+    said.extend(ids.map(|id| json!({"role": "tool", "tool_call_id": id, "content": id})));
+    let asked = with(smallest(Chat), json!({"messages": said}));
+    let messages = request(Chat, Messages, &asked);
+    let calls = messages["messages"][0]["content"].as_array().unwrap();
+    let called: Vec<_> = calls
+        .iter()
+        .map(|call| call["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(called, ["a_b_3", "a_b_4", "a_b", "a_b_2"]);
+    let results = messages["messages"][1]["content"].as_array().unwrap();
+    for (result, (called, id)) in results.iter().zip(called.iter().zip(ids)) {
+        assert_eq!(
+            (result["tool_use_id"].as_str(), result["content"].as_str()),
+            (Some(*called), Some(id))
+        );
+    }
+}

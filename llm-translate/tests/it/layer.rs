@@ -361,3 +361,38 @@ async fn wherever_the_caller_goes_away_the_upstream_is_dropped_at_once() {
         assert!(points.len() > 3, "{points:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_beginning_that_the_caller_wrote_is_carried_over_where_the_app_says_so() {
+    let ends_with = |last: Value| {
+        let user = json!({"role": "user", "content": "hi"});
+        chat(json!({"messages": [user, last]}))
+    };
+    let run = async |layer: TranslateLayer, last: Value| {
+        let script = script().then(message());
+        let response = layer.layer(script.clone()).oneshot(ends_with(last));
+        let status = response.await.unwrap().status();
+        let seen = script.seen();
+        let sent = seen.first().map(|call| call.body.clone().unwrap());
+        (
+            status.as_u16(),
+            sent.map(|sent| serde_json::from_slice::<Value>(&sent).unwrap()),
+        )
+    };
+    let said = || json!({"role": "assistant", "content": "Hello, \n"});
+    assert_eq!(run(to_anthropic(), said()).await, (400, None));
+    let carries = || to_anthropic().carry_last_turn(true);
+    let (_, sent) = run(carries(), said()).await;
+    let last = json!({"role": "assistant", "content": "Hello,"});
+    assert_eq!(sent.unwrap()["messages"][1], last);
+    let (_, sent) = run(TranslateLayer::to_gemini().carry_last_turn(true), said()).await;
+    let last = json!({"role": "model", "parts": [{"text": "Hello, \n"}]});
+    assert_eq!(sent.unwrap()["contents"][1], last);
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    for last in [
+        json!({"role": "assistant", "content": " \n"}),
+        json!({"role": "assistant", "content": "I call", "tool_calls": [call]}),
+    ] {
+        assert_eq!(run(carries(), last).await, (400, None));
+    }
+}

@@ -214,14 +214,15 @@ async fn what_a_hedge_costs_is_reserved_and_on_the_bill_and_both_are_settled() {
         failure_threshold = 1
         [[route]]
         model = "gpt-4o"
-        hedge_after = "500ms"
+        hedge_after = "1500ms"
         hedge_share = 1.0
         chain = [{ provider = "openai", model = "gpt-4o" }, { provider = "other", model = "gpt-4o-mini" }]
     "#;
     let Two { house, other } = two(sections).await;
     // the first one's head and role come, and nothing more
     house.fake.on("gpt-4o", Behaviour::ok().stall_at(At::First));
-    let slow = Behaviour::ok().think(std::time::Duration::from_millis(400));
+    // so late that what is reserved is looked at in time on a busy machine too
+    let slow = Behaviour::ok().think(std::time::Duration::from_millis(1500));
     other.on("gpt-4o-mini", slow);
     let budget = async || house.look("/budgets").await["accounts"][0].clone();
     let call = streamed("gpt-4o");
