@@ -34,13 +34,14 @@ impl<B> Service<Request<B>> for AtOnce {
     }
 
     fn call(&mut self, _: Request<B>) -> Self::Future {
-        let body = Bytes::from_static(br#"{"id":"chatcmpl-1","object":"chat.completion"}"#);
+        let body =
+            Bytes::from_static(br#"{"id":"chatcmpl-1","object":"chat.completion","choices":[]}"#);
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = http::StatusCode::from_u16(self.0).expect("a status");
         let headers = response.headers_mut();
         headers.reserve(6);
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        headers.insert("content-length", HeaderValue::from_static("46"));
+        headers.insert("content-length", HeaderValue::from_static("59"));
         headers.insert(
             "date",
             HeaderValue::from_static("Mon, 23 Nov 2026 10:00:00 GMT"),

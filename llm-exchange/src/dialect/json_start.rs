@@ -53,7 +53,13 @@ pub(super) fn members_tell(
 
 /// The length of the JSON value at the start of the bytes; `None`: its end is not here.
 fn value_length(bytes: &[u8]) -> Option<usize> {
-    bytes.first()?;
+    // mostly it is a string without an escape
+    if bytes.first()? == &b'"'
+        && let Some(end) = memchr::memchr2(b'"', b'\\', &bytes[1..])
+        && bytes[1 + end] == b'"'
+    {
+        return Some(end + 2);
+    }
     let mut cutter = Elements::within();
     match cutter.find_end(bytes) {
         Found::End(end) => Some(end),
