@@ -513,6 +513,8 @@ fn a_limit_that_says_nothing_of_use_is_not_there() {
     }
     let zero = [("ratelimit-limit", "0"), ("ratelimit-remaining", "0")];
     assert_eq!(limits(&zero), []);
+    let less = [("ratelimit-limit", "0.1"), ("ratelimit-remaining", "1")];
+    assert_eq!(limits(&less), []);
     // a reset that lies in the past is none
     let past = limits(&[
         ("date", "Mon, 23 Nov 2026 10:00:00 GMT"),

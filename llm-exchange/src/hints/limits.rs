@@ -11,8 +11,8 @@ use crate::WallClock;
 ///
 /// Read are OpenAI's `x-ratelimit-*-requests` and `-tokens`, which Azure, Groq and xAI have too, those of Cerebras,
 /// `anthropic-ratelimit-*`, and the unnamed `x-ratelimit-*` and `ratelimit-*`. A limit whose remaining number can't be
-/// read, or is negative, is not there; nor is one that is itself zero or negative, which some servers
-/// send for "unknown".
+/// read, or is negative, is not there; nor is one that is itself below one, as some servers send zero for
+/// "unknown".
 ///
 /// ```
 /// use http::{HeaderMap, HeaderName};
@@ -115,7 +115,7 @@ impl Names {
         // a float's cast saturates
         let remaining = number(&self.remaining).filter(|left| *left >= 0.0)? as u64;
         let limit = number(&self.limit);
-        if limit.is_some_and(|limit| limit <= 0.0) {
+        if limit.is_some_and(|limit| limit < 1.0) {
             return None;
         }
         Some(RateLimit {
